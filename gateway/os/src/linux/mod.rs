@@ -1,0 +1,181 @@
+//! The real operating system answers: what the kernel says is what the caller gets, error numbers included.
+//!
+//! System calls go through rustix, diagnosis reads `/proc`, waiting is done by tokio. Nothing is asked of another
+//! program, and no descriptor is named by a bare number outside of the table that owns it.
+//!
+//! # Invariants
+//!
+//! - Every descriptor is close-on-exec from its first moment: a child never inherits a lock or a port.
+//! - A descriptor is closed when its number is given back, whatever still waits on it.
+
+mod files;
+mod parse;
+mod processes;
+mod signals;
+mod sockets;
+mod table;
+mod wakers;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::rand::GetRandomFlags;
+use rustix::time::ClockId;
+use tokio::net::TcpStream;
+
+use crate::{Call, Cell, Clock, Errno, Fd, Listener, Notice, Os, Reply, Uid};
+use signals::Signals;
+use table::{Table, errno};
+
+/// The Linux that this process runs on. All clones are the same process: they share descriptors and signals.
+///
+/// It needs a tokio runtime with I/O and time enabled, and one only: what has been waited on stays registered with the
+/// runtime that waited first.
+#[derive(Clone)]
+pub struct Linux {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    table: Table,
+    signals: Signals,
+    cells: Mutex<BTreeMap<Cell, u64>>,
+    notices: Box<dyn Fn(&Notice) + Send + Sync>,
+}
+
+impl Linux {
+    /// A process without open descriptors, except those that it inherited and cannot name. Each [`Call::Notify`] goes to
+    /// `notices`, in the task that makes the call.
+    pub fn new(notices: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
+        let shared = Shared {
+            table: Table::default(),
+            signals: Signals::default(),
+            cells: Mutex::default(),
+            notices: Box::new(notices),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl fmt::Debug for Linux {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Linux").field("table", &self.shared.table).finish_non_exhaustive()
+    }
+}
+
+impl Os for Linux {
+    type Listener = LinuxListener;
+
+    async fn call(&self, call: Call) -> Result<Reply, Errno> {
+        let Shared { table, signals, cells, notices } = &*self.shared;
+        match call {
+            Call::Open { at, path, open } => files::open(table, at, &path, open),
+            Call::Close { fd } => table.close(fd).map(|()| Reply::Done),
+            Call::Read { fd, offset, length } => files::read(table, fd, offset, length),
+            Call::Write { fd, offset, bytes } => files::write(table, fd, offset, &bytes),
+            Call::Truncate { fd, length } => files::truncate(table, fd, length),
+            Call::Sync { fd } => files::sync(table, fd),
+            Call::Stat { at, path, links } => files::stat(table, at, &path, links),
+            Call::StatFd { fd } => files::stat_fd(table, fd),
+            Call::FileSystem { fd } => files::file_system(table, fd),
+            Call::MakeDirectory { at, path, mode } => files::make_directory(table, at, &path, mode),
+            Call::Rename { from_at, from, to_at, to } => files::rename(table, (from_at, &from), (to_at, &to)),
+            Call::Unlink { at, path } => files::unlink(table, at, &path),
+            Call::Flock { fd, mode } => files::flock(table, fd, mode),
+            Call::OwnPid => processes::own_pid(),
+            Call::OwnUid => Ok(Reply::Uid(Uid(rustix::process::geteuid().as_raw()))),
+            Call::Kill { pid, signal } => processes::kill(pid, signal),
+            Call::CatchSignals => signals.catch(),
+            Call::NextSignal => signals.next().await,
+            Call::Processes => processes::list(),
+            Call::ProcessStatus { pid } => processes::status(pid),
+            Call::ProcessCommand { pid } => processes::command(pid),
+            Call::HoldsLock { pid, file } => processes::holds_lock(pid, file),
+            Call::HoldsSocket { pid, socket } => processes::holds_socket(pid, socket),
+            Call::LockTakers { file } => processes::lock_takers(file),
+            Call::TcpSockets { port } => processes::tcp_sockets(port),
+            Call::BindTcp { address } => sockets::bind_tcp(table, address),
+            Call::ListenUnix { name, backlog } => sockets::listen_unix(table, &name, backlog),
+            Call::Listen { fd, backlog } => sockets::listen(table, fd, backlog),
+            Call::Accept { fds } => sockets::accept(table, fds).await,
+            Call::ConnectUnix { name } => sockets::connect_unix(table, &name),
+            Call::PeerCredentials { fd } => sockets::peer_credentials(table, fd),
+            Call::Send { fd, bytes } => sockets::send(table, fd, &bytes),
+            Call::Receive { fd, length, deadline_ms } => {
+                sockets::receive(table, fd, length, deadline_ms).await
+            }
+            Call::ReadClock { clock } => Ok(Reply::Nanoseconds(read_clock(clock))),
+            Call::Sleep { milliseconds } => {
+                tokio::time::sleep(Duration::from_millis(u64::from(milliseconds))).await;
+                Ok(Reply::Done)
+            }
+            Call::Random => random(),
+            Call::BootId => processes::boot_id(),
+            Call::Load { cell } => {
+                let cells = cells.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(Reply::Word(cells.get(&cell).copied().unwrap_or_default()))
+            }
+            Call::Store { cell, value } => {
+                cells.lock().unwrap_or_else(PoisonError::into_inner).insert(cell, value);
+                Ok(Reply::Done)
+            }
+            Call::Notify(notice) => {
+                notices(&notice);
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn task(&self, body: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(body);
+    }
+
+    fn discard(&self, fd: Fd) {
+        // A destructor has nobody to tell. A number that is unknown was closed before, and is not closed twice.
+        let _ = self.shared.table.close(fd);
+    }
+
+    fn listener(&self, fd: Fd) -> Result<LinuxListener, Errno> {
+        let socket = sockets::listener(&self.shared.table, fd)?;
+        tokio::net::TcpListener::from_std(socket).map(LinuxListener).map_err(|error| errno(&error))
+    }
+}
+
+/// A listening TCP socket in the hands of a server. Dropping it does not free the port: the descriptor that it was made
+/// from still holds it.
+#[derive(Debug)]
+pub struct LinuxListener(tokio::net::TcpListener);
+
+impl Listener for LinuxListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.0.accept().await?;
+        // Messages are small and answered one by one. Where the option cannot be set they are only slower.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, peer))
+    }
+}
+
+fn read_clock(clock: Clock) -> u64 {
+    let time = rustix::time::clock_gettime(match clock {
+        Clock::Wall => ClockId::Realtime,
+        Clock::Monotonic => ClockId::Monotonic,
+        Clock::Boot => ClockId::Boottime,
+    });
+    // A wall clock that is set before 1970 reads 0.
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// The kernel never cuts requests of up to 256 bytes short (getrandom(2)).
+fn random() -> Result<Reply, Errno> {
+    let mut bytes = [0; 16];
+    rustix::io::retry_on_intr(|| rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty()))?;
+    Ok(Reply::Random(bytes))
+}

@@ -1,0 +1,388 @@
+//! The one door out of a process, and typed names for everything that goes through it.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{
+    Call, Cell, Clock, Descriptor, Errno, Fd, FileId, FileStatus, FileSystem, FlockMode, Links, Notice, Open,
+    PeerCredentials, Pid, Port, ProcessStatus, Reply, Signal, TcpRow, Uid,
+};
+
+/// Takes one kind of reply apart, or gives the reply back.
+macro_rules! take {
+    ($reply:ident, $variant:ident $(($field:ident))? $({ $on:ident, $stream:ident })? => $value:expr) => {
+        if let Reply::$variant $(($field))? $({ $on, $stream })? = $reply { Ok($value) } else { Err($reply) }
+    };
+}
+
+/// A listening socket that carries bulk data, outside the world of [`Call`]s.
+pub trait Listener: Send + 'static {
+    /// One connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    ///
+    /// What accept(2) says.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+/// The operating system as one process sees it.
+///
+/// The first three operations and [`Os::listener`] are what an executor implements. All others are typed names for
+/// one [`Call`] each; protocol code uses those and never sees a [`Reply`].
+///
+/// The typed operations return what the kernel says as [`Errno`], and panic only if an executor answers a call with a
+/// reply of another kind, which is a mistake in the executor.
+pub trait Os: Clone + Send + Sync + 'static {
+    /// What a listening TCP socket becomes when it is handed to a server.
+    type Listener: Listener;
+
+    /// Takes one step of the machine.
+    fn call(&self, call: Call) -> impl Future<Output = Result<Reply, Errno>> + Send;
+
+    /// Starts a child task of this process. It lives until it ends or the process does.
+    ///
+    /// Tasks that await nothing but `Os` share nothing but descriptors and cells ([`Os::load`], [`Os::store`]).
+    fn task(&self, body: impl Future<Output = ()> + Send + 'static);
+
+    /// Closes a descriptor from a destructor, where nothing can be awaited.
+    fn discard(&self, fd: Fd);
+
+    /// Hands a listening TCP socket to a server. The descriptor stays open, so the port stays taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::BadDescriptor`] unless `fd` is a listening TCP socket; [`Errno::NotSupported`] where there is no server.
+    fn listener(&self, fd: Fd) -> Result<Self::Listener, Errno>;
+
+    /// Any call, with the one kind of reply that answers it taken apart.
+    fn answer<T>(
+        &self,
+        call: Call,
+        take: fn(Reply) -> Result<T, Reply>,
+    ) -> impl Future<Output = Result<T, Errno>> + Send {
+        async move {
+            match take(self.call(call.clone()).await?) {
+                Ok(value) => Ok(value),
+                Err(other) => unexpected(&call, &other),
+            }
+        }
+    }
+
+    /// [`Call::Open`] relative to the root.
+    fn open(&self, path: &Path, open: Open) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        self.descriptor(Call::Open { at: None, path: path.to_owned(), open })
+    }
+
+    /// [`Call::Open`] relative to a directory.
+    fn open_at(
+        &self,
+        at: &Descriptor<Self>,
+        path: impl AsRef<Path>,
+        open: Open,
+    ) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        self.descriptor(Call::Open { at: Some(at.fd()), path: path.as_ref().to_owned(), open })
+    }
+
+    /// A call that answers with a new descriptor.
+    fn descriptor(&self, call: Call) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        async move {
+            let fd = self.answer(call, |reply| take!(reply, Fd(fd) => fd)).await?;
+            Ok(Descriptor::new(self.clone(), fd))
+        }
+    }
+
+    /// A call that answers `Done`.
+    fn done(&self, call: Call) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.answer(call, |reply| take!(reply, Done => ()))
+    }
+
+    /// [`Call::Close`] by number. [`Descriptor::close`] is the usual way.
+    fn close(&self, fd: Fd) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Close { fd })
+    }
+
+    /// [`Call::Read`].
+    fn read(
+        &self,
+        file: &Descriptor<Self>,
+        offset: u64,
+        length: u32,
+    ) -> impl Future<Output = Result<Vec<u8>, Errno>> + Send {
+        self.bytes(Call::Read { fd: file.fd(), offset, length })
+    }
+
+    /// A call that answers with bytes.
+    fn bytes(&self, call: Call) -> impl Future<Output = Result<Vec<u8>, Errno>> + Send {
+        self.answer(call, |reply| take!(reply, Bytes(bytes) => bytes))
+    }
+
+    /// [`Call::Write`]: how many bytes were taken.
+    fn write(
+        &self,
+        file: &Descriptor<Self>,
+        offset: u64,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<u32, Errno>> + Send {
+        self.count(Call::Write { fd: file.fd(), offset, bytes: bytes.to_owned() })
+    }
+
+    /// A call that answers with a count.
+    fn count(&self, call: Call) -> impl Future<Output = Result<u32, Errno>> + Send {
+        self.answer(call, |reply| take!(reply, Count(count) => count))
+    }
+
+    /// [`Call::Truncate`].
+    fn truncate(
+        &self,
+        file: &Descriptor<Self>,
+        length: u64,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Truncate { fd: file.fd(), length })
+    }
+
+    /// [`Call::Sync`].
+    fn sync(&self, file: &Descriptor<Self>) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Sync { fd: file.fd() })
+    }
+
+    /// [`Call::Stat`] relative to the root.
+    fn stat(&self, path: &Path, links: Links) -> impl Future<Output = Result<FileStatus, Errno>> + Send {
+        self.status(Call::Stat { at: None, path: path.to_owned(), links })
+    }
+
+    /// [`Call::Stat`] relative to a directory.
+    fn stat_at(
+        &self,
+        at: &Descriptor<Self>,
+        path: impl AsRef<Path>,
+        links: Links,
+    ) -> impl Future<Output = Result<FileStatus, Errno>> + Send {
+        self.status(Call::Stat { at: Some(at.fd()), path: path.as_ref().to_owned(), links })
+    }
+
+    /// [`Call::StatFd`].
+    fn stat_fd(&self, file: &Descriptor<Self>) -> impl Future<Output = Result<FileStatus, Errno>> + Send {
+        self.status(Call::StatFd { fd: file.fd() })
+    }
+
+    /// A call that answers with the status of a file.
+    fn status(&self, call: Call) -> impl Future<Output = Result<FileStatus, Errno>> + Send {
+        self.answer(call, |reply| take!(reply, File(status) => status))
+    }
+
+    /// [`Call::FileSystem`].
+    fn file_system(&self, file: &Descriptor<Self>) -> impl Future<Output = Result<FileSystem, Errno>> + Send {
+        self.answer(Call::FileSystem { fd: file.fd() }, |reply| take!(reply, FileSystem(system) => system))
+    }
+
+    /// [`Call::MakeDirectory`] relative to the root.
+    fn make_directory(&self, path: &Path, mode: u32) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::MakeDirectory { at: None, path: path.to_owned(), mode })
+    }
+
+    /// [`Call::Rename`] inside one directory.
+    fn rename_at(
+        &self,
+        at: &Descriptor<Self>,
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Rename {
+            from_at: Some(at.fd()),
+            from: from.as_ref().to_owned(),
+            to_at: Some(at.fd()),
+            to: to.as_ref().to_owned(),
+        })
+    }
+
+    /// [`Call::Unlink`] relative to the root.
+    fn unlink(&self, path: &Path) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Unlink { at: None, path: path.to_owned() })
+    }
+
+    /// [`Call::Flock`].
+    fn flock(
+        &self,
+        file: &Descriptor<Self>,
+        mode: FlockMode,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Flock { fd: file.fd(), mode })
+    }
+
+    /// [`Call::OwnPid`].
+    fn own_pid(&self) -> impl Future<Output = Result<Pid, Errno>> + Send {
+        self.answer(Call::OwnPid, |reply| take!(reply, Pid(pid) => pid))
+    }
+
+    /// [`Call::OwnUid`].
+    fn own_uid(&self) -> impl Future<Output = Result<Uid, Errno>> + Send {
+        self.answer(Call::OwnUid, |reply| take!(reply, Uid(uid) => uid))
+    }
+
+    /// [`Call::Kill`].
+    fn kill(&self, pid: Pid, signal: Option<Signal>) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Kill { pid, signal })
+    }
+
+    /// [`Call::CatchSignals`].
+    fn catch_signals(&self) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::CatchSignals)
+    }
+
+    /// [`Call::NextSignal`].
+    fn next_signal(&self) -> impl Future<Output = Result<Signal, Errno>> + Send {
+        self.answer(Call::NextSignal, |reply| take!(reply, Signal(signal) => signal))
+    }
+
+    /// [`Call::Processes`].
+    fn processes(&self) -> impl Future<Output = Result<Vec<Pid>, Errno>> + Send {
+        self.answer(Call::Processes, |reply| take!(reply, Pids(pids) => pids))
+    }
+
+    /// [`Call::ProcessStatus`].
+    fn process_status(&self, pid: Pid) -> impl Future<Output = Result<ProcessStatus, Errno>> + Send {
+        self.answer(Call::ProcessStatus { pid }, |reply| take!(reply, Process(status) => status))
+    }
+
+    /// [`Call::ProcessCommand`].
+    fn process_command(&self, pid: Pid) -> impl Future<Output = Result<String, Errno>> + Send {
+        self.text(Call::ProcessCommand { pid })
+    }
+
+    /// A call that answers with text.
+    fn text(&self, call: Call) -> impl Future<Output = Result<String, Errno>> + Send {
+        self.answer(call, |reply| take!(reply, Text(text) => text))
+    }
+
+    /// [`Call::HoldsLock`].
+    fn holds_lock(&self, pid: Pid, file: FileId) -> impl Future<Output = Result<bool, Errno>> + Send {
+        self.answer(Call::HoldsLock { pid, file }, |reply| take!(reply, Truth(truth) => truth))
+    }
+
+    /// [`Call::HoldsSocket`].
+    fn holds_socket(&self, pid: Pid, socket: u64) -> impl Future<Output = Result<bool, Errno>> + Send {
+        self.answer(Call::HoldsSocket { pid, socket }, |reply| take!(reply, Truth(truth) => truth))
+    }
+
+    /// [`Call::LockTakers`].
+    fn lock_takers(&self, file: FileId) -> impl Future<Output = Result<Vec<Pid>, Errno>> + Send {
+        self.answer(Call::LockTakers { file }, |reply| take!(reply, Pids(pids) => pids))
+    }
+
+    /// [`Call::TcpSockets`].
+    fn tcp_sockets(&self, port: Port) -> impl Future<Output = Result<Vec<TcpRow>, Errno>> + Send {
+        self.answer(Call::TcpSockets { port }, |reply| take!(reply, Tcp(rows) => rows))
+    }
+
+    /// [`Call::BindTcp`].
+    fn bind_tcp(&self, address: SocketAddr) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        self.descriptor(Call::BindTcp { address })
+    }
+
+    /// [`Call::ListenUnix`].
+    fn listen_unix(
+        &self,
+        name: String,
+        backlog: u16,
+    ) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        self.descriptor(Call::ListenUnix { name, backlog })
+    }
+
+    /// [`Call::Listen`].
+    fn listen(
+        &self,
+        socket: &Descriptor<Self>,
+        backlog: u16,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Listen { fd: socket.fd(), backlog })
+    }
+
+    /// [`Call::Accept`].
+    fn accept(&self, fds: Vec<Fd>) -> impl Future<Output = Result<(Fd, Descriptor<Self>), Errno>> + Send {
+        async move {
+            let (on, stream) = self
+                .answer(Call::Accept { fds }, |reply| take!(reply, Accepted { on, stream } => (on, stream)))
+                .await?;
+            Ok((on, Descriptor::new(self.clone(), stream)))
+        }
+    }
+
+    /// [`Call::ConnectUnix`].
+    fn connect_unix(&self, name: String) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        self.descriptor(Call::ConnectUnix { name })
+    }
+
+    /// [`Call::PeerCredentials`].
+    fn peer_credentials(
+        &self,
+        socket: &Descriptor<Self>,
+    ) -> impl Future<Output = Result<PeerCredentials, Errno>> + Send {
+        self.answer(Call::PeerCredentials { fd: socket.fd() }, |reply| take!(reply, Peer(peer) => peer))
+    }
+
+    /// [`Call::Send`]: how many bytes were taken.
+    fn send(
+        &self,
+        socket: &Descriptor<Self>,
+        bytes: Vec<u8>,
+    ) -> impl Future<Output = Result<u32, Errno>> + Send {
+        self.count(Call::Send { fd: socket.fd(), bytes })
+    }
+
+    /// [`Call::Receive`].
+    fn receive(
+        &self,
+        socket: &Descriptor<Self>,
+        length: u32,
+        deadline_ms: u32,
+    ) -> impl Future<Output = Result<Vec<u8>, Errno>> + Send {
+        self.bytes(Call::Receive { fd: socket.fd(), length, deadline_ms })
+    }
+
+    /// [`Call::ReadClock`], in nanoseconds.
+    fn read_clock(&self, clock: Clock) -> impl Future<Output = Result<u64, Errno>> + Send {
+        self.answer(Call::ReadClock { clock }, |reply| take!(reply, Nanoseconds(nanoseconds) => nanoseconds))
+    }
+
+    /// [`Call::Sleep`].
+    fn sleep(&self, milliseconds: u32) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Sleep { milliseconds })
+    }
+
+    /// [`Call::Random`].
+    fn random(&self) -> impl Future<Output = Result<[u8; 16], Errno>> + Send {
+        self.answer(Call::Random, |reply| take!(reply, Random(bytes) => bytes))
+    }
+
+    /// [`Call::BootId`].
+    fn boot_id(&self) -> impl Future<Output = Result<String, Errno>> + Send {
+        self.text(Call::BootId)
+    }
+
+    /// [`Call::Load`].
+    fn load(&self, cell: Cell) -> impl Future<Output = Result<u64, Errno>> + Send {
+        self.answer(Call::Load { cell }, |reply| take!(reply, Word(value) => value))
+    }
+
+    /// [`Call::Store`].
+    fn store(&self, cell: Cell, value: u64) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Store { cell, value })
+    }
+
+    /// [`Call::Notify`].
+    fn notify(&self, notice: Notice) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::Notify(notice))
+    }
+}
+
+/// An executor has answered a call with a reply that belongs to another one.
+fn unexpected(call: &Call, reply: &Reply) -> ! {
+    unreachable!("`{call}` was answered with `{reply}`: the executor is at fault")
+}

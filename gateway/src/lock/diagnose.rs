@@ -1,0 +1,200 @@
+//! Who holds a file lock, told from what the kernel shows now and never from what somebody wrote down.
+//!
+//! A holder is named only if the kernel shows the lock among that process's own descriptors. What the holder answers
+//! about itself adds its phase; silence is reported as silence. After each look the lock is tried once more, so that no
+//! refusal is older than its evidence.
+
+use portcullis_os::{Clock, Descriptor, Errno, FileId, FlockMode, Os, Pid, ProcessState, Uid};
+
+use super::responder::{self, Answer};
+use super::{ATTEMPTS, PAUSE_MS};
+use crate::identity::PhaseName;
+use crate::refusal::{Holder, Reason, Refusal};
+
+/// Clock ticks a second in `/proc`, a constant of the Linux interface for user programs.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// What is to be locked, for the report.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// Its name in a sentence.
+    pub(super) what: String,
+    /// The inode whose lock it is.
+    pub(super) file: FileId,
+    /// Where its holder answers.
+    pub(super) control: Option<String>,
+    /// The user of this process; answers of other users (root excepted) are not believed.
+    pub(super) uid: Uid,
+    /// The reason to report whatever the state of the holder; `None`: by that state.
+    pub(super) reason: Option<Reason>,
+}
+
+/// Why a lock was not granted.
+#[derive(Debug)]
+pub(super) enum Busy {
+    /// Somebody holds it.
+    Refused(Box<Refusal>),
+    /// The kernel could not lock at all.
+    Failed(Errno),
+}
+
+/// What one look has shown.
+#[derive(Debug)]
+struct Sighting {
+    holder: Option<Holder>,
+    answer: Answer,
+}
+
+/// Takes an exclusive lock, or says who holds it.
+pub(super) async fn lock<O: Os>(os: &O, file: &Descriptor<O>, subject: &Subject) -> Result<(), Busy> {
+    let mut attempt = 1;
+    loop {
+        if try_lock(os, file).await? {
+            return Ok(());
+        }
+        let sighting = look(os, subject).await;
+        if sighting.is_conclusive() || attempt == ATTEMPTS {
+            return if try_lock(os, file).await? {
+                Ok(())
+            } else {
+                Err(Busy::Refused(Box::new(sighting.refusal(subject))))
+            };
+        }
+        attempt += 1;
+        // A sleep that fails has only made the pause shorter.
+        let _ = os.sleep(PAUSE_MS).await;
+    }
+}
+
+async fn try_lock<O: Os>(os: &O, file: &Descriptor<O>) -> Result<bool, Busy> {
+    match os.flock(file, FlockMode::Exclusive).await {
+        Ok(()) => Ok(true),
+        Err(Errno::WouldBlock) => Ok(false),
+        Err(errno) => Err(Busy::Failed(errno)),
+    }
+}
+
+async fn look<O: Os>(os: &O, subject: &Subject) -> Sighting {
+    let (peer, answer) = match &subject.control {
+        Some(name) => responder::ask(os, name, subject.uid).await,
+        None => (None, Answer::NotAsked),
+    };
+    if let Some(peer) = peer
+        && let Some(pid) = peer.pid
+        && let Some(holder) = verified(os, pid, Some(peer.uid), subject.file).await
+    {
+        return Sighting { holder: Some(holder), answer };
+    }
+    let takers = os.lock_takers(subject.file).await.unwrap_or_default();
+    for taker in &takers {
+        if let Some(holder) = verified(os, *taker, None, subject.file).await {
+            return Sighting { holder: Some(holder), answer };
+        }
+    }
+    // Whoever took the lock may be gone while a child of it holds it still.
+    if !takers.is_empty() {
+        for pid in os.processes().await.unwrap_or_default() {
+            if let Some(holder) = verified(os, pid, None, subject.file).await {
+                return Sighting { holder: Some(holder), answer };
+            }
+        }
+    }
+    Sighting { holder: None, answer }
+}
+
+/// Describes a process if one of its descriptors holds the lock at this moment.
+async fn verified<O: Os>(os: &O, pid: Pid, uid: Option<Uid>, file: FileId) -> Option<Holder> {
+    let holder = describe(os, pid, uid).await?;
+    os.holds_lock(pid, file).await.ok()?.then_some(holder)
+}
+
+/// Describes a process from `/proc`; `None` if it is gone.
+pub(super) async fn describe<O: Os>(os: &O, pid: Pid, uid: Option<Uid>) -> Option<Holder> {
+    let status = os.process_status(pid).await.ok()?;
+    let command = os.process_command(pid).await.unwrap_or_default();
+    let uptime_seconds = os.read_clock(Clock::Boot).await.unwrap_or_default() / 1_000_000_000;
+    Some(Holder {
+        pid,
+        name: status.name,
+        command,
+        state: status.state,
+        start: status.start,
+        age_seconds: uptime_seconds.saturating_sub(status.start.0 / TICKS_PER_SECOND),
+        uid,
+    })
+}
+
+impl Sighting {
+    /// Whether a second look could not show more.
+    fn is_conclusive(&self) -> bool {
+        match (&self.holder, &self.answer) {
+            (Some(holder), _) if holder.state == ProcessState::Zombie => false,
+            (Some(holder), _) if holder.state == ProcessState::Stopped => true,
+            (Some(_), Answer::Identity(_) | Answer::Silent | Answer::NotAsked) => true,
+            // It has the lock and does not answer yet: it may be about to.
+            (Some(_), Answer::NotListening | Answer::Unreadable) | (None, _) => false,
+        }
+    }
+
+    fn reason(&self) -> Reason {
+        match (&self.holder, &self.answer) {
+            (None, _) => Reason::HeldUnknown,
+            (Some(holder), _) if holder.state == ProcessState::Stopped => Reason::HeldStopped,
+            (Some(_), Answer::Identity(identity)) => match identity.phase {
+                PhaseName::Starting => Reason::HeldStarting,
+                PhaseName::Ready => Reason::HeldReady,
+                PhaseName::Draining => Reason::HeldDraining,
+            },
+            (Some(_), Answer::Silent | Answer::NotListening | Answer::Unreadable | Answer::NotAsked) => {
+                Reason::HeldHung
+            }
+        }
+    }
+
+    fn refusal(self, subject: &Subject) -> Refusal {
+        let reason = subject.reason.unwrap_or_else(|| self.reason());
+        let what = &subject.what;
+        let who = match &self.holder {
+            None => "something that is not visible from here".to_owned(),
+            Some(holder) => format!("pid {} ({})", holder.pid, holder.name),
+        };
+        let mut evidence = vec![format!("flock on inode {}: held", subject.file)];
+        if let Some(holder) = &self.holder {
+            evidence.push(format!("/proc/{}/fdinfo: one of its descriptors holds that lock", holder.pid));
+            evidence.push(format!("/proc/{}/stat: {:?}", holder.pid, holder.state));
+        } else {
+            evidence.push("/proc: no visible process holds that lock".to_owned());
+        }
+        evidence.extend(self.answer.evidence());
+        Refusal {
+            reason,
+            what: format!("{what} is owned by {who}{}", how_it_is(reason)),
+            next: next_command(reason, self.holder.as_ref()),
+            holder: self.holder.map(Box::new),
+            evidence,
+            do_not: Some("delete the lock file: the kernel holds the lock, and it goes with its holder"),
+        }
+    }
+}
+
+fn how_it_is(reason: Reason) -> &'static str {
+    if reason == Reason::HeldStarting {
+        ", which is starting"
+    } else if reason == Reason::HeldDraining {
+        ", which is stopping"
+    } else if reason == Reason::HeldStopped {
+        ", which is paused"
+    } else if reason == Reason::HeldHung {
+        ", which does not answer"
+    } else {
+        ""
+    }
+}
+
+fn next_command(reason: Reason, holder: Option<&Holder>) -> String {
+    match (holder, reason) {
+        (Some(holder), Reason::HeldStopped) => format!("kill -CONT {}", holder.pid),
+        (Some(holder), _) => format!("ps -o pid,lstart,stat,args -p {}", holder.pid),
+        (None, _) => "cat /proc/locks".to_owned(),
+    }
+}

@@ -1,0 +1,149 @@
+//! At most one live process owns a state directory, a configuration and a block of ports.
+//!
+//! Ownership is a set of kernel locks and sockets that are taken in one fixed order, each by trying once, file locks
+//! before any socket. The kernel frees them when the process dies, so nothing stale can block; nobody unlinks them, so
+//! nothing can be stolen. No pid, start time, record, port probe or clock grants or denies anything: those only
+//! explain a refusal.
+//!
+//! | order | token | excludes |
+//! | --- | --- | --- |
+//! | 1 | exclusive flock on the state directory's inode | a second owner of that directory, however it is spelled |
+//! | 2 | exclusive flock on `gateway.lock` in it | the same, where directories cannot be locked |
+//! | 3 | exclusive flock on `.NAME.gateway.lock` beside the configuration | a second user of that configuration |
+//! | 4 | one abstract Unix socket a port, ascending | a second claim on any port of the block |
+//! | 5 | listeners on 127.0.0.1 and on ::1 | programs that know nothing of tokens |
+//!
+//! # Invariants
+//!
+//! - `single-owner`, `config-identity`, `ports-disjoint`, `no-wedge`, `no-theft`, `no-foreign-unlink`, `truthful`
+//! - `effect-after-lock`: a refused start leaves at most empty directories and empty lock files that it had to create.
+
+mod config;
+mod diagnose;
+mod listeners;
+mod ports;
+mod record;
+mod responder;
+mod state;
+
+use std::path::Path;
+
+use portcullis_os::{ConfigKey, Descriptor, Errno, Fd, Os, Ownership};
+
+use crate::claim::Claim;
+use crate::identity::{Identity, PhaseName};
+use crate::refusal::Refusal;
+
+/// The lock file inside the state directory. The name is frozen: another version must find the same file.
+pub const LOCK_FILE: &str = "gateway.lock";
+/// The owner record inside the state directory, for people.
+pub const OWNER_RECORD: &str = "gateway.owner.json";
+
+/// How often a busy token is tried before the refusal is final.
+const ATTEMPTS: u32 = 3;
+/// How long to wait between two attempts, in milliseconds.
+const PAUSE_MS: u32 = 50;
+
+/// Everything that an owner holds. Dropping it gives the tokens back, the last one first.
+#[derive(Debug)]
+pub struct Owned<O: Os> {
+    listeners: Vec<Descriptor<O>>,
+    _ports: Vec<Descriptor<O>>,
+    config: config::ConfigLock<O>,
+    _control: Option<Descriptor<O>>,
+    state: state::StateLock<O>,
+    /// Who owns it: this run.
+    pub identity: Identity,
+}
+
+impl<O: Os> Owned<O> {
+    /// The listening TCP sockets, 127.0.0.1 first.
+    pub fn listeners(&self) -> Vec<Fd> {
+        self.listeners.iter().map(Descriptor::fd).collect()
+    }
+
+    /// What is owned, for whoever watches.
+    pub fn ownership(&self, claim: &Claim) -> Ownership {
+        Ownership {
+            state: self.state.id,
+            config: Some(ConfigKey { directory: self.config.directory_id, name: self.config.name.clone() }),
+            base: claim.ports.base(),
+            span: claim.ports.span(),
+        }
+    }
+
+    /// Writes the owner record. It informs people; nothing depends on it, so a full disk does not stop an owner.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the machine. The old record is then still whole.
+    pub async fn record(&self, os: &O) -> Result<(), Errno> {
+        record::write(os, &self.state.directory, &self.identity).await
+    }
+}
+
+/// Takes every token of the claim, or none.
+///
+/// # Errors
+///
+/// The refusal, with the evidence. Every token that was taken before is given back before this returns or with the
+/// steps that follow at once.
+pub async fn acquire<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
+    let uid = os.own_uid().await.map_err(|errno| Refusal::from_errno("ask for", "the own user id", errno))?;
+    let state = state::take(os, claim, uid).await?;
+    let identity = introduce(os, claim, &state).await?;
+    let control = responder::open_control(os, state.id, &identity).await;
+    let config = config::take(os, claim, uid).await?;
+    let ports = ports::take(os, claim.ports, uid).await?;
+    let listeners = listeners::take(os, claim.ports.base()).await?;
+    responder::answer_on(os, ports.iter().map(Descriptor::fd).collect(), &identity);
+    Ok(Owned { listeners, _ports: ports, config, _control: control, state, identity })
+}
+
+async fn introduce<O: Os>(os: &O, claim: &Claim, state: &state::StateLock<O>) -> Result<Identity, Refusal> {
+    let told = |errno| Refusal::from_errno("ask for", "the own process id", errno);
+    let instance = os.random().await.map_err(told)?;
+    let pid = os.own_pid().await.map_err(told)?;
+    Ok(Identity {
+        schema: 1,
+        instance: instance.iter().map(|byte| format!("{byte:02x}")).collect(),
+        pid: pid.get(),
+        phase: PhaseName::Starting,
+        state: claim.state.display().to_string(),
+        state_device: state.id.device,
+        state_inode: state.id.inode,
+        config: claim.config.display().to_string(),
+        base: claim.ports.base().get(),
+        span: claim.ports.span(),
+        version: claim.version.clone(),
+    })
+}
+
+/// Creates a directory and what is missing above it, private to this user.
+async fn make_directories<O: Os>(os: &O, path: &Path) -> Result<(), Refusal> {
+    let mut missing = vec![path];
+    while let Some(directory) = missing.last().copied() {
+        match os.make_directory(directory, 0o700).await {
+            Ok(()) | Err(Errno::Exists) => {
+                missing.pop();
+            }
+            Err(Errno::NotFound) => match directory.parent() {
+                Some(parent) => missing.push(parent),
+                None => return Err(failed("create", directory)(Errno::NotFound)),
+            },
+            // The directory may exist all the same, on a read-only or protected file system: opening it will tell.
+            Err(Errno::ReadOnly | Errno::AccessDenied)
+                if os.stat(directory, portcullis_os::Links::Follow).await.is_ok() =>
+            {
+                missing.pop();
+            }
+            Err(errno) => return Err(failed("create", directory)(errno)),
+        }
+    }
+    Ok(())
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl Fn(Errno) -> Refusal {
+    let path = path.display().to_string();
+    move |errno| Refusal::from_errno(doing, &path, errno)
+}

@@ -1,0 +1,123 @@
+//! An owner answers who it is on sockets whose names follow from what it owns.
+//!
+//! Whoever is refused asks there. The kernel adds the listener's pid and uid, which a frozen owner cannot withhold and
+//! a liar cannot choose. The names are frozen: another version must find the same sockets.
+
+use portcullis_os::{Errno, Fd, FileId, Os, PeerCredentials, Uid};
+
+use crate::identity::{Identity, LONGEST, PHASE, PhaseName};
+
+/// How many connections may wait for an answer.
+const BACKLOG: u16 = 16;
+/// How long to wait for an answer, in milliseconds.
+pub(super) const ANSWER_MS: u32 = 300;
+/// An identity arrives in one piece, or in a few if it is long.
+const PIECES: u32 = 4;
+
+/// What came back.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Who it is.
+    Identity(Box<Identity>),
+    /// Nothing in time.
+    Silent,
+    /// Nobody listens.
+    NotListening,
+    /// Something else, or an answer from a user who is not believed.
+    Unreadable,
+    /// There is no place to ask.
+    NotAsked,
+}
+
+impl Answer {
+    /// The answer as a fact.
+    pub(super) fn evidence(&self) -> Option<String> {
+        match self {
+            Self::Identity(identity) => {
+                let (phase, instance) = (identity.phase.as_str(), &identity.instance);
+                Some(format!("it answers: {phase}, instance {instance}, version {}", identity.version))
+            }
+            Self::Silent => Some(format!("no answer came within {ANSWER_MS} ms")),
+            Self::NotListening => Some("it does not listen on its control socket".to_owned()),
+            Self::Unreadable => Some("its answer is not that of a gateway of this user".to_owned()),
+            Self::NotAsked => None,
+        }
+    }
+}
+
+/// Where the owner of a state directory answers, in the abstract Unix namespace.
+pub(super) fn control_name(state: FileId) -> String {
+    format!("refgate.v1.state.{:x}.{}", state.device, state.inode)
+}
+
+/// Where the owner of a port answers: the name is also the token of that port.
+pub(super) fn port_name(port: u16) -> String {
+    format!("refgate.v1.port.{port}")
+}
+
+/// Opens the control socket and answers on it from now on. `None` if it cannot be had: it explains, it does not admit.
+pub(super) async fn open_control<O: Os>(
+    os: &O,
+    state: FileId,
+    identity: &Identity,
+) -> Option<portcullis_os::Descriptor<O>> {
+    let socket = os.listen_unix(control_name(state), BACKLOG).await.ok()?;
+    answer_on(os, vec![socket.fd()], identity);
+    Some(socket)
+}
+
+/// Takes the token of a port.
+pub(super) async fn listen_on_port<O: Os>(os: &O, port: u16) -> Result<portcullis_os::Descriptor<O>, Errno> {
+    os.listen_unix(port_name(port), BACKLOG).await
+}
+
+/// Answers on listening sockets until the process ends.
+pub(super) fn answer_on<O: Os>(os: &O, sockets: Vec<Fd>, identity: &Identity) {
+    let (os_of_task, identity) = (os.clone(), identity.clone());
+    os.task(async move {
+        let os = os_of_task;
+        loop {
+            match os.accept(sockets.clone()).await {
+                Ok((_, stream)) => {
+                    let phase = PhaseName::from_word(os.load(PHASE).await.unwrap_or_default());
+                    let line = Identity { phase, ..identity.clone() }.to_line();
+                    // Whoever asked and went away has no use for the rest.
+                    let _ = os.send(&stream, line).await;
+                }
+                Err(Errno::ConnectionReset | Errno::Interrupted) => {}
+                Err(Errno::TooManyFiles | Errno::TooManyFilesOnHost) => {
+                    let _ = os.sleep(super::PAUSE_MS).await;
+                }
+                Err(_) => return,
+            }
+        }
+    });
+}
+
+/// Asks who listens on a name. The first part is what the kernel says, the second what the listener says.
+pub(super) async fn ask<O: Os>(os: &O, name: &str, own: Uid) -> (Option<PeerCredentials>, Answer) {
+    let Ok(stream) = os.connect_unix(name.to_owned()).await else {
+        return (None, Answer::NotListening);
+    };
+    let Ok(peer) = os.peer_credentials(&stream).await else {
+        return (None, Answer::Unreadable);
+    };
+    if peer.uid != own && peer.uid != Uid(0) {
+        return (Some(peer), Answer::Unreadable);
+    }
+    let mut line = Vec::new();
+    for _ in 0..PIECES {
+        match os.receive(&stream, LONGEST as u32, ANSWER_MS).await {
+            Ok(piece) if piece.is_empty() => break,
+            Ok(piece) => line.extend_from_slice(&piece),
+            Err(Errno::TimedOut) => return (Some(peer), Answer::Silent),
+            Err(_) => break,
+        }
+        if line.ends_with(b"\n") || line.len() > LONGEST {
+            break;
+        }
+    }
+    let answer = Identity::from_line(&line)
+        .map_or(Answer::Unreadable, |identity| Answer::Identity(Box::new(identity)));
+    (Some(peer), answer)
+}

@@ -1,0 +1,288 @@
+//! Every refusal has a stable code, an exit status, the evidence it rests on and the next safe command.
+//!
+//! "Unknown" is a reason of its own and is never reported as "absent".
+
+use std::fmt;
+
+use portcullis_os::{Errno, Notice, Pid, ProcessState, Tick, Uid};
+
+/// Why a gateway did not start. The codes are stable; scripts and scenarios match on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A gateway that serves owns the state directory.
+    HeldReady,
+    /// A gateway that is starting owns the state directory.
+    HeldStarting,
+    /// A gateway that is stopping owns the state directory.
+    HeldDraining,
+    /// The owner's process runs, but gave no answer in time.
+    HeldHung,
+    /// The owner's process is stopped, by `SIGSTOP` or a debugger.
+    HeldStopped,
+    /// Something holds the lock and cannot be seen from here.
+    HeldUnknown,
+    /// Another gateway uses the same configuration file.
+    ConfigShared,
+    /// Another gateway has reserved one of the ports.
+    PortRange,
+    /// A program that is no gateway holds the port.
+    PortForeign,
+    /// An outgoing connection was given the port by the kernel.
+    PortEphemeral,
+    /// The kernel does not let this user bind the port.
+    PortReserved,
+    /// The port is taken, and by whom cannot be seen from here.
+    PortUnknown,
+    /// The file system cannot lock a directory.
+    UnsupportedFileSystem,
+    /// The file system is shared with other machines that its locks may not reach.
+    RemoteFileSystem,
+    /// Others may write to the state directory, or somebody else owns it.
+    InsecureDirectory,
+    /// Permission denied.
+    Permission,
+    /// The file system is read-only.
+    ReadOnly,
+    /// The disk or the quota is full.
+    DiskFull,
+    /// No more descriptors.
+    DescriptorLimit,
+    /// The path was moved or replaced again and again during the start.
+    PathUnstable,
+    /// Any other error of the machine.
+    Error,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 21] = [
+        Self::HeldReady,
+        Self::HeldStarting,
+        Self::HeldDraining,
+        Self::HeldHung,
+        Self::HeldStopped,
+        Self::HeldUnknown,
+        Self::ConfigShared,
+        Self::PortRange,
+        Self::PortForeign,
+        Self::PortEphemeral,
+        Self::PortReserved,
+        Self::PortUnknown,
+        Self::UnsupportedFileSystem,
+        Self::RemoteFileSystem,
+        Self::InsecureDirectory,
+        Self::Permission,
+        Self::ReadOnly,
+        Self::DiskFull,
+        Self::DescriptorLimit,
+        Self::PathUnstable,
+        Self::Error,
+    ];
+
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::HeldReady => "held-ready",
+            Self::HeldStarting => "held-starting",
+            Self::HeldDraining => "held-draining",
+            Self::HeldHung => "held-hung",
+            Self::HeldStopped => "held-stopped",
+            Self::HeldUnknown => "held-unknown",
+            Self::ConfigShared => "config-shared",
+            Self::PortRange => "port-range",
+            Self::PortForeign => "port-foreign",
+            Self::PortEphemeral => "port-ephemeral",
+            Self::PortReserved => "port-reserved",
+            Self::PortUnknown => "port-unknown",
+            Self::UnsupportedFileSystem => "unsupported-fs",
+            Self::RemoteFileSystem => "remote-fs",
+            Self::InsecureDirectory => "insecure-directory",
+            Self::Permission => "permission",
+            Self::ReadOnly => "read-only",
+            Self::DiskFull => "disk-full",
+            Self::DescriptorLimit => "descriptor-limit",
+            Self::PathUnstable => "path-unstable",
+            Self::Error => "error",
+        }
+    }
+
+    /// The exit status: 78 will fail again until somebody changes something, 75 may succeed by itself later,
+    /// 77 permission, 74 input/output, 70 anything else (the numbers of sysexits.h).
+    pub const fn exit_status(self) -> u8 {
+        match self {
+            Self::HeldReady
+            | Self::HeldStopped
+            | Self::HeldUnknown
+            | Self::ConfigShared
+            | Self::PortRange
+            | Self::PortForeign
+            | Self::PortReserved
+            | Self::PortUnknown
+            | Self::UnsupportedFileSystem
+            | Self::RemoteFileSystem => 78,
+            Self::HeldStarting
+            | Self::HeldDraining
+            | Self::HeldHung
+            | Self::PortEphemeral
+            | Self::PathUnstable => 75,
+            Self::InsecureDirectory | Self::Permission => 77,
+            Self::ReadOnly | Self::DiskFull | Self::DescriptorLimit => 74,
+            Self::Error => 70,
+        }
+    }
+
+    /// The reason behind an error that is not about a lock.
+    pub const fn of(errno: Errno) -> Self {
+        match errno {
+            Errno::AccessDenied | Errno::NotPermitted => Self::Permission,
+            Errno::ReadOnly => Self::ReadOnly,
+            Errno::NoSpace | Errno::QuotaExceeded => Self::DiskFull,
+            Errno::TooManyFiles | Errno::TooManyFilesOnHost => Self::DescriptorLimit,
+            Errno::AddressInUse
+            | Errno::AddressNotAvailable
+            | Errno::AddressFamilyNotSupported
+            | Errno::WouldBlock
+            | Errno::BadDescriptor
+            | Errno::ConnectionRefused
+            | Errno::ConnectionReset
+            | Errno::Exists
+            | Errno::Interrupted
+            | Errno::InvalidArgument
+            | Errno::InputOutput
+            | Errno::IsDirectory
+            | Errno::SymlinkLoop
+            | Errno::NameTooLong
+            | Errno::NotFound
+            | Errno::NoLocks
+            | Errno::NotDirectory
+            | Errno::NotEmpty
+            | Errno::NotSupported
+            | Errno::BrokenPipe
+            | Errno::NoProcess
+            | Errno::StaleHandle
+            | Errno::TimedOut
+            | Errno::CrossDevice
+            | Errno::Other(_) => Self::Error,
+        }
+    }
+}
+
+/// The process that is in the way, as the kernel describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: Pid,
+    /// Its command name.
+    pub name: String,
+    /// Its command line; empty if it could not be read.
+    pub command: String,
+    /// Whether it is scheduled.
+    pub state: ProcessState,
+    /// When it started, in ticks after boot.
+    pub start: Tick,
+    /// How long ago that was, in seconds, for display.
+    pub age_seconds: u64,
+    /// Its user, where the kernel told.
+    pub uid: Option<Uid>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, name, start, age_seconds, .. } = self;
+        write!(f, "pid {pid} ({name}), started {age_seconds} s ago (tick {start} after boot)")
+    }
+}
+
+/// Why this gateway did not start, and what to do about it. `Display` is one line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Refusal {
+    /// The reason.
+    pub reason: Reason,
+    /// What happened, as a fragment of a sentence.
+    pub what: String,
+    /// Who is in the way, where the kernel told.
+    pub holder: Option<Box<Holder>>,
+    /// What was observed, one fact an entry.
+    pub evidence: Vec<String>,
+    /// A safe command that shows more or helps.
+    pub next: String,
+    /// What people do in this situation and should not.
+    pub do_not: Option<&'static str>,
+}
+
+impl Refusal {
+    /// The stable code of the reason.
+    pub const fn code(&self) -> &'static str {
+        self.reason.code()
+    }
+
+    /// The exit status of the reason.
+    pub const fn exit_status(&self) -> u8 {
+        self.reason.exit_status()
+    }
+
+    /// One sentence of help.
+    pub const fn help(&self) -> &'static str {
+        match self.reason {
+            Reason::HeldReady => "Use the gateway that runs, or stop it first.",
+            Reason::HeldStarting => "Wait until it is ready, then use it.",
+            Reason::HeldDraining => "Wait until it has stopped, then start again.",
+            Reason::HeldHung => "Look at the process; try again if it recovers.",
+            Reason::HeldStopped => "Let the process continue, or end it; the lock is free when it is gone.",
+            Reason::HeldUnknown => {
+                "Look for the holder in the other containers and hosts that mount this directory."
+            }
+            Reason::ConfigShared => "Give each gateway a configuration file of its own.",
+            Reason::PortRange => "Choose base ports at least 111 apart.",
+            Reason::PortForeign | Reason::PortUnknown => {
+                "Stop the program that holds the port, or choose another port."
+            }
+            Reason::PortEphemeral => "Try again when that connection is closed, or reserve the port.",
+            Reason::PortReserved => "Choose a port of 1024 or above.",
+            Reason::UnsupportedFileSystem => "Move the state directory to a local file system.",
+            Reason::RemoteFileSystem => "Move the state directory to a disk of this machine.",
+            Reason::InsecureDirectory => "Make the directory yours alone.",
+            Reason::Permission => "Check who owns the path and with which permissions.",
+            Reason::ReadOnly => "Mount the file system read-write, or choose another state directory.",
+            Reason::DiskFull => "Free some space, then start again.",
+            Reason::DescriptorLimit => "Raise the limit of open files.",
+            Reason::PathUnstable => "Find out who keeps replacing the path.",
+            Reason::Error => "The error of the system is in the evidence.",
+        }
+    }
+
+    /// The short form that watchers are told.
+    pub fn notice(&self) -> Notice {
+        Notice::Refused {
+            code: self.code().to_owned(),
+            holder: self.holder.as_ref().map(|holder| holder.pid),
+        }
+    }
+
+    /// A refusal because a call failed for a reason of the machine's own.
+    pub fn from_errno(doing: &str, path: &str, errno: Errno) -> Self {
+        Self {
+            reason: Reason::of(errno),
+            what: format!("cannot {doing} {path}: {}", errno.meaning()),
+            holder: None,
+            evidence: vec![format!("{doing} {path}: {errno}")],
+            next: format!("ls -ld '{path}'"),
+            do_not: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn codes_are_unique_and_statuses_are_documented_ones() {
+        let mut codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Reason::ALL.len());
+        assert!(Reason::ALL.iter().all(|reason| [70, 74, 75, 77, 78].contains(&reason.exit_status())));
+    }
+}

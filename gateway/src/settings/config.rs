@@ -1,0 +1,258 @@
+//! The configuration is `OpenClaw`'s JSON5: what it says about this gateway is read strictly, the rest is left alone.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use json5::ErrorCode;
+use json5::char::is_json5_line_terminator;
+use portcullis_os::Port;
+use serde::de::IgnoredAny;
+
+use super::problem::Excerpt;
+use super::scan::{self, Member, Nesting};
+use super::{Origin, Problem};
+
+/// What is found where the configuration should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigFile {
+    /// Nothing: everything has its default.
+    Absent,
+    /// A file with these bytes.
+    Bytes(Vec<u8>),
+    /// Something that is not read, and why.
+    Unreadable(String),
+}
+
+/// The keys of the `gateway` section, as the schema of 2026.9.6 has them.
+pub(super) const GATEWAY_KEYS: [&str; 18] = [
+    "auth",
+    "bind",
+    "controlUi",
+    "customBindHost",
+    "http",
+    "mode",
+    "nodes",
+    "port",
+    "publicOrigin",
+    "push",
+    "reload",
+    "remote",
+    "roles",
+    "tailscale",
+    "terminal",
+    "tls",
+    "tools",
+    "trustedProxies",
+];
+
+/// How deep objects and arrays may be nested: the parser is recursive, and a stack is finite.
+const DEEPEST: usize = 128;
+
+/// The `gateway.port` of a configuration, if it has one. Everything wrong in the file becomes a problem.
+pub(super) fn port(path: &Path, file: ConfigFile, problems: &mut Vec<Problem>) -> Option<(Port, Origin)> {
+    let bytes = match file {
+        ConfigFile::Absent => return None,
+        ConfigFile::Unreadable(why) => {
+            problems.push(Problem::Unreadable { path: path.to_owned(), why });
+            return None;
+        }
+        ConfigFile::Bytes(bytes) => bytes,
+    };
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Reader { path, text, problems }.port(),
+        Err(error) => {
+            let at = excerpt_of_bytes(path, &bytes, error.valid_up_to());
+            problems.push(Problem::Syntax { at, what: "this byte is not UTF-8 text".to_owned() });
+            None
+        }
+    }
+}
+
+/// The place of a byte that is not text, with a replacement character in its stead.
+fn excerpt_of_bytes(path: &Path, bytes: &[u8], offset: usize) -> Excerpt {
+    let end = bytes.iter().skip(offset).position(|byte| *byte == b'\n').map_or(bytes.len(), |n| offset + n);
+    let text = String::from_utf8_lossy(bytes.get(..end).unwrap_or(bytes));
+    // What comes before the offset is valid, so its length is the same in the lossy text.
+    Excerpt::new(path.to_owned(), &text, offset..offset + char::REPLACEMENT_CHARACTER.len_utf8())
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn port(mut self) -> Option<(Port, Origin)> {
+        let top = self.valid_object()?;
+        let members = scan::members(self.text, top);
+        let gateway = self.only_one(&members, "gateway")?;
+        if !self.source(&gateway.value).starts_with('{') {
+            self.wrong_type(&gateway.value, "`gateway`", "an object");
+            return None;
+        }
+        let members = scan::members(self.text, gateway.value.start);
+        self.report_unknown_keys(&members);
+        let port = self.only_one(&members, "port")?;
+        self.port_of(&port.value)
+    }
+
+    /// Where the object starts that the whole text is, if it is one.
+    fn valid_object(&mut self) -> Option<usize> {
+        let Some(first) = scan::first(self.text) else {
+            self.syntax(self.text.len()..self.text.len(), "the file holds no value");
+            return None;
+        };
+        let nesting = scan::nesting(self.text, DEEPEST);
+        if let Some(at) = nesting.too_deep {
+            self.syntax(at..at + 1, &format!("more than {DEEPEST} objects and arrays are nested"));
+            return None;
+        }
+        if let Err(error) = json5::from_str::<IgnoredAny>(self.text) {
+            let (range, what) = self.explain(&error, &nesting);
+            self.syntax(range, &what);
+            return None;
+        }
+        if !self.source(&first).starts_with('{') {
+            self.wrong_type(&first, "the configuration", "an object");
+            return None;
+        }
+        Some(first.start)
+    }
+
+    /// Where an error of the parser is, and what it says in the words of somebody who writes a configuration.
+    fn explain(&self, error: &json5::Error, nesting: &Nesting) -> (Range<usize>, String) {
+        let at = error.position().map_or(self.text.trim_end().len(), |position| offset(self.text, position));
+        let width = self.source(&(at..self.text.len())).chars().next().map_or(0, char::len_utf8);
+        let here = at..at + width;
+        let Some(code) = error.code() else { return (here, "this cannot be read".to_owned()) };
+        let what = code.to_string();
+        if let Some(unfinished) = what.strip_prefix("EOF parsing ") {
+            return match (unfinished, nesting.unclosed) {
+                ("comment", _) => self.unfinished(nesting.last.end, "comment", "/*"),
+                ("string" | "escape sequence", _) | (_, None) => {
+                    self.unfinished(nesting.last.start, unfinished, "")
+                }
+                (_, Some(open)) => (open..open + 1, "this bracket is never closed".to_owned()),
+            };
+        }
+        let separator = matches!(
+            code,
+            ErrorCode::ExpectedComma | ErrorCode::ExpectedClosingBrace | ErrorCode::ExpectedClosingBracket
+        );
+        if separator {
+            (here, "expected a comma or a closing bracket here".to_owned())
+        } else if code == ErrorCode::TrailingCharacters {
+            (here, "something follows the end of the configuration".to_owned())
+        } else {
+            (here, what)
+        }
+    }
+
+    /// Something that begins with `sign` behind `from` and is cut off by the end of the file.
+    fn unfinished(&self, from: usize, what: &str, sign: &str) -> (Range<usize>, String) {
+        let rest = self.source(&(from..self.text.len()));
+        let start = from + rest.find(sign).unwrap_or(0);
+        (
+            start..self.text.trim_end().len().max(start),
+            format!("the file ends before this {what} is complete"),
+        )
+    }
+
+    /// The member of that name, whose second appearance is a problem: which one counts is nothing to guess about.
+    fn only_one<'m>(&mut self, members: &'m [Member], name: &str) -> Option<&'m Member> {
+        let mut named = members.iter().filter(|member| self.name(member).as_deref() == Some(name));
+        let first = named.next()?;
+        let others: Vec<&Member> = named.collect();
+        for other in others {
+            self.problems.push(Problem::Twice {
+                at: self.excerpt(&other.key),
+                key: name.to_owned(),
+                before: self.excerpt(&first.key).line,
+            });
+        }
+        Some(first)
+    }
+
+    fn report_unknown_keys(&mut self, members: &[Member]) {
+        for member in members {
+            let Some(key) = self.name(member).filter(|key| !GATEWAY_KEYS.contains(&key.as_str())) else {
+                continue;
+            };
+            let similar = GATEWAY_KEYS
+                .into_iter()
+                .map(|known| (strsim::damerau_levenshtein(&key, known), known))
+                .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
+                .min()
+                .map(|(_, known)| known);
+            let at = self.excerpt(&member.key);
+            self.problems.push(Problem::UnknownKey { at, key, similar });
+        }
+    }
+
+    fn port_of(&mut self, value: &Range<usize>) -> Option<(Port, Origin)> {
+        let source = self.source(value);
+        let Some(number) = json5::from_str::<f64>(source).ok() else {
+            self.wrong_type(value, "`gateway.port`", "a number");
+            return None;
+        };
+        let at = self.excerpt(value);
+        // JSON5 has one kind of number, so 18789.0 and 0x4965 are ports as good as 18789.
+        let port = (1..=u16::MAX).find(|port| f64::from(*port) == number).and_then(Port::new);
+        if port.is_none() {
+            self.problems.push(Problem::PortNumber { at: at.clone(), value: source.to_owned() });
+        }
+        Some((port?, Origin::Config(at)))
+    }
+
+    /// The name of a member, whichever way it is quoted and escaped.
+    fn name(&self, member: &Member) -> Option<String> {
+        let object = format!("{{{}:0}}", self.source(&member.key));
+        json5::from_str::<BTreeMap<String, IgnoredAny>>(&object).ok()?.into_keys().next()
+    }
+
+    fn source(&self, range: &Range<usize>) -> &str {
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+
+    fn excerpt(&self, range: &Range<usize>) -> Excerpt {
+        Excerpt::new(self.path.to_owned(), self.text, range.clone())
+    }
+
+    fn syntax(&mut self, range: Range<usize>, what: &str) {
+        let at = self.excerpt(&range);
+        self.problems.push(Problem::Syntax { at, what: what.to_owned() });
+    }
+
+    fn wrong_type(&mut self, value: &Range<usize>, what: &'static str, expected: &'static str) {
+        let found = match self.source(value).chars().next() {
+            Some('{') => "an object",
+            Some('[') => "an array",
+            Some('"' | '\'') => "a string",
+            Some('t' | 'f') => "a truth value",
+            Some('n') => "null",
+            _ => "a number",
+        };
+        let at = self.excerpt(value);
+        self.problems.push(Problem::WrongType { at, what, expected, found });
+    }
+}
+
+/// The byte that the parser means with a line and a column, which it counts from 0 and in characters.
+fn offset(text: &str, position: json5::Position) -> usize {
+    let (mut line, mut column) = (0, 0);
+    let mut characters = text.char_indices().peekable();
+    while let Some((offset, character)) = characters.next() {
+        if (line, column) >= (position.line, position.column) {
+            return offset;
+        }
+        let half_of_a_line_end = character == '\r' && characters.peek().is_some_and(|next| next.1 == '\n');
+        match is_json5_line_terminator(character) {
+            true if half_of_a_line_end => {}
+            true => (line, column) = (line + 1, 0),
+            false => column += 1,
+        }
+    }
+    text.len()
+}

@@ -1,0 +1,130 @@
+//! Every setting comes from exactly one place, and nothing that was written down is ignored silently.
+//!
+//! A pure function turns flags, environment, home directory and configuration text into [`Settings`]. All problems of
+//! one start are found in one pass, and each names its place, the value and what to write instead. What reads the
+//! environment and the file is [`edge`], and nothing else does.
+//!
+//! # Invariants
+//!
+//! - `config-identity`: a profile never resolves to another profile's directory, unless somebody said so explicitly.
+
+mod config;
+pub mod edge;
+mod paths;
+mod port;
+mod problem;
+mod profile;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::claim::{GATEWAY_SPAN, PortBlock};
+
+pub use config::ConfigFile;
+pub use paths::CONFIG_NAME;
+pub use port::DEFAULT_PORT;
+pub use problem::{Excerpt, Origin, Problem, SettingsError};
+pub use profile::Profile;
+
+/// The variable that names the profile.
+pub const PROFILE: &str = "OPENCLAW_PROFILE";
+/// The variable that names the state directory.
+pub const STATE_DIR: &str = "OPENCLAW_STATE_DIR";
+/// The variable that names the configuration file.
+pub const CONFIG_PATH: &str = "OPENCLAW_CONFIG_PATH";
+/// The variable that names the port.
+pub const GATEWAY_PORT: &str = "OPENCLAW_GATEWAY_PORT";
+
+/// Every variable that is read.
+pub const VARIABLES: [&str; 4] = [PROFILE, STATE_DIR, CONFIG_PATH, GATEWAY_PORT];
+
+/// The settings on the command line, as they were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--port`.
+    pub port: Option<String>,
+    /// `--profile`.
+    pub profile: Option<String>,
+}
+
+/// What a process finds around it when it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The variables of [`VARIABLES`] that are set. An empty one counts as not set.
+    pub variables: BTreeMap<&'static str, OsString>,
+    /// The home directory of the user.
+    pub home: Option<PathBuf>,
+    /// The current directory.
+    pub directory: Option<PathBuf>,
+}
+
+impl Surroundings {
+    fn variable(&self, name: &str) -> Option<&OsString> {
+        self.variables.get(name).filter(|value| !value.is_empty())
+    }
+}
+
+/// What a start needs to know, every part of it settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The profile; `None` for the default one.
+    pub profile: Option<Profile>,
+    /// The state directory, absolute.
+    pub state: PathBuf,
+    /// The configuration file, absolute. It may be absent.
+    pub config: PathBuf,
+    /// The ports to reserve.
+    pub ports: PortBlock,
+    /// Where the base port comes from.
+    pub port_origin: Origin,
+    /// What a user may not expect, though it is as documented.
+    pub notes: Vec<String>,
+}
+
+/// Settles every setting. `read` is asked for one file at most, and is the only way out of this function.
+///
+/// # Errors
+///
+/// Every problem that was found.
+pub fn resolve(
+    flags: &Flags,
+    around: &Surroundings,
+    read: impl FnOnce(&Path) -> ConfigFile,
+) -> Result<Settings, SettingsError> {
+    let mut problems = Vec::new();
+    let mut notes = Vec::new();
+    let profile = profile::choose(flags, around, &mut problems);
+    let paths = paths::choose(profile.as_ref(), around, &mut problems);
+    let explicit = port::explicit(flags, around, &mut problems, &mut notes);
+    let configured = paths.config.as_ref().and_then(|path| config::port(path, read(path), &mut problems));
+    if flags.profile.is_some() {
+        notes.extend(inherited(flags, around));
+    }
+    let profile = profile.unwrap_or_default();
+    let (port, port_origin) =
+        explicit.or(configured).unwrap_or_else(|| port::without_a_word(profile.as_ref()));
+    let ports = PortBlock::new(port, GATEWAY_SPAN);
+    if ports.is_none() {
+        problems.push(Problem::BlockTooHigh { origin: port_origin.clone(), port });
+    }
+    match (paths.state, paths.config, ports) {
+        (Some(state), Some(config), Some(ports)) if problems.is_empty() => {
+            Ok(Settings { profile, state, config, ports, port_origin, notes })
+        }
+        _ => Err(SettingsError { problems }),
+    }
+}
+
+/// What a profile does not decide because the environment does: documented, and a surprise all the same.
+fn inherited<'a>(flags: &'a Flags, around: &'a Surroundings) -> impl Iterator<Item = String> + 'a {
+    let profile = flags.profile.as_deref().unwrap_or_default();
+    let port = (flags.port.is_none()).then_some(GATEWAY_PORT);
+    [Some(STATE_DIR), Some(CONFIG_PATH), port].into_iter().flatten().filter_map(move |name| {
+        let value = around.variable(name)?;
+        Some(format!("--profile {profile} does not change {name}={}: the environment wins", value.display()))
+    })
+}

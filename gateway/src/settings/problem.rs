@@ -1,0 +1,279 @@
+//! A problem with a setting says where it was written, what was written and what to write instead.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use portcullis_os::Port;
+
+use crate::claim::GATEWAY_SPAN;
+
+/// Where a value was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the command line.
+    Flag(&'static str),
+    /// In the environment.
+    Variable(&'static str),
+    /// In the configuration file.
+    Config(Excerpt),
+    /// Nowhere: it follows from the name of this profile.
+    Profile(String),
+    /// Nowhere: it is the value of last resort.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::Config(excerpt) => excerpt.fmt(f),
+            Self::Profile(name) => write!(f, "the profile {name}"),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
+/// A place in a file, with the line that it is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The text of that line, without its end.
+    pub text: String,
+    /// The bytes of `text` that are meant. Can be empty at its end.
+    pub span: Range<usize>,
+}
+
+impl Excerpt {
+    /// The place `range` in `text`, as far as it is on its first line.
+    pub(super) fn new(path: PathBuf, text: &str, range: Range<usize>) -> Self {
+        let before = text.get(..range.start).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        let line = text.get(start..).unwrap_or_default();
+        let line = line.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+        let from = (before.len() - start).min(line.len());
+        let to = (from + range.len()).min(line.len());
+        Self {
+            path,
+            line: before.matches('\n').count() + 1,
+            text: line.to_owned(),
+            span: from..if line.is_char_boundary(to) { to } else { line.len() },
+        }
+    }
+
+    /// The column of the first character that is meant, counted from 1.
+    pub fn column(&self) -> usize {
+        self.text.get(..self.span.start).unwrap_or_default().chars().count() + 1
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column())
+    }
+}
+
+/// What is wrong with one setting. `Display` is one line that names the place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// A profile has a name that is none.
+    #[error("{origin} is {value:?}, which is not a profile name")]
+    ProfileName {
+        /// Where.
+        origin: Origin,
+        /// What.
+        value: String,
+    },
+    /// A port on the command line or in the environment is none.
+    #[error("{origin} is {value:?}, which is not a port")]
+    PortText {
+        /// Where.
+        origin: Origin,
+        /// What.
+        value: String,
+    },
+    /// A port leaves no room for the ports above it that are reserved with it.
+    #[error("{origin}: base port {port} leaves no room for the {GATEWAY_SPAN} ports reserved above it")]
+    BlockTooHigh {
+        /// Where.
+        origin: Origin,
+        /// Which.
+        port: Port,
+    },
+    /// The home directory is needed and not usable.
+    #[error("HOME is {}", value.as_ref().map_or("not set".to_owned(), |home| format!("{home:?}, which is not an absolute path")))]
+    NoHome {
+        /// The variable that can be set instead.
+        instead: &'static str,
+        /// What it is.
+        value: Option<PathBuf>,
+    },
+    /// A path starts in the home directory of somebody else.
+    #[error("{origin} is {value:?}, and only `~/` is expanded, not the home of another user")]
+    HomeOfOther {
+        /// Where.
+        origin: Origin,
+        /// What.
+        value: PathBuf,
+    },
+    /// A path is relative to a current directory that is gone.
+    #[error("{origin} is {value:?}, and the current directory it is relative to is gone")]
+    NoDirectory {
+        /// Where.
+        origin: Origin,
+        /// What.
+        value: PathBuf,
+    },
+    /// The configuration file could not be read.
+    #[error("the configuration file {path:?} cannot be read: {why}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The configuration file is not JSON5.
+    #[error("{at}: {what}")]
+    Syntax {
+        /// Where.
+        at: Excerpt,
+        /// What.
+        what: String,
+    },
+    /// A key of the `gateway` section that does not exist.
+    #[error("{at}: there is no key {key:?} in `gateway`")]
+    UnknownKey {
+        /// Where.
+        at: Excerpt,
+        /// What.
+        key: String,
+        /// The known key that it looks like.
+        similar: Option<&'static str>,
+    },
+    /// A key that was given before.
+    #[error("{at}: {key:?} was given before, on line {before}")]
+    Twice {
+        /// Where.
+        at: Excerpt,
+        /// What.
+        key: String,
+        /// The line of the first.
+        before: usize,
+    },
+    /// A value of the wrong type.
+    #[error("{at}: {what} must be {expected}, not {found}")]
+    WrongType {
+        /// Where.
+        at: Excerpt,
+        /// Whose value.
+        what: &'static str,
+        /// Which type it must have.
+        expected: &'static str,
+        /// Which it has.
+        found: &'static str,
+    },
+    /// A number that is not a port.
+    #[error("{at}: `gateway.port` is {value}, which is not a port")]
+    PortNumber {
+        /// Where.
+        at: Excerpt,
+        /// What.
+        value: String,
+    },
+}
+
+impl Problem {
+    /// What to do about it, as a sentence without its full stop.
+    pub fn remedy(&self) -> String {
+        let highest = u16::MAX - GATEWAY_SPAN;
+        match self {
+            Self::ProfileName { .. } => {
+                "write a letter or digit and then at most 63 letters, digits, `_` or `-`".to_owned()
+            }
+            Self::PortText { origin: Origin::Variable(_), .. } => {
+                format!("write N, HOST:N or [IPV6]:N with N from 1 to {highest}, or unset it")
+            }
+            Self::PortText { .. } | Self::PortNumber { .. } => format!("write a number from 1 to {highest}"),
+            Self::BlockTooHigh { .. } => format!("the highest base port is {highest}"),
+            Self::NoHome { instead, .. } => format!("set HOME, or set {instead} to an absolute path"),
+            Self::HomeOfOther { .. } => "write the absolute path".to_owned(),
+            Self::NoDirectory { .. } => {
+                "write an absolute path, or start in a directory that exists".to_owned()
+            }
+            Self::Unreadable { .. } => {
+                "make it a readable text file, remove it, or set OPENCLAW_CONFIG_PATH to another one"
+                    .to_owned()
+            }
+            Self::Syntax { .. } => "the file must hold one JSON5 object, for instance `{}`".to_owned(),
+            Self::UnknownKey { similar: Some(similar), .. } => format!("did you mean {similar:?}?"),
+            Self::UnknownKey { similar: None, .. } => {
+                format!("the keys are {}", super::config::GATEWAY_KEYS.join(", "))
+            }
+            Self::Twice { .. } => "remove one of them".to_owned(),
+            Self::WrongType { what: "`gateway.port`", found: "a string", .. } => {
+                "write the number without quotes".to_owned()
+            }
+            Self::WrongType { expected, .. } => format!("write {expected}"),
+        }
+    }
+
+    /// The place in the file, if it is in a file.
+    const fn excerpt(&self) -> Option<&Excerpt> {
+        match self {
+            Self::Syntax { at, .. }
+            | Self::UnknownKey { at, .. }
+            | Self::Twice { at, .. }
+            | Self::WrongType { at, .. }
+            | Self::PortNumber { at, .. }
+            | Self::BlockTooHigh { origin: Origin::Config(at), .. } => Some(at),
+            Self::ProfileName { .. }
+            | Self::PortText { .. }
+            | Self::BlockTooHigh { .. }
+            | Self::NoHome { .. }
+            | Self::HomeOfOther { .. }
+            | Self::NoDirectory { .. }
+            | Self::Unreadable { .. } => None,
+        }
+    }
+
+    /// The problem as a compiler shows it, with the line and a caret.
+    fn render(&self) -> String {
+        let title = self.to_string();
+        let help = Level::HELP.message(self.remedy());
+        let Some(at) = self.excerpt() else {
+            let group = Level::ERROR.primary_title(title).element(help);
+            return Renderer::plain().render(&[group]);
+        };
+        let title = title.strip_prefix(&format!("{at}: ")).unwrap_or(&title).to_owned();
+        let snippet = Snippet::source(&at.text)
+            .line_start(at.line)
+            .path(at.path.display().to_string())
+            .annotation(AnnotationKind::Primary.span(at.span.clone()));
+        let group: Group<'_> = Level::ERROR.primary_title(title).element(snippet).element(help);
+        Renderer::plain().render(&[group])
+    }
+}
+
+/// Every problem that one start has found with its settings: at least one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} in the settings", match problems.len() { 1 => "a problem".to_owned(), n => format!("{n} problems") })]
+pub struct SettingsError {
+    /// The problems, flags and environment first.
+    pub problems: Vec<Problem>,
+}
+
+impl SettingsError {
+    /// The stable code.
+    pub const CODE: &'static str = "settings";
+    /// The exit status: it will fail again until somebody changes something (`EX_CONFIG` of sysexits.h).
+    pub const EXIT_STATUS: u8 = 78;
+
+    /// All problems as a compiler shows them, one block each.
+    pub fn render(&self) -> String {
+        self.problems.iter().map(Problem::render).collect::<Vec<_>>().join("\n\n")
+    }
+}

@@ -1,0 +1,332 @@
+//! The command as a user meets it: what it prints, how it exits, and two of them at once.
+
+#![expect(clippy::expect_used, reason = "a test that cannot set its stage has failed")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use portcullis_os::{Linux, Os as _, Pid, Signal};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::Message;
+
+/// The command in an environment of its own.
+fn refgate(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_refgate"));
+    command.args(arguments).env_clear().env("HOME", home).current_dir(home);
+    command
+}
+
+/// Everything that a user sees of a command that ends by itself.
+fn shown(home: &Path, arguments: &[&str]) -> String {
+    let output = assert_cmd::Command::from_std(refgate(home, arguments)).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&home.display().to_string(), "HOME");
+    let lines = |text: String| text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>();
+    format!(
+        "{}{}exit {}",
+        lines(text(&output.stdout)),
+        lines(text(&output.stderr)),
+        output.status.code().expect("it was not killed")
+    )
+}
+
+fn home() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+fn configuration(home: &Path, text: &[u8]) {
+    std::fs::create_dir(home.join(".refgate")).expect("a directory");
+    put(&home.join(".refgate/openclaw.json"), text);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test sets its stage")]
+fn put(path: &Path, text: &[u8]) {
+    std::fs::write(path, text).expect("a file");
+}
+
+/// A gateway that runs, killed when the test is over.
+struct Running {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// Starts one, and returns its first word too.
+    fn start(home: &Path, base: u16) -> (Self, Value) {
+        let mut child = refgate(home, &["gateway", "--json", "--port", &base.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut running = Self { child, lines };
+        let first = running.next();
+        (running, first)
+    }
+
+    /// Starts one on the first block of ports that nobody has, and returns the base.
+    fn ready(home: &Path) -> (Self, u16) {
+        // Tests that run at once start their search at different places.
+        let name = home.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default();
+        let start =
+            name.iter().fold(7_u16, |hash, byte| hash.wrapping_mul(31).wrapping_add(u16::from(*byte)));
+        for attempt in 0..100 {
+            let base = 20_000 + (start % 300 + attempt) % 300 * 120;
+            let (mut running, first) = Self::start(home, base);
+            if first["event"] == "owner" {
+                let second = running.next();
+                assert_eq!(second["event"], "ready", "{second}");
+                return (running, base);
+            }
+            assert!(first["code"].as_str().is_some_and(|code| code.starts_with("port-")), "{first}");
+        }
+        panic!("no block of ports is free");
+    }
+
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("a line");
+        serde_json::from_str(&line).expect("an object")
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    async fn terminate(&self) {
+        let pid = Pid::new(self.pid()).expect("a pid");
+        Linux::new(|_| ()).kill(pid, Some(Signal::Terminate)).await.expect("it is there");
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+#[test]
+fn help_names_every_setting_and_every_exit_status() {
+    let home = home();
+    insta::assert_snapshot!(shown(home.path(), &["--help"]), @r"
+    The reference gateway: one live process owns a state directory, a configuration and a block of
+    ports, and everybody else is told the truth about why it was refused
+
+    Usage: refgate <COMMAND>
+
+    Commands:
+      gateway  Own the state directory, the configuration and the ports, and serve until SIGTERM or
+               SIGINT
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+    exit 0
+    ");
+    insta::assert_snapshot!(shown(home.path(), &["gateway", "--help"]), @r"
+    Own the state directory, the configuration and the ports, and serve until SIGTERM or SIGINT
+
+    Usage: refgate gateway [OPTIONS]
+
+    Options:
+          --port <N>         The base port, 1 to 65425; the 110 ports above it are reserved as well
+          --profile <NAME>   The profile: a state directory and a port of its own. `default` is none
+          --allow-file-lock  Rely on the lock file alone where directories cannot be locked (NFS).
+                             Whoever deletes that file then lets a second gateway in
+          --json             Say what happens as one JSON object a line on stdout, not as text on stderr
+      -h, --help             Print help
+
+    Environment (an empty variable counts as not set):
+      OPENCLAW_PROFILE        the profile, unless --profile is given
+      OPENCLAW_STATE_DIR      the state directory [default: ~/.refgate, or ~/.refgate-NAME]
+      OPENCLAW_CONFIG_PATH    the configuration, JSON5 [default: openclaw.json in the state directory]
+      OPENCLAW_GATEWAY_PORT   the base port, as N, HOST:N or [IPV6]:N
+
+    The base port is that of --port, else of OPENCLAW_GATEWAY_PORT, else `gateway.port` of the
+    configuration, else one that follows from the name of the profile, else 18789.
+
+    Exit status:
+       0  stopped as it was told to
+       2  the command line was not understood
+      70  an error of the system, see the evidence
+      74  read-only or full file system, or no more descriptors
+      75  refused for now: trying again later may succeed
+      77  permission denied, or a state directory that others may write to
+      78  refused until somebody changes something: supervisors should not restart it
+    exit 0
+    ");
+    assert_eq!(shown(home.path(), &["gateway", "-h"]), shown(home.path(), &["help", "gateway"]));
+    assert!(shown(home.path(), &["--version"]).starts_with("refgate "));
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_exits_with_2_and_a_suggestion() {
+    let home = home();
+    insta::assert_snapshot!(shown(home.path(), &["gatewya"]), @r"
+    error: unrecognized subcommand 'gatewya'
+
+      tip: a similar subcommand exists: 'gateway'
+
+    Usage: refgate <COMMAND>
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    insta::assert_snapshot!(shown(home.path(), &["gateway", "--prot", "1"]), @r"
+    error: unexpected argument '--prot' found
+
+      tip: a similar argument exists: '--port'
+
+    Usage: refgate gateway --port <N>
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    insta::assert_snapshot!(shown(home.path(), &["gateway", "--port"]), @r"
+    error: a value is required for '--port <N>' but none was supplied
+
+    For more information, try '--help'.
+    exit 2
+    ");
+    assert!(shown(home.path(), &[]).ends_with("exit 2"));
+}
+
+#[test]
+fn unusable_settings_are_shown_with_line_and_caret_and_nothing_is_touched() {
+    let home = home();
+    configuration(home.path(), b"{\n  gateway: {\n    prot: 18789, // a typo\n  },\n}\n");
+    insta::assert_snapshot!(shown(home.path(), &["gateway", "--port", "70000"]), @r#"
+    error: --port is "70000", which is not a port
+     |
+     = help: write a number from 1 to 65425
+
+    error: there is no key "prot" in `gateway`
+     --> HOME/.refgate/openclaw.json:3:5
+      |
+    3 |     prot: 18789, // a typo
+      |     ^^^^
+      |
+      = help: did you mean "port"?
+
+    refgate: 2 problems in the settings
+      code      settings (exit 78)
+    exit 78
+    "#);
+    let names = std::fs::read_dir(home.path().join(".refgate")).expect("a directory").count();
+    assert_eq!(names, 1, "only the configuration");
+    insta::assert_snapshot!(shown(home.path(), &["gateway", "--profile", "a b"]), @r#"
+    error: --profile is "a b", which is not a profile name
+     |
+     = help: write a letter or digit and then at most 63 letters, digits, `_` or `-`
+
+    refgate: a problem in the settings
+      code      settings (exit 78)
+    exit 78
+    "#);
+    assert!(!home.path().join(".refgate-a b").exists());
+}
+
+#[test]
+fn unusable_settings_are_told_to_programs_too() {
+    let home = home();
+    configuration(home.path(), b"[]");
+    let output = refgate(home.path(), &["gateway", "--json", "--port=-1"]).output().expect("it runs");
+    let mut line: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    line["pid"] = Value::Null;
+    insta::assert_snapshot!(line.to_string().replace(&home.path().display().to_string(), "HOME"), @r#"
+    {"code":"settings","event":"refused","evidence":["--port is \"-1\", which is not a port; write a number from 1 to 65425","HOME/.refgate/openclaw.json:1:1: the configuration must be an object, not an array; write an object"],"exit":78,"message":"2 problems in the settings","pid":null}
+    "#);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn a_configuration_that_is_no_readable_file_says_what_it_is() {
+    let home = home();
+    for name in [".refgate", ".refgate/openclaw.json"] {
+        std::fs::create_dir(home.path().join(name)).expect("a directory");
+    }
+    insta::assert_snapshot!(shown(home.path(), &["gateway"]), @r#"
+    error: the configuration file "HOME/.refgate/openclaw.json" cannot be read: it is a directory
+     |
+     = help: make it a readable text file, remove it, or set OPENCLAW_CONFIG_PATH to another one
+
+    refgate: a problem in the settings
+      code      settings (exit 78)
+    exit 78
+    "#);
+}
+
+#[test]
+fn a_second_gateway_is_refused_and_names_the_first_until_that_one_has_stopped() {
+    let home = home();
+    let (mut first, base) = Running::ready(home.path());
+
+    let (mut second, said) = Running::start(home.path(), base + 200);
+    assert_eq!(said["event"], "refused", "{said}");
+    assert_eq!(said["code"], "held-ready", "{said}");
+    assert_eq!(said["holder"]["pid"], first.pid(), "{said}");
+    assert_eq!(said["exit"], 78, "{said}");
+    assert_eq!(second.end().code(), Some(78));
+
+    let text = shown(home.path(), &["gateway", "--port", &base.to_string()]);
+    assert!(text.contains(&format!("\n  holder    pid {} (refgate)", first.pid())), "{text}");
+    assert!(text.ends_with("\nexit 78"), "{text}");
+
+    block_on(first.terminate());
+    assert_eq!(first.next()["event"], "released");
+    assert_eq!(first.end().code(), Some(0));
+
+    let (mut third, said) = Running::start(home.path(), base);
+    assert_eq!(said["event"], "owner", "{said}");
+    assert_eq!(third.next()["event"], "ready");
+}
+
+#[test]
+fn a_killed_gateway_leaves_nothing_that_holds_up_the_next_one() {
+    let home = home();
+    let (first, base) = Running::ready(home.path());
+    drop(first);
+    let (_second, said) = Running::start(home.path(), base);
+    assert_eq!(said["event"], "owner", "{said}");
+}
+
+#[test]
+fn a_client_is_answered_on_both_loopbacks_and_sent_away_with_1012() {
+    let home = home();
+    let (mut gateway, base) = Running::ready(home.path());
+    block_on(async {
+        for host in ["127.0.0.1", "[::1]"] {
+            let address = format!("{host}:{base}");
+            let stream = tokio::net::TcpStream::connect(&address).await.expect("it listens");
+            let (mut socket, _) = tokio_tungstenite::client_async(format!("ws://{address}/"), stream)
+                .await
+                .expect("a handshake");
+            socket.send(Message::text("hello")).await.expect("it is sent");
+            assert_eq!(socket.next().await.expect("open").expect("valid"), Message::text("hello"));
+        }
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", base)).await.expect("it listens");
+        let (mut socket, _) =
+            tokio_tungstenite::client_async("ws://localhost/", stream).await.expect("a handshake");
+        gateway.terminate().await;
+        match socket.next().await {
+            Some(Ok(Message::Close(Some(frame)))) => {
+                assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1012, "service restart"));
+            }
+            other => panic!("the server said {other:?}"),
+        }
+        assert!(socket.next().await.is_none());
+    });
+    assert_eq!(gateway.end().code(), Some(0));
+}

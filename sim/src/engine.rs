@@ -1,0 +1,362 @@
+//! What could happen next in a state, and how it happens.
+
+use std::sync::Arc;
+
+use portcullis_os::{Notice, Pid, Signal};
+
+use crate::fault::Fault;
+use crate::kernel::{Completion, Effect, Life, ProcessId, Readiness, Spawn};
+use crate::learn::{Answer, Forest, TreeId};
+use crate::script::{Action, Condition};
+use crate::world::{Checker, Choice, Setup, SlotState, Step, Stepped, Told, Violation, World};
+
+/// Lists and carries out what can happen.
+pub(crate) struct Engine<'a, C: Checker> {
+    pub(crate) setup: &'a Setup,
+    pub(crate) checker: &'a C,
+    forest: Forest,
+    mains: Vec<Option<TreeId>>,
+    /// What the tasks of each slot were answered during the setup.
+    preludes: Vec<Vec<(TreeId, Answer)>>,
+}
+
+impl<'a, C: Checker> Engine<'a, C> {
+    pub(crate) fn new(setup: &'a Setup, checker: &'a C) -> Self {
+        let mut forest = Forest::default();
+        let mains = setup
+            .slots
+            .iter()
+            .map(|slot| slot.program.as_ref().map(|program| forest.plant(program)))
+            .collect();
+        let preludes = vec![Vec::new(); setup.slots.len()];
+        Self { setup, checker, forest, mains, preludes }
+    }
+
+    /// How many histories of programs were executed.
+    pub(crate) fn histories(&self) -> usize {
+        self.forest.histories()
+    }
+
+    /// What the tasks of a slot were answered during the setup.
+    pub(crate) fn prelude(&self, slot: usize) -> &[(TreeId, Answer)] {
+        &self.preludes[slot]
+    }
+
+    /// Compares what was explored of the process of a slot with one run of it as a whole.
+    pub(crate) fn audit(&self, slot: usize, history: &[(TreeId, Answer)]) -> Result<(), Violation> {
+        let Some(main) = self.mains[slot] else { return Ok(()) };
+        let name = &self.setup.slots[slot].name;
+        self.forest.audit(main, history).map_err(|fault| unfit(name, &fault))
+    }
+
+    pub(crate) fn first(&self) -> World<C::Memory> {
+        World {
+            kernel: self.setup.kernel.clone(),
+            slots: self
+                .setup
+                .slots
+                .iter()
+                .map(|_| SlotState {
+                    process: None,
+                    owner: None,
+                    ready: false,
+                    refused: None,
+                    calls: 0,
+                    tasks: Vec::new(),
+                })
+                .collect(),
+            position: 0,
+            kills: 0,
+            memory: self.checker.start(),
+            last: None,
+        }
+    }
+
+    fn running(&self, world: &World<C::Memory>, slot: usize) -> Option<ProcessId> {
+        let process = world.slots[slot].process?;
+        (self.mains[slot].is_some() && world.kernel.life(process) == Life::Running).then_some(process)
+    }
+
+    /// What the program of a slot could do next.
+    fn steps_of(&self, world: &World<C::Memory>, slot: usize, choices: &mut Vec<Choice>) {
+        let Some(process) = self.running(world, slot) else { return };
+        for (task, state) in world.slots[slot].tasks.iter().enumerate() {
+            let Some(call) = self.forest.call(*state) else { continue };
+            let how = match world.kernel.readiness(process, call) {
+                Readiness::Ready => Completion::Normal,
+                Readiness::WaitsUntilDeadline => Completion::TimedOut,
+                Readiness::Waits => continue,
+            };
+            choices.push(Choice::Run { slot, task, how });
+        }
+        if self.exit(world, slot).is_some() {
+            choices.push(Choice::Exit { slot });
+        }
+    }
+
+    fn exit(&self, world: &World<C::Memory>, slot: usize) -> Option<u8> {
+        world.slots[slot].tasks.first().and_then(|main| self.forest.exit(*main))
+    }
+
+    /// Whether a program could take a step now.
+    pub(crate) fn can_step(&self, world: &World<C::Memory>, slot: usize) -> bool {
+        let mut choices = Vec::new();
+        self.steps_of(world, slot, &mut choices);
+        !choices.is_empty()
+    }
+
+    /// Everything that could happen next, in a fixed order; faults, of which `kills` more may come, are last.
+    pub(crate) fn choices(&self, world: &World<C::Memory>, kills: u8) -> Vec<Choice> {
+        let mut choices = Vec::new();
+        for slot in 0..world.slots.len() {
+            self.steps_of(world, slot, &mut choices);
+        }
+        if self.script_is_ready(world) {
+            choices.push(Choice::Script);
+        }
+        if world.kills < kills && !self.setup.script.is_setup(world.position) {
+            let alive = (0..world.slots.len())
+                .filter(|slot| self.mains[*slot].is_some() && world.view().is_alive(*slot));
+            choices.extend(alive.map(|slot| Choice::Kill { slot }));
+        }
+        choices
+    }
+
+    fn script_is_ready(&self, world: &World<C::Memory>) -> bool {
+        match self.setup.script.get(world.position) {
+            None | Some(Action::Wait(_)) => false,
+            Some(Action::Recycle { old, .. }) => world.slots[*old].process.is_some_and(|process| {
+                matches!(world.kernel.life(process), Life::Dead(_))
+                    && world.kernel.process_of(world.kernel.pid(process)).is_none()
+            }),
+            Some(Action::Start(_) | Action::Signal(..) | Action::Remove(_)) => true,
+        }
+    }
+
+    /// Passes every wait whose condition holds: nobody can tell when a script passed one.
+    pub(crate) fn pass_waits(&self, world: &mut World<C::Memory>) {
+        while let Some(Action::Wait(condition)) = self.setup.script.get(world.position) {
+            if !self.holds(world, condition) {
+                return;
+            }
+            world.position += 1;
+        }
+    }
+
+    fn holds(&self, world: &World<C::Memory>, condition: &Condition) -> bool {
+        match condition {
+            Condition::AllSettled => (0..world.slots.len())
+                .all(|slot| world.slots[slot].process.is_none() || self.is_settled(world, slot)),
+            Condition::Settled(slot) => world.slots[*slot].process.is_some() && self.is_settled(world, *slot),
+            Condition::Ready(slot) => world.slots[*slot].ready,
+            Condition::Gone(slot) => world.slots[*slot].process.is_some() && !world.view().is_alive(*slot),
+        }
+    }
+
+    fn is_settled(&self, world: &World<C::Memory>, slot: usize) -> bool {
+        world.slots[slot].ready || !self.can_step(world, slot)
+    }
+
+    /// Carries a choice out.
+    pub(crate) fn take(&mut self, world: &mut World<C::Memory>, choice: Choice) -> Stepped {
+        let told = match choice {
+            Choice::Run { slot, task, how } => {
+                world.last = Some(slot);
+                self.run(world, slot, task, how)
+            }
+            Choice::Exit { slot } => {
+                world.last = Some(slot);
+                let status = self.exit(world, slot).unwrap_or_default();
+                if let Some(process) = world.slots[slot].process {
+                    world.kernel.exit(process, status);
+                }
+                Told::Exit(status)
+            }
+            Choice::Script => self.act(world),
+            Choice::Kill { slot } => {
+                world.kills += 1;
+                if let Some(process) = world.slots[slot].process {
+                    world.kernel.signal(ProcessId::ENVIRONMENT, process, Signal::Kill);
+                }
+                Told::Kill
+            }
+        };
+        let effects = world.kernel.take_effects();
+        note(world, &effects);
+        Stepped { effects, told }
+    }
+
+    fn run(&mut self, world: &mut World<C::Memory>, slot: usize, task: usize, how: Completion) -> Told {
+        let state = world.slots[slot].tasks[task];
+        let (Some(process), Some(call)) = (world.slots[slot].process, self.forest.call(state).cloned())
+        else {
+            unreachable!("task {task} of slot {slot} is run without a call under way")
+        };
+        let reply = world.kernel.perform(process, &call, how);
+        let next = (state.0, self.forest.follow(state, &reply));
+        let slot = &mut world.slots[slot];
+        slot.calls += 1;
+        slot.tasks[task] = next;
+        self.forest.adopt(&mut slot.tasks, next);
+        Told::Call { task: state.0, call, reply }
+    }
+
+    fn act(&self, world: &mut World<C::Memory>) -> Told {
+        let Some(action) = self.setup.script.get(world.position) else {
+            unreachable!("a script that is over acts")
+        };
+        world.position += 1;
+        match action {
+            Action::Start(slot) => self.start(world, *slot, None),
+            Action::Signal(slot, signal) => {
+                if let Some(process) = world.slots[*slot].process {
+                    world.kernel.signal(ProcessId::ENVIRONMENT, process, *signal);
+                }
+            }
+            Action::Recycle { old, heir } => {
+                let pid = world.slots[*old].process.map(|process| world.kernel.pid(process));
+                self.start(world, *heir, pid);
+            }
+            Action::Remove(paths) => {
+                for path in paths {
+                    // An operator's `rm -f` of what is not there is no event.
+                    let _ = world.kernel.remove(path);
+                }
+            }
+            Action::Wait(_) => unreachable!("a wait is passed, never carried out"),
+        }
+        Told::Action(action.clone())
+    }
+
+    /// Starts the process of a slot. A slot that was started before stays as it is.
+    pub(crate) fn start(&self, world: &mut World<C::Memory>, slot: usize, pid: Option<Pid>) {
+        if world.slots[slot].process.is_some() {
+            return;
+        }
+        let template = &self.setup.slots[slot];
+        let spawn = Spawn { pid, ..template.spawn.clone() };
+        let Ok(process) = world.kernel.spawn(&spawn) else { return };
+        world.slots[slot].process = Some(process);
+        world.slots[slot].tasks = self.mains[slot].map(|main| self.forest.first(main)).unwrap_or_default();
+        for address in &template.listens {
+            // A port that is taken stays with whoever has it; the scenario's outcomes tell.
+            let _ = world.kernel.hold_port(process, *address);
+        }
+    }
+
+    /// What is wrong with a program in this state.
+    fn unfit(&self, world: &World<C::Memory>) -> Option<Violation> {
+        (0..world.slots.len()).find_map(|slot| {
+            self.running(world, slot)?;
+            let fault = world.slots[slot].tasks.iter().find_map(|task| self.forest.fault(*task))?;
+            Some(unfit(&self.setup.slots[slot].name, fault))
+        })
+    }
+
+    /// Runs one slot alone until it can do nothing more or has said that it is ready.
+    pub(crate) fn run_alone(&mut self, world: &mut World<C::Memory>, slot: usize) {
+        self.start(world, slot, None);
+        let effects = world.kernel.take_effects();
+        note(world, &effects);
+        // Long enough for any start; a program that loops for ever is not ready, which is what is asked.
+        for _ in 0..100_000 {
+            let mut choices = Vec::new();
+            self.steps_of(world, slot, &mut choices);
+            let Some(choice) = choices.first() else { return };
+            if world.slots[slot].ready {
+                return;
+            }
+            self.take(world, *choice);
+        }
+    }
+
+    /// 1 if a choice takes the turn from a program that could have gone on, else 0.
+    pub(crate) fn preemption(&self, world: &World<C::Memory>, choice: Choice) -> u16 {
+        match (choice.runs(), world.last) {
+            (Some(next), Some(last)) => u16::from(next != last && self.can_step(world, last)),
+            (None, _) | (_, None) => 0,
+        }
+    }
+
+    /// Passes waits and looks for broken promises after a step.
+    pub(crate) fn judge(&self, world: &mut World<C::Memory>, step: &Step<'_>) -> Result<(), Violation> {
+        self.pass_waits(world);
+        if let Some(violation) = self.unfit(world) {
+            return Err(violation);
+        }
+        let mut memory = world.memory.clone();
+        let verdict = self.checker.step(&mut memory, &world.view(), step);
+        world.memory = memory;
+        verdict
+    }
+
+    /// Lets a fresh process start wherever nobody is left alive, and has the checker judge it.
+    pub(crate) fn probe(&mut self, world: &World<C::Memory>) -> Result<(), Violation> {
+        let programs = || (0..world.slots.len()).filter(|slot| self.setup.slots[*slot].program.is_some());
+        let nobody_lives = programs().all(|slot| !world.view().is_alive(slot));
+        if !nobody_lives || programs().all(|slot| world.slots[slot].process.is_none()) {
+            return Ok(());
+        }
+        for probe in self.checker.probes().to_vec() {
+            let mut alone = world.clone();
+            self.run_alone(&mut alone, probe);
+            self.checker.probed(probe, &alone.view())?;
+        }
+        Ok(())
+    }
+
+    /// Runs the setup of the script: one execution, the same each time.
+    ///
+    /// `each` is told every step. Ends early with the promise that was broken.
+    pub(crate) fn run_setup(
+        &mut self,
+        world: &mut World<C::Memory>,
+        mut each: impl FnMut(&World<C::Memory>, Choice, Stepped),
+    ) -> Result<(), Violation> {
+        self.preludes.iter_mut().for_each(Vec::clear);
+        self.pass_waits(world);
+        while self.setup.script.is_setup(world.position) {
+            let choices = self.choices(world, 0);
+            let script = choices.iter().find(|choice| **choice == Choice::Script);
+            let Some(choice) = script.or(choices.first()).copied() else {
+                let says = "the setup waits for something that never comes".to_owned();
+                return Err(Violation { check: "setup".to_owned(), says });
+            };
+            let stepped = self.take(world, choice);
+            if let (Choice::Run { slot, .. }, Told::Call { task, reply, .. }) = (choice, &stepped.told) {
+                self.preludes[slot].push((*task, reply.clone()));
+            }
+            let verdict = self.judge(world, &stepped.step(choice));
+            each(world, choice, stepped);
+            verdict?;
+        }
+        world.last = None;
+        Ok(())
+    }
+}
+
+/// A program that cannot be explored, as a broken promise.
+fn unfit(name: &str, fault: &Fault) -> Violation {
+    let check = if matches!(fault, Fault::Panicked { .. }) { "panicked" } else { "explorable" };
+    Violation { check: check.to_owned(), says: format!("{name}: {fault}") }
+}
+
+/// Remembers what processes have told.
+fn note<M>(world: &mut World<M>, effects: &[Effect]) {
+    for effect in effects {
+        let (Effect::Notified { process, .. } | Effect::Died { process, .. }) = effect else { continue };
+        let Some(slot) = world.slots.iter_mut().find(|slot| slot.process == Some(*process)) else { continue };
+        let Effect::Notified { notice, .. } = effect else {
+            // How far its code had come makes no difference any more.
+            slot.tasks.clear();
+            slot.calls = 0;
+            continue;
+        };
+        match notice {
+            Notice::Owner(ownership) => slot.owner = Some(Arc::new(ownership.clone())),
+            Notice::Ready => slot.ready = true,
+            Notice::Refused { code, holder } => slot.refused = Some((Arc::from(code.as_str()), *holder)),
+            Notice::Released => slot.owner = None,
+        }
+    }
+}

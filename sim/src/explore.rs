@@ -1,0 +1,216 @@
+//! Every state that the programs and the machine can reach together, visited once.
+//!
+//! Proving goes depth-first and merges equal states; when something is broken, a second search ordered by faults,
+//! preemptions and steps finds the provably shortest way there. What was not visited is never called proved.
+
+use std::collections::BTreeMap;
+
+use crate::engine::Engine;
+use crate::learn::{Answer, TreeId};
+use crate::schedule::Schedule;
+use crate::seen::Seen;
+use crate::shortest::shortest;
+use crate::world::{Checker, Choice, Setup, Told, Violation, World};
+
+/// Which schedules are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// All of them.
+    Exhaustive,
+    /// Those with at most so many preemptions: switches away from a process that could have gone on.
+    Preemptions(u16),
+}
+
+/// How far a search goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Which schedules.
+    pub policy: Policy,
+    /// How many processes may be killed, each at any point.
+    pub kills: u8,
+    /// How many states may be visited before the search gives up without a verdict.
+    pub states: usize,
+}
+
+/// What a search without a finding proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Every schedule was covered.
+    Complete,
+    /// Every schedule within the bound on preemptions was covered.
+    Bounded,
+    /// The budget of states ran out: nothing is proved.
+    Cut,
+}
+
+/// A broken promise and the shortest way there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The promise.
+    pub violation: Violation,
+    /// How to get there, counted from the end of the setup.
+    pub schedule: Schedule,
+    /// Whether no execution with fewer faults, preemptions or steps breaks a promise. Only false if the second search
+    /// ran out of its budget.
+    pub is_shortest: bool,
+}
+
+/// The result of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exploration {
+    /// How many different states were visited.
+    pub states: usize,
+    /// How many steps were taken between them.
+    pub transitions: u64,
+    /// How many histories of programs were executed.
+    pub histories: usize,
+    /// The longest execution, in steps.
+    pub depth: usize,
+    /// Which outcomes were reached, and at how many different ends.
+    pub ends: BTreeMap<usize, u64>,
+    /// What it proves, if nothing was found.
+    pub evidence: Evidence,
+    /// What is broken.
+    pub found: Option<Found>,
+}
+
+struct Frame<M> {
+    world: World<M>,
+    choices: Vec<Choice>,
+    next: usize,
+    /// The preemptions on the way here.
+    preemptions: u16,
+    /// Which task was answered what on the last step, if one was.
+    answered: Option<(usize, TreeId, Answer)>,
+}
+
+/// How many executions are run again as a whole, process by process, and compared with what was learned task by task.
+const AUDITS: u64 = 500;
+
+/// Visits every state within the bounds.
+pub fn explore<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds) -> Exploration {
+    let mut engine = Engine::new(setup, checker);
+    let mut search = Search {
+        bounds: *bounds,
+        seen: Seen::new(),
+        stack: Vec::new(),
+        audits: 0,
+        result: Exploration {
+            states: 0,
+            transitions: 0,
+            histories: 0,
+            depth: 0,
+            ends: BTreeMap::new(),
+            evidence: match bounds.policy {
+                Policy::Exhaustive => Evidence::Complete,
+                Policy::Preemptions(_) => Evidence::Bounded,
+            },
+            found: None,
+        },
+    };
+    let mut world = engine.first();
+    let prepared = engine.run_setup(&mut world, |_, _, _| {});
+    let verdict = prepared.and_then(|()| search.run(&mut engine, world));
+    let mut result = search.result;
+    result.states = search.seen.len();
+    if let Err(violation) = verdict {
+        let on_the_way =
+            search.stack.iter().map(|frame| u8::try_from(frame.next - 1).unwrap_or(u8::MAX)).collect();
+        let first = Found { violation, schedule: Schedule::from_indices(on_the_way), is_shortest: false };
+        result.found = Some(shortest(&mut engine, bounds).unwrap_or(first));
+    }
+    result.histories = engine.histories();
+    result
+}
+
+struct Search<M> {
+    bounds: Bounds,
+    seen: Seen,
+    stack: Vec<Frame<M>>,
+    audits: u64,
+    result: Exploration,
+}
+
+impl<M: Clone + Eq + std::hash::Hash + std::fmt::Debug> Search<M> {
+    fn run<C: Checker<Memory = M>>(
+        &mut self,
+        engine: &mut Engine<'_, C>,
+        first: World<M>,
+    ) -> Result<(), Violation> {
+        self.enter(engine, first, 0, None)?;
+        while let Some(frame) = self.stack.last_mut() {
+            let Some(choice) = frame.choices.get(frame.next).copied() else {
+                self.stack.pop();
+                continue;
+            };
+            frame.next += 1;
+            let mut world = frame.world.clone();
+            let preemptions = frame.preemptions + engine.preemption(&world, choice);
+            if let Policy::Preemptions(most) = self.bounds.policy
+                && preemptions > most
+            {
+                continue;
+            }
+            let stepped = engine.take(&mut world, choice);
+            self.result.transitions += 1;
+            engine.judge(&mut world, &stepped.step(choice))?;
+            let answered = match (choice, stepped.told) {
+                (Choice::Run { slot, .. }, Told::Call { task, reply, .. }) => Some((slot, task, reply)),
+                _ => None,
+            };
+            self.enter(engine, world, preemptions, answered)?;
+            if self.seen.len() > self.bounds.states {
+                self.result.evidence = Evidence::Cut;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a state on the stack unless it was visited before.
+    fn enter<C: Checker<Memory = M>>(
+        &mut self,
+        engine: &mut Engine<'_, C>,
+        world: World<M>,
+        preemptions: u16,
+        answered: Option<(usize, TreeId, Answer)>,
+    ) -> Result<(), Violation> {
+        let counts = matches!(self.bounds.policy, Policy::Preemptions(_));
+        if !self.seen.visit(world.key(counts), if counts { preemptions } else { 0 }) {
+            return Ok(());
+        }
+        // From here on the path to a violation ends in this state, which the caller reads off the stack.
+        engine.probe(&world)?;
+        let choices = engine.choices(&world, self.bounds.kills);
+        if choices.iter().all(|choice| matches!(choice, Choice::Kill { .. })) {
+            let outcome = engine.checker.end(&world.memory, &world.view())?;
+            *self.result.ends.entry(outcome).or_default() += 1;
+            self.audit(engine, &world, answered.as_ref())?;
+        }
+        self.stack.push(Frame { world, choices, next: 0, preemptions, answered });
+        self.result.depth = self.result.depth.max(self.stack.len() - 1);
+        Ok(())
+    }
+
+    /// Runs every process of the present execution as a whole, and compares.
+    fn audit<C: Checker<Memory = M>>(
+        &mut self,
+        engine: &Engine<'_, C>,
+        world: &World<M>,
+        last: Option<&(usize, TreeId, Answer)>,
+    ) -> Result<(), Violation> {
+        if self.audits == AUDITS {
+            return Ok(());
+        }
+        self.audits += 1;
+        let answered = || self.stack.iter().filter_map(|frame| frame.answered.as_ref()).chain(last);
+        for slot in 0..world.slots.len() {
+            let begun = engine.prelude(slot).iter().cloned();
+            let rest =
+                answered().filter(|(of, ..)| *of == slot).map(|(_, task, answer)| (*task, answer.clone()));
+            let history: Vec<(TreeId, Answer)> = begun.chain(rest).collect();
+            engine.audit(slot, &history)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! An operating system that lies about single replies: how a mutant of shipped code is made without touching it.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portcullis_os::{Call, Errno, Fd, Os, Reply};
+
+/// Decides which calls are answered wrongly. It belongs to one process and may remember what that process did.
+pub trait Rule: Send + 'static {
+    /// The false answer to a call that is then not carried out; `None` to carry it out.
+    fn instead(&mut self, call: &Call) -> Option<Result<Reply, Errno>>;
+
+    /// Sees the true answer to a call that was carried out.
+    fn saw(&mut self, call: &Call, reply: &Result<Reply, Errno>);
+}
+
+/// An `Os` whose calls go through a [`Rule`] first.
+#[derive(Clone, Debug)]
+pub struct Fake<O, R> {
+    os: O,
+    rule: Arc<Mutex<R>>,
+}
+
+impl<O: Os, R: Rule> Fake<O, R> {
+    /// Puts a rule before an operating system.
+    pub fn new(os: O, rule: R) -> Self {
+        Self { os, rule: Arc::new(Mutex::new(rule)) }
+    }
+}
+
+impl<O: Os, R: Rule + Clone> Os for Fake<O, R> {
+    type Listener = O::Listener;
+
+    async fn call(&self, call: Call) -> Result<Reply, Errno> {
+        let instead = self.rule.lock().unwrap_or_else(PoisonError::into_inner).instead(&call);
+        if let Some(reply) = instead {
+            return reply;
+        }
+        let reply = self.os.call(call.clone()).await;
+        self.rule.lock().unwrap_or_else(PoisonError::into_inner).saw(&call, &reply);
+        reply
+    }
+
+    fn task(&self, body: impl Future<Output = ()> + Send + 'static) {
+        self.os.task(body);
+    }
+
+    fn discard(&self, fd: Fd) {
+        self.os.discard(fd);
+    }
+
+    fn listener(&self, fd: Fd) -> Result<Self::Listener, Errno> {
+        self.os.listener(fd)
+    }
+}

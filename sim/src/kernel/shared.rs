@@ -1,0 +1,116 @@
+//! A part of the kernel that clones share until one of them changes it, and that is hashed once for all of them.
+//!
+//! A step changes one or two parts. All others keep their memory and their digest, so a step costs what it touches and
+//! not what the machine holds: a gateway with its whole block of ports has more than a hundred sockets.
+//!
+//! # Invariants
+//!
+//! - The digest is a function of the value alone: [`Shared::edit`], the only way to the value, forgets it.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// A value with copy-on-write clones and a remembered 128-bit digest.
+pub(super) struct Shared<T>(Arc<Remembered<T>>);
+
+struct Remembered<T> {
+    value: T,
+    digest: OnceLock<u128>,
+}
+
+impl<T> Shared<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self(Arc::new(Remembered { value, digest: OnceLock::new() }))
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// The value, to be changed: copied first if somebody else shares it.
+    pub(super) fn edit(&mut self) -> &mut T {
+        let remembered = Arc::make_mut(&mut self.0);
+        remembered.digest = OnceLock::new();
+        &mut remembered.value
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Clone> Clone for Remembered<T> {
+    /// Only [`Shared::edit`] copies, and it is about to change the value: a digest would be stale at once.
+    fn clone(&self) -> Self {
+        Self { value: self.value.clone(), digest: OnceLock::new() }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.value == other.0.value
+    }
+}
+
+impl<T: Eq> Eq for Shared<T> {}
+
+impl<T: Hash> Hash for Shared<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let digest = self.0.digest.get_or_init(|| {
+            let mut hasher = SipHasher13::new();
+            self.0.value.hash(&mut hasher);
+            hasher.finish128().as_u128()
+        });
+        state.write_u128(*digest);
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.value.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(value: &Shared<Vec<u8>>) -> u128 {
+        let mut hasher = SipHasher13::new();
+        value.hash(&mut hasher);
+        hasher.finish128().as_u128()
+    }
+
+    #[test]
+    fn a_change_reaches_the_digest_but_not_the_other_clone() {
+        let before = Shared::new(vec![1]);
+        let old = digest(&before);
+        let mut after = before.clone();
+        after.edit().push(2);
+        assert_eq!(*before, [1]);
+        assert_ne!(digest(&after), old);
+        after.edit().pop();
+        assert_eq!(digest(&after), old);
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn an_edit_in_place_forgets_the_digest() {
+        let mut alone = Shared::new(vec![1]);
+        let old = digest(&alone);
+        alone.edit().push(2);
+        assert_ne!(digest(&alone), old);
+    }
+}

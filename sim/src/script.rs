@@ -1,0 +1,57 @@
+//! What happens to a machine from outside: who is started, stopped, paused, and what operators do, in order.
+
+use std::path::PathBuf;
+
+use portcullis_os::Signal;
+
+/// One thing that is done to the machine. Processes are named by their place in [`Setup::slots`](crate::Setup::slots).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A process is started.
+    Start(usize),
+    /// A process is sent a signal, if it lives.
+    Signal(usize, Signal),
+    /// A process is started with the pid of one that is dead. Waits until that pid is free.
+    Recycle {
+        /// The dead one.
+        old: usize,
+        /// The one that gets its pid.
+        heir: usize,
+    },
+    /// An operator deletes files, where they exist.
+    Remove(Vec<PathBuf>),
+    /// Nothing further is done until something is the case.
+    Wait(Condition),
+}
+
+/// What a script can wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Each started process is ready, gone or stopped, or can do nothing more.
+    AllSettled,
+    /// The same for one process.
+    Settled(usize),
+    /// A process has said that it is ready.
+    Ready(usize),
+    /// A process is dead.
+    Gone(usize),
+}
+
+/// Everything that is done to a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// Done first, one after the other: between two of them the processes run in turn, in the order of their slots.
+    pub setup: Vec<Action>,
+    /// Issued in order; what they set in motion interleaves freely until a wait.
+    pub steps: Vec<Action>,
+}
+
+impl Script {
+    pub(crate) fn get(&self, position: usize) -> Option<&Action> {
+        self.setup.get(position).or_else(|| self.steps.get(position.checked_sub(self.setup.len())?))
+    }
+
+    pub(crate) const fn is_setup(&self, position: usize) -> bool {
+        position < self.setup.len()
+    }
+}

@@ -1,0 +1,226 @@
+//! One state of everything: the machine, how far each program has come, how far the script is, what checkers remember.
+//!
+//! Both searches and the replay take their steps through one engine, so they cannot disagree.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use portcullis_os::{Call, Ownership, Pid};
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use crate::kernel::{Completion, Effect, Kernel, Life, ProcessId, Spawn};
+use crate::learn::{Answer, Program, TaskState, TreeId};
+use crate::script::{Action, Script};
+
+pub use crate::kernel::Ending;
+
+/// A place for one process of a scenario.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// Its name in the scenario.
+    pub name: String,
+    /// What the kernel knows of it.
+    pub spawn: Spawn,
+    /// What it does; `None` for a bystander that only exists.
+    pub program: Option<Program>,
+    /// The TCP ports that a bystander listens on from its start.
+    pub listens: Vec<SocketAddr>,
+}
+
+/// A machine, its processes and what happens to them.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The machine before anything has happened.
+    pub kernel: Kernel,
+    /// Every process that can exist.
+    pub slots: Vec<Slot>,
+    /// What is done from outside.
+    pub script: Script,
+}
+
+/// How far the process of a slot has come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SlotState {
+    /// Its process, once it was started.
+    pub process: Option<ProcessId>,
+    /// What it says it owns, until it says that it has stopped owning it.
+    pub owner: Option<Arc<Ownership>>,
+    /// Whether it has said that it is ready.
+    pub ready: bool,
+    /// How many calls it has made.
+    pub calls: u32,
+    /// Why it has said that it gives up, and whom it has named.
+    pub refused: Option<(Arc<str>, Option<Pid>)>,
+    /// How far each of its tasks has come, the main task first.
+    pub(crate) tasks: Vec<TaskState>,
+}
+
+/// A state, as a checker sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The machine.
+    pub kernel: &'a Kernel,
+    /// How far each process has come, in the order of [`Setup::slots`].
+    pub slots: &'a [SlotState],
+}
+
+impl View<'_> {
+    /// Whether the process of a slot was started and is not dead.
+    pub fn is_alive(&self, slot: usize) -> bool {
+        self.slots[slot].process.is_some_and(|process| !matches!(self.kernel.life(process), Life::Dead(_)))
+    }
+
+    /// The slots whose live process acts as an owner.
+    pub fn owners(&self) -> Vec<usize> {
+        (0..self.slots.len())
+            .filter(|slot| self.slots[*slot].owner.is_some() && self.is_alive(*slot))
+            .collect()
+    }
+
+    /// The slot that a process belongs to.
+    pub fn slot_of(&self, process: ProcessId) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.process == Some(process))
+    }
+}
+
+/// A step, as a checker sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The slot whose program took it; `None` for the script and for faults.
+    pub slot: Option<usize>,
+    /// The call that was carried out, if it was one.
+    pub call: Option<&'a Call>,
+    /// What happened, in order.
+    pub effects: &'a [Effect],
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Violation {
+    /// The stable id of the check.
+    pub check: String,
+    /// What happened, as a fragment of a sentence.
+    pub says: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.check, self.says)
+    }
+}
+
+/// What must be true after every step and at the end of every execution.
+pub trait Checker {
+    /// What it remembers of the past. Part of the state: two states with different memories are different.
+    type Memory: Clone + Eq + Hash + fmt::Debug;
+
+    /// What it remembers before the first step.
+    fn start(&self) -> Self::Memory;
+
+    /// Looks at the state after a step.
+    ///
+    /// # Errors
+    ///
+    /// The promise that the step has broken.
+    fn step(&self, memory: &mut Self::Memory, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation>;
+
+    /// Looks at a state in which nothing can happen by itself any more. Answers which outcome it is.
+    ///
+    /// # Errors
+    ///
+    /// The promise that this end breaks.
+    fn end(&self, memory: &Self::Memory, view: &View<'_>) -> Result<usize, Violation>;
+
+    /// Slots that the script never starts. Whenever no program is alive, each is started alone, and
+    /// [`Checker::probed`] judges how far it came.
+    fn probes(&self) -> &[usize];
+
+    /// Looks at the state in which a probe can do nothing more.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken, usually that the probe must become ready.
+    fn probed(&self, probe: usize, view: &View<'_>) -> Result<(), Violation>;
+}
+
+/// One thing that could happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The call that a task has under way is carried out.
+    Run { slot: usize, task: usize, how: Completion },
+    /// The process exits.
+    Exit { slot: usize },
+    /// The next action of the script.
+    Script,
+    /// A fault: the process is killed.
+    Kill { slot: usize },
+}
+
+impl Choice {
+    /// The program that takes the step, if one does.
+    pub(crate) const fn runs(self) -> Option<usize> {
+        match self {
+            Self::Run { slot, .. } | Self::Exit { slot } => Some(slot),
+            Self::Script | Self::Kill { .. } => None,
+        }
+    }
+}
+
+/// One state.
+#[derive(Clone, Debug)]
+pub(crate) struct World<M> {
+    pub(crate) kernel: Kernel,
+    pub(crate) slots: Vec<SlotState>,
+    pub(crate) position: usize,
+    pub(crate) kills: u8,
+    pub(crate) memory: M,
+    /// The slot that took the last step. Not part of the state unless preemptions are counted.
+    pub(crate) last: Option<usize>,
+}
+
+impl<M: Hash> World<M> {
+    pub(crate) fn view(&self) -> View<'_> {
+        View { kernel: &self.kernel, slots: &self.slots }
+    }
+
+    /// A key of 128 bits that is equal for equal states.
+    pub(crate) fn key(&self, with_last: bool) -> u128 {
+        let mut hasher = SipHasher13::new();
+        self.kernel.hash(&mut hasher);
+        self.slots.hash(&mut hasher);
+        self.position.hash(&mut hasher);
+        self.kills.hash(&mut hasher);
+        self.memory.hash(&mut hasher);
+        if with_last {
+            self.last.hash(&mut hasher);
+        }
+        hasher.write_u8(0xff);
+        hasher.finish128().as_u128()
+    }
+}
+
+impl Stepped {
+    pub(crate) fn step(&self, choice: Choice) -> Step<'_> {
+        let call = match &self.told {
+            Told::Call { call, .. } => Some(&**call),
+            Told::Exit(_) | Told::Action(_) | Told::Kill => None,
+        };
+        Step { slot: choice.runs(), call, effects: self.effects.as_slice() }
+    }
+}
+
+/// What one step did.
+pub(crate) struct Stepped {
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) told: Told,
+}
+
+/// A step in words, for a trace.
+pub(crate) enum Told {
+    Call { task: TreeId, call: Arc<Call>, reply: Answer },
+    Exit(u8),
+    Action(Action),
+    Kill,
+}
