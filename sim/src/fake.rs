@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis_os::{Call, Errno, Fd, Os, Reply};
+use portcullis_os::{Call, Errno, Fd, Os, Reply, Round};
 
 /// Decides which calls are answered wrongly. It belongs to one process and may remember what that process did.
 pub trait Rule: Send + 'static {
@@ -43,6 +43,13 @@ impl<O: Os, R: Rule + Clone> Os for Fake<O, R> {
 
     fn task(&self, body: impl Future<Output = ()> + Send + 'static) {
         self.os.task(body);
+    }
+
+    fn repeat<F>(&self, round: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Round> + Send + 'static,
+    {
+        self.os.repeat(round);
     }
 
     fn discard(&self, fd: Fd) {

@@ -168,7 +168,16 @@ impl Forest {
             Err(fault) => return self.dead_end(task, answer, fault),
         };
         let tasks_before = instance.tasks();
-        instance.reply(self.trees[tree.0 as usize].number, answer.clone());
+        let number = self.trees[tree.0 as usize].number;
+        instance.reply(number, answer.clone());
+        if instance.has_begun_anew(number) {
+            // Nothing is carried from round to round, so the history begins anew too.
+            if let Err(fault) = self.compare((tree, NodeId::ROOT), &instance, number) {
+                return self.dead_end(task, answer, fault);
+            }
+            self.trees[tree.0 as usize].nodes[node.0 as usize].next.insert(answer.clone(), NodeId::ROOT);
+            return NodeId::ROOT;
+        }
         let next = self.grow(tree, Some((node, answer.clone())), &instance, tasks_before);
         self.trees[tree.0 as usize].nodes[node.0 as usize].next.insert(answer.clone(), next);
         self.keep((tree, next), instance);

@@ -17,16 +17,25 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use portcullis_os::{Call, Errno, Fd, Listener, Os, Reply};
+use portcullis_os::{Call, Errno, Fd, Listener, Os, Reply, Round};
 
 use crate::fault::Fault;
 
 /// How many tasks one process may have.
 const MOST_TASKS: u16 = 64;
 
-type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a child task does.
+enum Task {
+    /// Something once.
+    Once(Boxed<()>),
+    /// The same again and again: how to begin a round, and the present one.
+    Repeat { begin: Box<dyn Fn() -> Boxed<Round> + Send>, round: Boxed<Round> },
+}
+
 /// What a program's main task is: a future of its exit status.
-pub(crate) type Main = Pin<Box<dyn Future<Output = u8> + Send>>;
+pub(crate) type Main = Boxed<u8>;
 
 #[derive(Default)]
 struct Mailbox {
@@ -34,6 +43,10 @@ struct Mailbox {
     reply: Option<Result<Reply, Errno>>,
     closes: VecDeque<Fd>,
     over: bool,
+    /// The present round is over and the next one waits for the closes of this one.
+    between_rounds: bool,
+    /// The last reply has led to the beginning of a new round.
+    has_begun_anew: bool,
 }
 
 #[derive(Default)]
@@ -81,7 +94,16 @@ impl Os for Process {
     }
 
     fn task(&self, body: impl Future<Output = ()> + Send + 'static) {
-        self.shared().born.push(Box::pin(body));
+        self.shared().born.push(Task::Once(Box::pin(body)));
+    }
+
+    fn repeat<F>(&self, round: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Round> + Send + 'static,
+    {
+        let begin: Box<dyn Fn() -> Boxed<Round> + Send> = Box::new(move || Box::pin(round()));
+        let first = begin();
+        self.shared().born.push(Task::Repeat { begin, round: first });
     }
 
     fn discard(&self, fd: Fd) {
@@ -173,8 +195,14 @@ impl Instance {
         {
             let mut shared = self.process.shared();
             let mailbox = &mut shared.tasks[index];
+            mailbox.has_begun_anew = false;
             if mailbox.closes.pop_front().is_some() {
                 // Nobody awaits the close of a destructor; the task's own call is still under way.
+                if !mailbox.between_rounds || !mailbox.closes.is_empty() {
+                    return;
+                }
+                drop(shared);
+                self.poll(task);
                 return;
             }
             assert!(mailbox.asked.take().is_some(), "task {task} is answered without having asked");
@@ -193,6 +221,11 @@ impl Instance {
         let shared = self.process.shared();
         let mailbox = shared.tasks.get(usize::from(task))?;
         mailbox.closes.front().map(|fd| Call::Close { fd: *fd }).or_else(|| mailbox.asked.clone())
+    }
+
+    /// Whether the last reply to a task has led to the beginning of a new round of it.
+    pub(crate) fn has_begun_anew(&self, task: u16) -> bool {
+        self.process.shared().tasks.get(usize::from(task)).is_some_and(|mailbox| mailbox.has_begun_anew)
     }
 
     /// The exit status, once the main task has returned and closed what it held.
@@ -231,40 +264,63 @@ impl Instance {
     fn poll_one(&mut self, task: u16) {
         self.process.shared().current = task;
         let mut context = Context::from_waker(Waker::noop());
-        let (main, tasks) = (&mut self.main, &mut self.tasks);
-        let polled = catch_unwind(AssertUnwindSafe(|| match (task, main) {
-            (0, Some(main)) => main.as_mut().poll(&mut context).map(Some),
-            (0, None) => Poll::Ready(None),
-            (task, _) => match &mut tasks[usize::from(task)] {
-                Some(body) => body.as_mut().poll(&mut context).map(|()| None),
-                None => Poll::Ready(None),
-            },
-        }));
-        let mut over = false;
-        match polled {
-            Ok(Poll::Ready(status)) => {
-                over = true;
-                self.status = self.status.or(status);
-            }
-            Ok(Poll::Pending) => {}
-            Err(panic) => {
-                let message = panic_message(panic.as_ref());
-                self.process.shared().fault.get_or_insert(Fault::Panicked { message });
-            }
-        }
-        if over {
-            // The body of a finished task is dropped now, while it is the current one, so that its closes are its own.
-            if task == 0 {
-                self.main = None;
-            } else {
-                self.tasks[usize::from(task)] = None;
-            }
-        }
+        let polled = catch_unwind(AssertUnwindSafe(|| self.advance(task, &mut context)));
+        let over = polled.unwrap_or_else(|panic| {
+            let message = panic_message(panic.as_ref());
+            self.process.shared().fault.get_or_insert(Fault::Panicked { message });
+            false
+        });
         let mut shared = self.process.shared();
         let mailbox = &mut shared.tasks[usize::from(task)];
         mailbox.over = over;
         if !over && mailbox.asked.is_none() && mailbox.closes.is_empty() {
             shared.fault.get_or_insert(Fault::ForeignAwait { task });
+        }
+    }
+
+    /// Polls the body of a task, and answers whether it is over for good.
+    ///
+    /// The body of what is over is dropped here, while its task is the current one, so that its closes are its own.
+    fn advance(&mut self, task: u16, context: &mut Context<'_>) -> bool {
+        let index = usize::from(task);
+        if task == 0 {
+            let Some(main) = &mut self.main else { return true };
+            let Poll::Ready(status) = main.as_mut().poll(context) else { return false };
+            self.status = Some(status);
+            self.main = None;
+            return true;
+        }
+        match &mut self.tasks[index] {
+            None => true,
+            Some(Task::Once(body)) => {
+                let over = body.as_mut().poll(context).is_ready();
+                if over {
+                    self.tasks[index] = None;
+                }
+                over
+            }
+            Some(Task::Repeat { begin, round }) => {
+                let between_rounds = std::mem::take(&mut self.process.shared().tasks[index].between_rounds);
+                if !between_rounds {
+                    match round.as_mut().poll(context) {
+                        Poll::Pending => return false,
+                        Poll::Ready(Round::Over) => {
+                            self.tasks[index] = None;
+                            return true;
+                        }
+                        Poll::Ready(Round::Again) => *round = begin(),
+                    }
+                    let mut shared = self.process.shared();
+                    if !shared.tasks[index].closes.is_empty() {
+                        shared.tasks[index].between_rounds = true;
+                        return false;
+                    }
+                }
+                self.process.shared().tasks[index].has_begun_anew = true;
+                // A round that is over at once would never let anybody else act: it has asked for nothing.
+                let _ = round.as_mut().poll(context);
+                false
+            }
         }
     }
 }

@@ -100,6 +100,46 @@ pub fn replay<C: Checker>(setup: &Setup, checker: &C, kills: u8, schedule: &Sche
     Trace { steps, violation, left_over: schedule.len() - taken }
 }
 
+/// One execution whose choices came from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// What was done.
+    pub trace: Trace,
+    /// Which choices these were: [`replay`] takes the same steps again.
+    pub schedule: Schedule,
+}
+
+/// Takes one execution to its end, by picking a step wherever there is a choice.
+///
+/// Each pick is taken modulo the number of choices, so any numbers will do, for instance those that a property test
+/// generates and shrinks. When they run out, the first choice that is no fault is taken.
+pub fn walk<C: Checker>(setup: &Setup, checker: &C, kills: u8, picks: &[u8]) -> Walk {
+    let mut engine = Engine::new(setup, checker);
+    let mut world = engine.first();
+    let mut indices = Vec::new();
+    let prepared = engine.run_setup(&mut world, |_, _, _| {});
+    let mut picks = picks.iter();
+    while prepared.is_ok() && indices.len() < MOST_STEPS {
+        let choices = engine.choices(&world, kills);
+        let harmless = choices.iter().filter(|choice| !matches!(choice, Choice::Kill { .. })).count();
+        let picked = match picks.next() {
+            Some(pick) if !choices.is_empty() => usize::from(*pick) % choices.len(),
+            None if harmless > 0 => 0,
+            Some(_) | None => break,
+        };
+        let stepped = engine.take(&mut world, choices[picked]);
+        indices.push(u8::try_from(picked).unwrap_or(u8::MAX));
+        if engine.judge(&mut world, &stepped.step(choices[picked])).is_err() {
+            break;
+        }
+    }
+    let schedule = Schedule::from_indices(indices);
+    Walk { trace: replay(setup, checker, kills, &schedule), schedule }
+}
+
+/// Longer than any start: a program that loops for ever is cut here.
+const MOST_STEPS: usize = 100_000;
+
 /// What the search asks of each state besides the verdict on the step.
 fn look<C: Checker>(
     engine: &mut Engine<'_, C>,

@@ -25,7 +25,7 @@ pub use ids::{Fd, FileId, Pid, Port, Tick, Uid};
 #[cfg(target_os = "linux")]
 pub use linux::{Linux, LinuxListener};
 pub use notice::{ConfigKey, Notice, Ownership};
-pub use os::{Listener, Os};
+pub use os::{Listener, Os, Round};
 pub use reply::{
     FileKind, FileStatus, FileSystem, PeerCredentials, ProcessState, ProcessStatus, Reply, TcpRow, TcpState,
 };

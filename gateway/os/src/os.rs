@@ -32,6 +32,15 @@ pub trait Listener: Send + 'static {
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 }
 
+/// Whether a task that repeats goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// It does the same again.
+    Again,
+    /// It is over.
+    Over,
+}
+
 /// The operating system as one process sees it.
 ///
 /// The first three operations and [`Os::listener`] are what an executor implements. All others are typed names for
@@ -50,6 +59,17 @@ pub trait Os: Clone + Send + Sync + 'static {
     ///
     /// Tasks that await nothing but `Os` share nothing but descriptors and cells ([`Os::load`], [`Os::store`]).
     fn task(&self, body: impl Future<Output = ()> + Send + 'static);
+
+    /// Starts a child task that does the same again and again, until it says that it is over.
+    ///
+    /// Nothing is carried from one round to the next, so a task that serves for ever has only the histories of one
+    /// round. An executor that learns histories relies on that.
+    fn repeat<F>(&self, round: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Round> + Send + 'static,
+    {
+        self.task(async move { while round().await == Round::Again {} });
+    }
 
     /// Closes a descriptor from a destructor, where nothing can be awaited.
     fn discard(&self, fd: Fd);

@@ -46,24 +46,21 @@ struct Sighting {
 }
 
 /// Takes an exclusive lock, or says who holds it.
+///
+/// A lock that is busy is tried a few times before anybody is asked, because some programs hold one for an instant.
 pub(super) async fn lock<O: Os>(os: &O, file: &Descriptor<O>, subject: &Subject) -> Result<(), Busy> {
-    let mut attempt = 1;
-    loop {
+    for _ in 1..ATTEMPTS {
         if try_lock(os, file).await? {
             return Ok(());
         }
-        let sighting = look(os, subject).await;
-        if sighting.is_conclusive() || attempt == ATTEMPTS {
-            return if try_lock(os, file).await? {
-                Ok(())
-            } else {
-                Err(Busy::Refused(Box::new(sighting.refusal(subject))))
-            };
-        }
-        attempt += 1;
         // A sleep that fails has only made the pause shorter.
         let _ = os.sleep(PAUSE_MS).await;
     }
+    if try_lock(os, file).await? {
+        return Ok(());
+    }
+    let sighting = look(os, subject).await;
+    if try_lock(os, file).await? { Ok(()) } else { Err(Busy::Refused(Box::new(sighting.refusal(subject)))) }
 }
 
 async fn try_lock<O: Os>(os: &O, file: &Descriptor<O>) -> Result<bool, Busy> {
@@ -125,17 +122,6 @@ pub(super) async fn describe<O: Os>(os: &O, pid: Pid, uid: Option<Uid>) -> Optio
 }
 
 impl Sighting {
-    /// Whether a second look could not show more.
-    fn is_conclusive(&self) -> bool {
-        match (&self.holder, &self.answer) {
-            (Some(holder), _) if holder.state == ProcessState::Zombie => false,
-            (Some(holder), _) if holder.state == ProcessState::Stopped => true,
-            (Some(_), Answer::Identity(_) | Answer::Silent | Answer::NotAsked) => true,
-            // It has the lock and does not answer yet: it may be about to.
-            (Some(_), Answer::NotListening | Answer::Unreadable) | (None, _) => false,
-        }
-    }
-
     fn reason(&self) -> Reason {
         match (&self.holder, &self.answer) {
             (None, _) => Reason::HeldUnknown,

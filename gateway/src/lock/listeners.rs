@@ -25,29 +25,25 @@ pub(super) async fn take<O: Os>(os: &O, port: Port) -> Result<Vec<Descriptor<O>>
 
 /// Listens on one address; `None` if the machine has no such address.
 async fn take_one<O: Os>(os: &O, address: SocketAddr) -> Result<Option<Descriptor<O>>, Refusal> {
-    let mut attempt = 1;
-    loop {
+    for attempt in 1..=ATTEMPTS {
         match try_listen(os, address).await {
             Ok(listener) => return Ok(Some(listener)),
-            Err(Errno::AddressInUse) => {}
+            Err(Errno::AddressInUse) if attempt == ATTEMPTS => {}
+            // A sleep that fails has only made the pause shorter.
+            Err(Errno::AddressInUse) => drop(os.sleep(PAUSE_MS).await),
             Err(Errno::AddressNotAvailable | Errno::AddressFamilyNotSupported) => return Ok(None),
             Err(errno) => return Err(cannot_bind(address, errno)),
         }
-        let rows = match Port::new(address.port()) {
-            Some(port) => os.tcp_sockets(port).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let blocking: Vec<TcpRow> = rows.into_iter().filter(|row| blocks(row, address)).collect();
-        let holder = holder(os, &blocking).await;
-        if !blocking.is_empty() || attempt == ATTEMPTS {
-            return match try_listen(os, address).await {
-                Ok(listener) => Ok(Some(listener)),
-                Err(_) => Err(refusal(address, &blocking, holder)),
-            };
-        }
-        attempt += 1;
-        // A sleep that fails has only made the pause shorter.
-        let _ = os.sleep(PAUSE_MS).await;
+    }
+    let rows = match Port::new(address.port()) {
+        Some(port) => os.tcp_sockets(port).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let blocking: Vec<TcpRow> = rows.into_iter().filter(|row| blocks(row, address)).collect();
+    let holder = holder(os, &blocking).await;
+    match try_listen(os, address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(_) => Err(refusal(address, &blocking, holder)),
     }
 }
 

@@ -20,27 +20,23 @@ pub(super) async fn take<O: Os>(os: &O, block: PortBlock, own: Uid) -> Result<Ve
 }
 
 async fn take_one<O: Os>(os: &O, block: PortBlock, port: u16, own: Uid) -> Result<Descriptor<O>, Refusal> {
-    let mut attempt = 1;
-    loop {
+    for attempt in 1..=ATTEMPTS {
         match responder::listen_on_port(os, port).await {
             Ok(token) => return Ok(token),
-            Err(Errno::AddressInUse) => {}
+            Err(Errno::AddressInUse) if attempt == ATTEMPTS => {}
+            // A sleep that fails has only made the pause shorter.
+            Err(Errno::AddressInUse) => drop(os.sleep(PAUSE_MS).await),
             Err(errno) => return Err(Refusal::from_errno("reserve", &format!("port {port}"), errno)),
         }
-        let (peer, answer) = responder::ask(os, &responder::port_name(port), own).await;
-        let holder = match peer {
-            Some(PeerCredentials { pid: Some(pid), uid }) => diagnose::describe(os, pid, Some(uid)).await,
-            Some(PeerCredentials { pid: None, .. }) | None => None,
-        };
-        if peer.is_some() || attempt == ATTEMPTS {
-            return match responder::listen_on_port(os, port).await {
-                Ok(token) => Ok(token),
-                Err(_) => Err(refusal(block, port, peer, holder, &answer)),
-            };
-        }
-        attempt += 1;
-        // A sleep that fails has only made the pause shorter.
-        let _ = os.sleep(PAUSE_MS).await;
+    }
+    let (peer, answer) = responder::ask(os, &responder::port_name(port), own).await;
+    let holder = match peer {
+        Some(PeerCredentials { pid: Some(pid), uid }) => diagnose::describe(os, pid, Some(uid)).await,
+        Some(PeerCredentials { pid: None, .. }) | None => None,
+    };
+    match responder::listen_on_port(os, port).await {
+        Ok(token) => Ok(token),
+        Err(_) => Err(refusal(block, port, peer, holder, &answer)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Whoever is refused asks there. The kernel adds the listener's pid and uid, which a frozen owner cannot withhold and
 //! a liar cannot choose. The names are frozen: another version must find the same sockets.
 
-use portcullis_os::{Errno, Fd, FileId, Os, PeerCredentials, Uid};
+use portcullis_os::{Errno, Fd, FileId, Os, PeerCredentials, Round, Uid};
 
 use crate::identity::{Identity, LONGEST, PHASE, PhaseName};
 
@@ -74,24 +74,26 @@ pub(super) async fn listen_on_port<O: Os>(os: &O, port: u16) -> Result<portculli
 /// Answers on listening sockets until the process ends.
 pub(super) fn answer_on<O: Os>(os: &O, sockets: Vec<Fd>, identity: &Identity) {
     let (os_of_task, identity) = (os.clone(), identity.clone());
-    os.task(async move {
-        let os = os_of_task;
-        loop {
-            match os.accept(sockets.clone()).await {
-                Ok((_, stream)) => {
-                    let phase = PhaseName::from_word(os.load(PHASE).await.unwrap_or_default());
-                    let line = Identity { phase, ..identity.clone() }.to_line();
-                    // Whoever asked and went away has no use for the rest.
-                    let _ = os.send(&stream, line).await;
-                }
-                Err(Errno::ConnectionReset | Errno::Interrupted) => {}
-                Err(Errno::TooManyFiles | Errno::TooManyFilesOnHost) => {
-                    let _ = os.sleep(super::PAUSE_MS).await;
-                }
-                Err(_) => return,
-            }
+    os.repeat(move || answer_one(os_of_task.clone(), sockets.clone(), identity.clone()));
+}
+
+async fn answer_one<O: Os>(os: O, sockets: Vec<Fd>, identity: Identity) -> Round {
+    match os.accept(sockets).await {
+        Ok((_, stream)) => {
+            let phase = PhaseName::from_word(os.load(PHASE).await.unwrap_or_default());
+            // Whoever asked and went away has no use for the rest.
+            let _ = os.send(&stream, Identity { phase, ..identity }.to_line()).await;
+            let _ = stream.close().await;
+            Round::Again
         }
-    });
+        Err(Errno::ConnectionReset | Errno::Interrupted) => Round::Again,
+        Err(Errno::TooManyFiles | Errno::TooManyFilesOnHost) => {
+            // Whoever waits longer than this is told nothing, which is the truth.
+            let _ = os.sleep(super::PAUSE_MS).await;
+            Round::Again
+        }
+        Err(_) => Round::Over,
+    }
 }
 
 /// Asks who listens on a name. The first part is what the kernel says, the second what the listener says.

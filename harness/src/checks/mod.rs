@@ -1,0 +1,127 @@
+//! The promises of a scenario, checked after every step and at every end.
+//!
+//! A check looks at the machine and at what processes have told; it never asks the lock code. Checks about the past keep
+//! a [`Memory`], which is part of the state that is explored.
+
+mod outcome;
+mod safety;
+mod truth;
+
+use std::path::PathBuf;
+
+use gateway::PortBlock;
+use sim::{Checker, Step, View, Violation};
+
+use crate::scenario::{Check, Expect};
+
+pub use outcome::fate;
+pub use truth::Memory;
+
+/// What the process of a slot is in the scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A gateway that competes.
+    Gateway(Stake),
+    /// A process that is none of their business.
+    Bystander,
+    /// A gateway that is started only to see whether one still can.
+    Probe(Stake),
+}
+
+/// What a gateway competes for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stake {
+    /// Its state directory.
+    pub state: PathBuf,
+    /// The files whose locks it needs, the state directory first.
+    pub locked: Vec<PathBuf>,
+    /// Its ports.
+    pub ports: PortBlock,
+}
+
+/// Everything that is checked in one case.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    /// The name and the role of each slot.
+    pub slots: Vec<(String, Role)>,
+    /// What the scenario expects.
+    pub expect: Expect,
+    /// The slots that are probes.
+    pub probes: Vec<usize>,
+}
+
+impl Checks {
+    fn wants(&self, check: Check) -> bool {
+        self.expect.always.iter().any(|wanted| wanted.value == check)
+    }
+
+    fn name(&self, slot: usize) -> &str {
+        &self.slots[slot].0
+    }
+
+    fn stake(&self, slot: usize) -> Option<&Stake> {
+        match &self.slots[slot].1 {
+            Role::Gateway(stake) | Role::Probe(stake) => Some(stake),
+            Role::Bystander => None,
+        }
+    }
+}
+
+fn broken(check: Check, says: String) -> Violation {
+    Violation { check: check.id().to_owned(), says }
+}
+
+impl Checker for Checks {
+    type Memory = Memory;
+
+    fn start(&self) -> Memory {
+        Memory::new(self.slots.len())
+    }
+
+    fn step(&self, memory: &mut Memory, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+        for check in Check::ALL {
+            if !self.wants(check) {
+                continue;
+            }
+            match check {
+                Check::SingleOwner => self.single_owner(view)?,
+                Check::NoTheft => self.no_theft(view, step)?,
+                Check::NoForeignUnlink => self.no_foreign_unlink(view, step)?,
+                Check::NoCollateral => self.no_collateral(view, step)?,
+                Check::PortsDisjoint => self.ports_disjoint(view)?,
+                Check::ConfigIdentity => self.config_identity(view)?,
+                Check::EffectAfterLock => self.effect_after_lock(view, step)?,
+                Check::FailFast => self.fail_fast(view, step)?,
+                Check::ClockFree => self.clock_free(view, step)?,
+                Check::Truthful => {
+                    memory.witness(self, view);
+                    self.truthful(memory, view, step)?;
+                }
+                // Judged in `probed`, where a fresh gateway was given the machine for itself.
+                Check::NoWedge => {}
+            }
+        }
+        self.refusal_names(view, step)
+    }
+
+    fn end(&self, _: &Memory, view: &View<'_>) -> Result<usize, Violation> {
+        self.refusal_exits(view)?;
+        self.outcome(view)
+    }
+
+    fn probes(&self) -> &[usize] {
+        if self.wants(Check::NoWedge) { &self.probes } else { &[] }
+    }
+
+    fn probed(&self, probe: usize, view: &View<'_>) -> Result<(), Violation> {
+        if view.slots[probe].ready {
+            return Ok(());
+        }
+        let name = self.name(probe);
+        let fate = fate(view, probe);
+        Err(broken(
+            Check::NoWedge,
+            format!("nobody is alive, and a fresh {name} that runs alone ends as {fate}"),
+        ))
+    }
+}

@@ -1,0 +1,167 @@
+//! Checks that need nothing but the present state and the last step.
+
+use portcullis_os::{Call, Clock, Notice};
+use sim::kernel::{Effect, Life, ProcessId};
+use sim::{Step, View, Violation};
+
+use super::{Checks, broken};
+use crate::scenario::Check;
+
+/// How many calls of its own a refused gateway may make besides two for each port it wanted.
+const CALLS: u32 = 160;
+
+impl Checks {
+    /// The program that did something, if it was one, and not an operator.
+    fn actor(view: &View<'_>, by: ProcessId) -> Option<usize> {
+        view.slot_of(by)
+    }
+
+    pub(super) fn single_owner(&self, view: &View<'_>) -> Result<(), Violation> {
+        self.pairs_of_owners(view, |first, second| {
+            let (one, other) = (view.slots[first].owner.as_ref()?, view.slots[second].owner.as_ref()?);
+            (one.state == other.state).then(|| {
+                let (first, second) = (self.name(first), self.name(second));
+                broken(Check::SingleOwner, format!("{first} and {second} both own the state directory"))
+            })
+        })
+    }
+
+    pub(super) fn ports_disjoint(&self, view: &View<'_>) -> Result<(), Violation> {
+        self.pairs_of_owners(view, |first, second| {
+            let (one, other) = (self.stake(first)?.ports, self.stake(second)?.ports);
+            one.overlaps(other).then(|| {
+                let (first, second) = (self.name(first), self.name(second));
+                broken(Check::PortsDisjoint, format!("{first} has ports {one}, {second} has ports {other}"))
+            })
+        })
+    }
+
+    pub(super) fn config_identity(&self, view: &View<'_>) -> Result<(), Violation> {
+        self.pairs_of_owners(view, |first, second| {
+            let (one, other) = (view.slots[first].owner.as_ref()?, view.slots[second].owner.as_ref()?);
+            (one.config.is_some() && one.config == other.config).then(|| {
+                let (first, second) = (self.name(first), self.name(second));
+                broken(Check::ConfigIdentity, format!("{first} and {second} use one configuration"))
+            })
+        })
+    }
+
+    fn pairs_of_owners(
+        &self,
+        view: &View<'_>,
+        judge: impl Fn(usize, usize) -> Option<Violation>,
+    ) -> Result<(), Violation> {
+        let owners = view.owners();
+        for (place, first) in owners.iter().enumerate() {
+            for second in &owners[place + 1..] {
+                if let Some(violation) = judge(*first, *second) {
+                    return Err(violation);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn no_theft(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+        for effect in step.effects {
+            let Effect::Unlinked { by, file } = effect else { continue };
+            let Some(thief) = Self::actor(view, *by) else { continue };
+            let maker = view.kernel.creator(*file);
+            let Some(victim) = view.slot_of(maker) else { continue };
+            if victim != thief && view.owners().contains(&victim) {
+                let (thief, victim) = (self.name(thief), self.name(victim));
+                return Err(broken(
+                    Check::NoTheft,
+                    format!("{thief} removed a file of {victim}, which is an owner"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn no_foreign_unlink(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+        for effect in step.effects {
+            let Effect::Unlinked { by, file } = effect else { continue };
+            let Some(actor) = Self::actor(view, *by) else { continue };
+            // What lies in a state directory belongs to whoever owns that directory.
+            if view.kernel.creator(*file) != *by && view.slots[actor].owner.is_none() {
+                let actor = self.name(actor);
+                return Err(broken(
+                    Check::NoForeignUnlink,
+                    format!("{actor} removed a file that it had not made, without being an owner"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn no_collateral(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+        for effect in step.effects {
+            let Effect::Signalled { by, target, signal } = effect else { continue };
+            let Some(actor) = Self::actor(view, *by) else { continue };
+            if by != target {
+                let target = view.slot_of(*target).map_or("a stranger", |slot| self.name(slot));
+                let actor = self.name(actor);
+                return Err(broken(Check::NoCollateral, format!("{actor} sent {signal} to {target}")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn effect_after_lock(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+        for effect in step.effects {
+            let (by, did) = match effect {
+                Effect::Changed { by, .. } => (by, "wrote to"),
+                Effect::Unlinked { by, .. } => (by, "removed"),
+                Effect::Renamed { by, .. } => (by, "renamed"),
+                Effect::Signalled { .. }
+                | Effect::Created { .. }
+                | Effect::Locked { .. }
+                | Effect::Died { .. }
+                | Effect::Notified { .. } => continue,
+            };
+            let Some(actor) = Self::actor(view, *by) else { continue };
+            if view.slots[actor].owner.is_none() {
+                let actor = self.name(actor);
+                return Err(broken(
+                    Check::EffectAfterLock,
+                    format!("{actor} {did} a file without being an owner"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn fail_fast(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+        for effect in step.effects {
+            let Effect::Notified { process, notice: Notice::Refused { .. } } = effect else { continue };
+            let Some(slot) = view.slot_of(*process) else { continue };
+            let ports = self.stake(slot).map_or(0, |stake| u32::from(stake.ports.span()) + 1);
+            let (calls, limit) = (view.slots[slot].calls, CALLS + 2 * ports);
+            if calls > limit {
+                let name = self.name(slot);
+                return Err(broken(
+                    Check::FailFast,
+                    format!("{name} made {calls} calls before it gave up, more than {limit}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn clock_free(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+        let (Some(slot), Some(Call::ReadClock { clock: Clock::Wall })) = (step.slot, step.call) else {
+            return Ok(());
+        };
+        if view.slots[slot].owner.is_some() {
+            return Ok(());
+        }
+        let name = self.name(slot);
+        Err(broken(Check::ClockFree, format!("{name} read the wall clock before it was an owner")))
+    }
+
+    /// Whether a slot's process is paused.
+    pub(super) fn is_paused(view: &View<'_>, slot: usize) -> bool {
+        view.slots[slot].process.is_some_and(|process| view.kernel.life(process) == Life::Stopped)
+    }
+}

@@ -1,0 +1,90 @@
+//! The locks that scenarios can be run on: the one that ships, the same with one token taken away, and naive ones.
+//!
+//! A design that is wrong on purpose is how we know that the checkers can see.
+
+mod pidfile_unlink_stale;
+mod weakened;
+
+use std::path::{Path, PathBuf};
+
+use gateway::{Claim, Unserved};
+use portcullis_os::Os;
+use sim::{Fake, Process, Program};
+
+pub use weakened::Token;
+
+/// A way to own a state directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Design {
+    /// The reference gateway, as it ships.
+    Refgate,
+    /// The reference gateway with one token that is never really taken.
+    Without(Token),
+    /// A lock file made with `O_EXCL`, judged by `kill(pid, 0)` and unlinked when stale.
+    PidfileUnlinkStale,
+}
+
+impl Design {
+    /// Every design, the reference first.
+    pub fn all() -> Vec<Self> {
+        let mut all = vec![Self::Refgate, Self::PidfileUnlinkStale];
+        all.extend(Token::ALL.into_iter().map(Self::Without));
+        all
+    }
+
+    /// Its name on the command line and in tokens.
+    pub fn name(self) -> String {
+        match self {
+            Self::Refgate => "refgate".to_owned(),
+            Self::Without(token) => format!("refgate-without-{}", token.name()),
+            Self::PidfileUnlinkStale => "pidfile-unlink-stale".to_owned(),
+        }
+    }
+
+    /// What it is, in one sentence.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Refgate => "The reference gateway, as it ships.".to_owned(),
+            Self::Without(token) => format!("The reference gateway, which never takes {}.", token.describe()),
+            Self::PidfileUnlinkStale => {
+                "A lock file made with O_EXCL; its owner is judged by kill(pid, 0); a stale one is unlinked."
+                    .to_owned()
+            }
+        }
+    }
+
+    /// The design of that name.
+    pub fn of(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|design| design.name() == name)
+    }
+
+    /// The program of one gateway.
+    pub fn program(self, claim: Claim) -> Program {
+        let name = self.name();
+        match self {
+            Self::Refgate => Program::new(name, move |process| refgate(process, claim.clone())),
+            Self::Without(token) => Program::new(name, move |process: Process| {
+                refgate(Fake::new(process, weakened::Without::new(token, &claim)), claim.clone())
+            }),
+            Self::PidfileUnlinkStale => {
+                Program::new(name, move |process| pidfile_unlink_stale::run(process, claim.clone()))
+            }
+        }
+    }
+
+    /// The files that an operator would take for its lock.
+    pub fn lock_files(self, state: &Path) -> Vec<PathBuf> {
+        match self {
+            Self::Refgate | Self::Without(_) => vec![state.join(gateway::lock::LOCK_FILE)],
+            Self::PidfileUnlinkStale => vec![state.join(pidfile_unlink_stale::LOCK_FILE)],
+        }
+    }
+}
+
+/// The whole life of the reference gateway, without clients.
+async fn refgate<O: Os>(os: O, claim: Claim) -> u8 {
+    match gateway::run(os, claim, Unserved).await {
+        Ok(()) => 0,
+        Err(refusal) => refusal.exit_status(),
+    }
+}

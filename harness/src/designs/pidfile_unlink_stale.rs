@@ -1,0 +1,85 @@
+//! A naive lock, kept because it is the one that most projects write first. It can have two owners.
+//!
+//! Create the lock file with `O_EXCL` and write the own pid into it. If it exists, read the pid and ask whether such a
+//! process is alive; if not, unlink the file and try again. Between "it is stale" and "unlink" somebody else can have
+//! done the same and created a new one, which is then unlinked in its place.
+
+use gateway::Claim;
+use portcullis_os::{Descriptor, Errno, Links, Notice, Open, Os, Ownership, Pid};
+
+pub(super) const LOCK_FILE: &str = "gateway.pid";
+
+/// How often a stale file is removed before giving up.
+const ATTEMPTS: u32 = 3;
+
+/// The whole life of a gateway with this lock.
+pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
+    match own(&os, &claim).await {
+        Ok(Ok(file)) => {
+            // The file stays behind when the process dies, which is why others must judge it.
+            let _ = os.next_signal().await;
+            let _ = os.notify(Notice::Released).await;
+            let _ = os.unlink(&claim.state.join(LOCK_FILE)).await;
+            drop(file);
+            0
+        }
+        Ok(Err(holder)) => {
+            let _ = os.notify(Notice::Refused { code: "held".to_owned(), holder }).await;
+            1
+        }
+        Err(_) => {
+            let _ = os.notify(Notice::Refused { code: "error".to_owned(), holder: None }).await;
+            1
+        }
+    }
+}
+
+/// The lock file, or the pid that is said to be alive.
+async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Option<Pid>>, Errno> {
+    os.catch_signals().await?;
+    match os.make_directory(&claim.state, 0o700).await {
+        Ok(()) | Err(Errno::Exists) => {}
+        Err(errno) => return Err(errno),
+    }
+    let path = claim.state.join(LOCK_FILE);
+    for _ in 0..ATTEMPTS {
+        match os.open(&path, Open::create_exclusive()).await {
+            Ok(file) => {
+                let pid = os.own_pid().await?;
+                os.write(&file, 0, pid.to_string().as_bytes()).await?;
+                announce(os, claim).await?;
+                return Ok(Ok(file));
+            }
+            Err(Errno::Exists) => {}
+            Err(errno) => return Err(errno),
+        }
+        if let Some(pid) = recorded(os, &path).await?
+            && os.kill(pid, None).await != Err(Errno::NoProcess)
+        {
+            return Ok(Err(Some(pid)));
+        }
+        match os.unlink(&path).await {
+            Ok(()) | Err(Errno::NotFound) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(Err(None))
+}
+
+/// The pid in the lock file; `None` if there is none in it.
+async fn recorded<O: Os>(os: &O, path: &std::path::Path) -> Result<Option<Pid>, Errno> {
+    let file = match os.open(path, Open::read()).await {
+        Ok(file) => file,
+        Err(Errno::NotFound) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    let bytes = os.read(&file, 0, 32).await?;
+    Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::new))
+}
+
+async fn announce<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
+    let state = os.stat(&claim.state, Links::Follow).await?.id;
+    let owned = Ownership { state, config: None, base: claim.ports.base(), span: claim.ports.span() };
+    os.notify(Notice::Owner(owned)).await?;
+    os.notify(Notice::Ready).await
+}

@@ -1,0 +1,18 @@
+//! Scenario files for gateways: who competes for what, how it may end, and whether it did.
+//!
+//! One file runs on a simulated machine, where every schedule is tried, and on real processes of the reference gateway,
+//! where real signals and a real kernel are used. The lock code is the same in both.
+
+pub mod checks;
+pub mod cli;
+pub mod designs;
+pub mod lanes;
+#[cfg(target_os = "linux")]
+pub mod real;
+pub mod replayed;
+pub mod report;
+pub mod runner;
+pub mod scenario;
+pub mod simulate;
+pub mod token;
+pub mod verdict;

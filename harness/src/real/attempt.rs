@@ -1,0 +1,321 @@
+//! One try of one case: real processes are started, signalled and watched, and what is seen is judged as it is seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead;
+use std::path::Path;
+use std::process::ExitCode;
+
+use rustix::process::Signal;
+
+use super::child::Ended;
+use super::clock::Stopwatch;
+use super::lane::{Lane, Role, Word, config_file, read_word};
+use super::random::Random;
+use super::record::Record;
+use super::watch::{Blind, Channel, Seen, look};
+use super::wire::{Answer, Kills, Order, Plan, Request, Room};
+use super::{bystander, files, internal, isolate, shift};
+use crate::scenario::{Scenario, parse_as};
+
+/// How long something that must come may take, in microseconds. A machine that is slower decides nothing.
+const DEADLINE_US: u64 = 30_000_000;
+
+/// Where a helper runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is the first process of new namespaces.
+    FirstProcess,
+    /// It runs among everybody else.
+    Guest,
+}
+
+/// Serves the one request that stands on the standard input.
+pub(super) fn main(place: Place) -> ExitCode {
+    let mut line = String::new();
+    let request = match std::io::stdin().lock().read_line(&mut line) {
+        Ok(_) => {
+            serde_json::from_str(&line).map_err(|error| format!("the request is not understood: {error}"))
+        }
+        Err(error) => Err(format!("the request cannot be read: {error}")),
+    };
+    let furnished = match place {
+        Place::FirstProcess => isolate::furnish(),
+        Place::Guest => Ok(()),
+    };
+    internal::answer(&match (furnished, request) {
+        (Err(reason), _) => Answer::Crowded(reason),
+        (Ok(()), Err(reason)) => Answer::Undecided(reason),
+        (Ok(()), Ok(request)) => serve(request),
+    });
+    ExitCode::SUCCESS
+}
+
+fn serve(request: Request) -> Answer {
+    let outcome = match request {
+        Request::Probe => return Answer::Roomy,
+        Request::Measure(order, gateway) => Attempt::new(order, Plan::calm())
+            .and_then(|mut attempt| attempt.answer(|attempt| attempt.measure(&gateway))),
+        Request::Try(order, plan) => {
+            Attempt::new(order, plan).and_then(|mut attempt| attempt.answer(Attempt::run))
+        }
+    };
+    outcome.unwrap_or_else(Answer::Undecided)
+}
+
+/// Why a try ends before its last step.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Something that was expected did not hold.
+    Broken(Broken),
+    /// This machine does not let it be decided.
+    Undecided(String),
+}
+
+/// An expectation that did not hold.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) check: String,
+    pub(super) says: String,
+    pub(super) line: Option<usize>,
+}
+
+/// A try under way.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) scenario: Scenario,
+    pub(super) order: Order,
+    pub(super) plan: Plan,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) clock: Stopwatch,
+    pub(super) record: Record,
+    pub(super) random: Random,
+    /// The lanes that were started since the last wait.
+    pub(super) fresh: BTreeSet<usize>,
+    /// When the scenario deleted the lock file of which state directory.
+    pub(super) removals: Vec<(u64, String)>,
+    /// The inode of each state directory's lock file since it was first seen under an owner.
+    pub(super) lock_inodes: BTreeMap<String, u64>,
+}
+
+impl Attempt {
+    fn new(order: Order, plan: Plan) -> Result<Self, String> {
+        let scenario = parse_as(&order.name, Path::new(&order.file), &order.source)
+            .map_err(|problems| format!("the scenario has {} problems", problems.len()))?;
+        let case = scenario.cases().into_iter().find(|case| case.id == order.case);
+        let scenario = case.ok_or_else(|| format!("there is no case {}", order.case))?.scenario;
+        let scenario = match order.room {
+            Room::Own => scenario,
+            Room::Shared { shift } => shift::moved(&scenario, shift)?,
+        };
+        for path in scenario.gateways.iter().filter_map(|gateway| config_file(&order.directory, gateway)) {
+            files::create(&path, "{}\n").map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        let gateways = scenario.gateways.iter().map(|gateway| Lane {
+            name: gateway.name.clone(),
+            role: Role::Gateway(gateway.clone()),
+            life: None,
+        });
+        let bystanders = scenario.processes.iter().map(|bystander| Lane {
+            name: bystander.name.clone(),
+            role: Role::Bystander(bystander.clone()),
+            life: None,
+        });
+        let lanes = gateways.chain(bystanders).collect();
+        let random = Random::new(plan.seed, plan.attempt);
+        Ok(Self {
+            scenario,
+            order,
+            plan,
+            lanes,
+            clock: Stopwatch::start(),
+            record: Record::default(),
+            random,
+            fresh: BTreeSet::new(),
+            removals: Vec::new(),
+            lock_inodes: BTreeMap::new(),
+        })
+    }
+
+    /// Does something, then ends every process, whatever came of it.
+    fn answer(&mut self, work: impl FnOnce(&mut Self) -> Result<Answer, Stop>) -> Result<Answer, String> {
+        let outcome = work(self);
+        self.end_everything();
+        match outcome {
+            Ok(answer) => Ok(answer),
+            Err(Stop::Broken(Broken { check, says, line })) => {
+                Ok(Answer::Broken { check, says, line, seen: self.record.lines() })
+            }
+            Err(Stop::Undecided(reason)) => Err(reason),
+        }
+    }
+
+    fn run(&mut self) -> Result<Answer, Stop> {
+        let steps: Vec<_> = self.scenario.setup.iter().chain(&self.scenario.steps).cloned().collect();
+        for step in &steps {
+            self.step(step)?;
+        }
+        self.settle()?;
+        self.judge_end()?;
+        let kills = self.kills();
+        self.judge_wedge()?;
+        Ok(Answer::Held(kills))
+    }
+
+    fn measure(&mut self, gateway: &str) -> Result<Answer, Stop> {
+        let lane = self.lane(gateway)?;
+        self.start(lane)?;
+        self.settle()?;
+        let life = self.lanes[lane].life.as_ref();
+        let times =
+            life.map(|life| (life.started_us, life.said.ready_us.or(life.ended.map(|(at_us, _)| at_us))));
+        match times {
+            Some((from_us, Some(until_us))) => Ok(Answer::Measured(until_us.saturating_sub(from_us))),
+            Some((_, None)) | None => Err(Stop::Undecided(format!("{gateway} neither starts nor ends"))),
+        }
+    }
+
+    fn kills(&self) -> Kills {
+        let lives = self.lanes.iter().filter_map(|lane| lane.life.as_ref());
+        let killed = lives.filter(|life| {
+            life.is_planned
+                && matches!(life.ended, Some((_, Ended::Signaled(signal))) if signal == Signal::KILL.as_raw())
+        });
+        killed.fold(Kills::default(), |kills, life| Kills {
+            all: kills.all + 1,
+            inside: kills.inside + u32::from(life.said.ready_us.is_none()),
+        })
+    }
+
+    /// The lane of a name.
+    pub(super) fn lane(&self, name: &str) -> Result<usize, Stop> {
+        let found = self.lanes.iter().position(|lane| lane.name == name);
+        found.ok_or_else(|| Stop::Undecided(format!("nobody is called {name}")))
+    }
+
+    /// Waits until each process that was started is settled, and those that somebody else has killed are gone.
+    pub(super) fn settle(&mut self) -> Result<(), Stop> {
+        self.fresh.clear();
+        self.wait_until("everybody is settled", |attempt| {
+            attempt
+                .lanes
+                .iter()
+                .all(|lane| lane.is_settled() && lane.living().is_none_or(|life| life.child.is_alive()))
+        })
+    }
+
+    /// Watches until something holds.
+    pub(super) fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> Result<(), Stop> {
+        let deadline_us = self.clock.now_us() + DEADLINE_US;
+        while !holds(self) {
+            if self.clock.now_us() >= deadline_us {
+                let fates: Vec<String> =
+                    self.lanes.iter().map(|lane| format!("{} is {}", lane.name, lane.fate())).collect();
+                let seconds = DEADLINE_US / 1_000_000;
+                return Err(Stop::Undecided(format!(
+                    "waited {seconds} s until {what}: {}",
+                    fates.join(", ")
+                )));
+            }
+            self.watch(deadline_us)?;
+        }
+        Ok(())
+    }
+
+    /// Watches until a moment has come.
+    pub(super) fn watch_until(&mut self, moment_us: u64) -> Result<(), Stop> {
+        while self.clock.now_us() < moment_us {
+            self.watch(moment_us)?;
+        }
+        Ok(())
+    }
+
+    /// Carries out what is due, then waits for the next event and judges it. Returns after the first batch of events,
+    /// or when something is due.
+    pub(super) fn watch(&mut self, latest_us: u64) -> Result<(), Stop> {
+        let next_us = self.kill_what_is_due()?.map_or(latest_us, |due_us| due_us.min(latest_us));
+        let timeout_us = next_us.saturating_sub(self.clock.now_us());
+        let seen = look(&mut self.lanes, timeout_us).map_err(|blind| match blind {
+            Blind::Abandoned => Stop::Undecided("interrupted".to_owned()),
+            Blind::Failed(errno) => Stop::Undecided(format!("the processes cannot be watched: {errno}")),
+        })?;
+        let now_us = self.clock.now_us();
+        let mut owners = Vec::new();
+        let mut ended = Vec::new();
+        for event in seen {
+            match event {
+                Seen::Line { lane, channel, text } => {
+                    if self.hear(now_us, lane, channel, &text) == Some(Word::Owner) {
+                        owners.push(lane);
+                    }
+                }
+                Seen::Ended { lane, ended: how } => {
+                    self.note_end(now_us, lane, how);
+                    ended.push(lane);
+                }
+            }
+        }
+        owners.into_iter().try_for_each(|lane| self.judge_owner(lane))?;
+        ended.into_iter().try_for_each(|lane| self.judge_ended(lane))
+    }
+
+    fn hear(&mut self, now_us: u64, lane: usize, channel: Channel, text: &str) -> Option<Word> {
+        let Lane { name, role, life } = &mut self.lanes[lane];
+        let said = &mut life.as_mut()?.said;
+        let is_gateway = matches!(role, Role::Gateway(_));
+        let word = match channel {
+            Channel::Output if is_gateway => read_word(text),
+            Channel::Output | Channel::Errors => Word::Other,
+        };
+        let event = match &word {
+            Word::Owner => {
+                said.owner_us = Some(now_us);
+                "owner".to_owned()
+            }
+            Word::Ready => {
+                said.ready_us = Some(now_us);
+                "ready".to_owned()
+            }
+            Word::Released => {
+                said.released_us = Some(now_us);
+                "released".to_owned()
+            }
+            Word::Refused(refused) => {
+                said.refused = Some(refused.clone());
+                let holder = refused.holder.map(|holder| format!(" by pid {}", holder.pid));
+                format!("refused: {}{}", refused.code, holder.unwrap_or_default())
+            }
+            Word::Other => {
+                said.listens |= !is_gateway && channel == Channel::Output && text == bystander::READY;
+                said.last = text.to_owned();
+                format!("says {text}")
+            }
+        };
+        self.record.add(now_us, name, &event);
+        Some(word)
+    }
+
+    fn note_end(&mut self, now_us: u64, lane: usize, how: Ended) {
+        let Lane { name, life, .. } = &mut self.lanes[lane];
+        if let Some(life) = life {
+            life.ended = Some((now_us, how));
+            life.kill_due_us = None;
+        }
+        let event = match how {
+            Ended::Exited(status) => format!("exits with status {status}"),
+            Ended::Signaled(signal) => format!("is ended by signal {signal}"),
+        };
+        self.record.add(now_us, name, &event);
+    }
+
+    /// Kills what the plan says is to be killed by now. Returns when the next one is due.
+    fn kill_what_is_due(&mut self) -> Result<Option<u64>, Stop> {
+        let now_us = self.clock.now_us();
+        let due = |life: &super::lane::Life| life.kill_due_us.filter(|due_us| *due_us <= now_us);
+        for lane in 0..self.lanes.len() {
+            if self.lanes[lane].living().and_then(due).is_some() {
+                self.kill_by_plan(lane)?;
+            }
+        }
+        Ok(self.lanes.iter().filter_map(|lane| lane.living()?.kill_due_us).min())
+    }
+}

@@ -1,0 +1,38 @@
+//! Time since a try began, in microseconds. It orders a report and spaces out what is done; nothing is judged by it.
+
+use rustix::event::Timespec;
+use rustix::time::{ClockId, clock_gettime};
+
+/// A stopwatch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopwatch {
+    began_us: u64,
+}
+
+impl Stopwatch {
+    /// Starts one.
+    pub(super) fn start() -> Self {
+        Self { began_us: monotonic_us() }
+    }
+
+    /// What it shows, in microseconds.
+    pub(super) fn now_us(self) -> u64 {
+        monotonic_us().saturating_sub(self.began_us)
+    }
+}
+
+fn monotonic_us() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    // The monotonic clock counts from boot and is never negative.
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
+    seconds.saturating_mul(1_000_000).saturating_add(nanoseconds / 1_000)
+}
+
+/// A duration as the kernel wants it.
+pub(super) fn timespec(microseconds: u64) -> Timespec {
+    // Whoever waits for longer than the type can say waits for ever.
+    let seconds = i64::try_from(microseconds / 1_000_000).unwrap_or(i64::MAX);
+    let nanoseconds = i64::try_from(microseconds % 1_000_000 * 1_000).unwrap_or_default();
+    Timespec { tv_sec: seconds, tv_nsec: nanoseconds }
+}

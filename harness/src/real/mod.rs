@@ -1,0 +1,73 @@
+//! A case is run on real processes of the reference gateway, and nothing is left behind: no process, no file.
+//!
+//! Each try has user, pid, network and mount namespaces of its own where the system allows it, and a directory of its
+//! own everywhere. Real signals end, stop and resume real processes; pids are recycled for real. What can be judged from
+//! outside is judged by what the scenario expects; schedules are sampled, not enumerated, so a pass is `observed`.
+//!
+//! # Invariants
+//!
+//! - The processes of a try end with it, also when portcullis is interrupted or killed: they live in a pid namespace
+//!   whose first process dies with its parent, or on a leash of their own.
+//! - Its files lie in one directory, which is removed before the try is reported.
+//! - A process is signalled through its pidfd only.
+//! - A machine that is too slow, or interrupted, decides nothing: that is inconclusive and never a failure.
+
+mod attempt;
+mod bystander;
+mod child;
+mod clock;
+mod files;
+mod helper;
+mod internal;
+mod isolate;
+mod judge;
+mod lane;
+mod loopback;
+mod random;
+mod record;
+mod refusal;
+mod shift;
+mod steps;
+mod tries;
+mod unshare;
+mod watch;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub use internal::internal_main;
+pub use tries::run_case;
+
+/// How real processes are run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program that behaves as `refgate` when it is run under this path.
+    pub refgate: PathBuf,
+    /// The program whose `main` calls [`internal_main`] first: portcullis itself, see [`Options::ITSELF`].
+    pub helper: PathBuf,
+    /// How many tries a case gets; `None`: as many as its scenario says.
+    pub tries: Option<u16>,
+    /// For everything that a scenario leaves open. The same seed plans the same tries; what the kernel makes of them is
+    /// its own.
+    pub seed: u64,
+    /// Whether namespaces are used.
+    pub isolation: Isolation,
+    /// Set to end the present case soon, without a verdict.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+impl Options {
+    /// The path under which a process finds its own program.
+    pub const ITSELF: &str = isolate::ITSELF;
+}
+
+/// Whether the processes of a try are isolated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// In namespaces of their own where the system allows it, else as with [`Isolation::Never`].
+    WherePossible,
+    /// They share pids and ports with everybody else, and all ports are moved by one constant.
+    Never,
+}

@@ -1,0 +1,289 @@
+//! The steps of a scenario, done to real processes: real signals, real pids, real files.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use super::attempt::{Attempt, Broken, Stop};
+use super::child::Child;
+use super::files::{self, Snapshot};
+use super::internal::Helper;
+use super::isolate::ITSELF;
+use super::lane::{Life, Role, config_file, state_directory};
+use super::wire::Room;
+use super::{bystander, watch};
+use crate::scenario::{Action, Bystander, Gateway, Step, Wait};
+
+/// How often a pid is reached for: another process of the namespace can start a thread in between.
+const RECYCLE_ATTEMPTS: u32 = 50;
+/// The last pid that was given out in this pid namespace; the next one is the number after it.
+const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
+/// How long killed processes may take to disappear, in microseconds.
+const LAST_WAIT_US: u64 = 10_000_000;
+/// Where a shell looks for programs. A gateway looks for none.
+const PATH: &str = "/usr/bin:/bin";
+
+impl Attempt {
+    /// Carries out one step.
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), Stop> {
+        self.record.add(self.clock.now_us(), "step", &step.value.to_string());
+        match &step.value {
+            Action::Start(names) => self.start_at_once(names),
+            Action::Stop(names) => self.each(names, |attempt, lane| attempt.end(lane, Signal::TERM)),
+            Action::Kill(names) => self.each(names, Self::kill),
+            Action::Pause(names) => self.each(names, Self::pause),
+            Action::Resume(names) => self.each(names, Self::resume),
+            Action::Recycle { old, new } => self.recycle(old, new),
+            Action::RemoveLockFile { state } => self.remove_lock_file(state),
+            Action::Wait(wait) => self.wait(wait, step.line),
+        }
+    }
+
+    fn each(
+        &mut self,
+        names: &[String],
+        act: impl Fn(&mut Self, usize) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        names.iter().try_for_each(|name| {
+            let lane = self.lane(name)?;
+            act(self, lane)
+        })
+    }
+
+    /// Starts processes in a random order with random gaps: the scheduler of one machine alone would repeat itself.
+    fn start_at_once(&mut self, names: &[String]) -> Result<(), Stop> {
+        let mut names = names.to_vec();
+        self.random.shuffle(&mut names);
+        for (index, name) in names.iter().enumerate() {
+            if index > 0 {
+                let gap_us = self.random.up_to(self.plan.gap_us);
+                self.watch_until(self.clock.now_us() + gap_us)?;
+            }
+            let lane = self.lane(name)?;
+            self.start(lane)?;
+        }
+        Ok(())
+    }
+
+    /// Starts one process.
+    pub(super) fn start(&mut self, lane: usize) -> Result<(), Stop> {
+        let role = self.lanes[lane].role.clone();
+        match role {
+            Role::Gateway(gateway) => {
+                let mut command = self.gateway_command(&gateway);
+                self.spawn(lane, &mut command)?;
+                self.fresh.insert(lane);
+                let kill_after_us = self.plan.kills.get(&gateway.name).copied();
+                if let Some(life) = &mut self.lanes[lane].life {
+                    life.kill_due_us = kill_after_us.map(|after_us| life.started_us + after_us);
+                }
+                Ok(())
+            }
+            Role::Bystander(bystander) => {
+                self.spawn(lane, &mut bystander_command(&bystander))?;
+                self.wait_for_bystander(lane)
+            }
+        }
+    }
+
+    fn spawn(&mut self, lane: usize, command: &mut Command) -> Result<(), Stop> {
+        let before = self.snapshot(lane);
+        let started_us = self.clock.now_us();
+        let child = Child::start(command.stdin(Stdio::null())).map_err(|error| {
+            let program = command.get_program().display();
+            Stop::Undecided(format!("{} cannot be started as {program}: {error}", self.lanes[lane].name))
+        })?;
+        let lane = &mut self.lanes[lane];
+        self.record.add(started_us, &lane.name, &format!("starts as pid {}", child.pid));
+        lane.life = Some(Life::new(child, started_us, before));
+        Ok(())
+    }
+
+    fn gateway_command(&self, gateway: &Gateway) -> Command {
+        let mut command = match self.order.room {
+            // The kernel ends it with the namespace.
+            Room::Own => Command::new(&self.order.refgate),
+            Room::Shared { .. } => {
+                let mut leash = Helper::Leash.command(ITSELF.as_ref());
+                leash.arg(&self.order.refgate);
+                leash
+            }
+        };
+        command.args(["gateway", "--json", "--port"]).arg(gateway.port.to_string());
+        if gateway.allow_file_lock {
+            command.arg("--allow-file-lock");
+        }
+        command.env_clear().env("PATH", PATH).env("HOME", &self.order.directory);
+        command.env("OPENCLAW_STATE_DIR", state_directory(&self.order.directory, &gateway.state));
+        if let Some(config) = config_file(&self.order.directory, gateway) {
+            command.env("OPENCLAW_CONFIG_PATH", config);
+        }
+        command
+    }
+
+    fn wait_for_bystander(&mut self, lane: usize) -> Result<(), Stop> {
+        let name = self.lanes[lane].name.clone();
+        self.wait_until(&format!("{name} listens"), |attempt| {
+            attempt.lanes[lane].living().is_none_or(|life| life.said.listens)
+        })?;
+        let life = self.lanes[lane].life.as_ref();
+        match life.filter(|life| !life.said.listens) {
+            Some(life) => Err(Stop::Undecided(format!("{name} cannot listen: {}", life.said.last))),
+            None => Ok(()),
+        }
+    }
+
+    /// What lies in the directories of a gateway.
+    pub(super) fn snapshot(&self, lane: usize) -> Snapshot {
+        let Some(gateway) = self.lanes[lane].gateway() else { return Snapshot::default() };
+        let mut directories: Vec<PathBuf> = vec![state_directory(&self.order.directory, &gateway.state)];
+        let config = config_file(&self.order.directory, gateway);
+        directories.extend(config.iter().filter_map(|path| path.parent()).map(PathBuf::from));
+        Snapshot::of(&directories)
+    }
+
+    /// Sends a signal that is to end a process.
+    pub(super) fn end(&mut self, lane: usize, signal: Signal) -> Result<(), Stop> {
+        let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
+            return Ok(());
+        };
+        life.asked = Some(signal);
+        life.child.signal(signal).map_err(|errno| undeliverable(signal, errno))
+    }
+
+    /// Kills a process. One that was started since the last wait gets as much time as the plan says, so that over many
+    /// tries it is killed everywhere.
+    fn kill(&mut self, lane: usize) -> Result<(), Stop> {
+        if !self.fresh.contains(&lane) {
+            return self.end(lane, Signal::KILL);
+        }
+        let started_us = self.lanes[lane].life.as_ref().map(|life| life.started_us);
+        self.watch_until(started_us.unwrap_or_default() + self.plan.sweep_us)?;
+        self.kill_by_plan(lane)
+    }
+
+    /// Kills a process at an instant that the plan has chosen.
+    pub(super) fn kill_by_plan(&mut self, lane: usize) -> Result<(), Stop> {
+        if let Some(life) = &mut self.lanes[lane].life {
+            life.kill_due_us = None;
+            life.is_planned = true;
+        }
+        self.record.add(self.clock.now_us(), "plan", &format!("kill {}", self.lanes[lane].name));
+        self.end(lane, Signal::KILL)
+    }
+
+    fn pause(&mut self, lane: usize) -> Result<(), Stop> {
+        let now_us = self.clock.now_us();
+        let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
+            return Ok(());
+        };
+        let stopped = life.child.signal(Signal::STOP).and_then(|()| life.child.wait_until_stopped());
+        stopped.map_err(|errno| undeliverable(Signal::STOP, errno))?;
+        if !life.is_paused() {
+            life.pauses.push((now_us, None));
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, lane: usize) -> Result<(), Stop> {
+        let now_us = self.clock.now_us();
+        let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
+            return Ok(());
+        };
+        if let Some((_, until)) = life.pauses.last_mut() {
+            until.get_or_insert(now_us);
+        }
+        life.child.signal(Signal::CONT).map_err(|errno| undeliverable(Signal::CONT, errno))
+    }
+
+    /// Starts a bystander with the pid that a dead process had. Those that get another pid are ended at once.
+    fn recycle(&mut self, old: &str, new: &str) -> Result<(), Stop> {
+        let (old, new) = (self.lane(old)?, self.lane(new)?);
+        let pid =
+            self.lanes[old].life.as_ref().filter(|life| life.ended.is_some()).map(|life| life.child.pid);
+        let Some(pid) = pid else {
+            return Err(Stop::Undecided(format!(
+                "{} has not ended, its pid is not free",
+                self.lanes[old].name
+            )));
+        };
+        let Role::Bystander(bystander) = self.lanes[new].role.clone() else {
+            return Err(Stop::Undecided(format!("{} is a gateway", self.lanes[new].name)));
+        };
+        for _ in 0..RECYCLE_ATTEMPTS {
+            set_last_pid(pid - 1)?;
+            self.spawn(new, &mut bystander_command(&bystander))?;
+            if self.lanes[new].living().is_some_and(|life| life.child.pid == pid) {
+                return self.wait_for_bystander(new);
+            }
+            self.end(new, Signal::KILL)?;
+            self.wait_until("a wrong pid is given back", |attempt| attempt.lanes[new].living().is_none())?;
+        }
+        Err(Stop::Undecided(format!("pid {pid} was not given out again in {RECYCLE_ATTEMPTS} attempts")))
+    }
+
+    fn remove_lock_file(&mut self, state: &str) -> Result<(), Stop> {
+        let path = state_directory(&self.order.directory, state).join(gateway::lock::LOCK_FILE);
+        files::remove(&path).map_err(|error| Stop::Undecided(format!("{}: {error}", path.display())))?;
+        self.removals.push((self.clock.now_us(), state.to_owned()));
+        self.lock_inodes.remove(state);
+        Ok(())
+    }
+
+    fn wait(&mut self, wait: &Wait, line: usize) -> Result<(), Stop> {
+        let what = wait.to_string();
+        self.fresh.clear();
+        match wait {
+            Wait::Settled => self.settle(),
+            Wait::SettledOf(name) => {
+                let lane = self.lane(name)?;
+                self.wait_until(&what, |attempt| attempt.lanes[lane].is_settled())
+            }
+            Wait::GoneOf(name) => {
+                let lane = self.lane(name)?;
+                self.wait_until(&what, |attempt| attempt.lanes[lane].living().is_none())
+            }
+            Wait::ReadyOf(name) => {
+                let lane = self.lane(name)?;
+                self.wait_until(&what, |attempt| {
+                    attempt.lanes[lane].living().is_none_or(|life| life.said.ready_us.is_some())
+                })?;
+                if self.lanes[lane].living().is_some() {
+                    return Ok(());
+                }
+                let says = format!("{name} is {} and will never be ready", self.lanes[lane].fate());
+                Err(Stop::Broken(Broken { check: "outcomes".to_owned(), says, line: Some(line) }))
+            }
+        }
+    }
+
+    /// Kills every process and waits until the kernel has taken each back. Nothing can be done about one that stays.
+    pub(super) fn end_everything(&mut self) {
+        let far_us = self.clock.now_us() + LAST_WAIT_US;
+        for lane in 0..self.lanes.len() {
+            let _ = self.end(lane, Signal::KILL);
+        }
+        while self.lanes.iter().any(|lane| lane.living().is_some()) && self.clock.now_us() < far_us {
+            let timeout_us = far_us.saturating_sub(self.clock.now_us());
+            if watch::collect(&mut self.lanes, timeout_us).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn bystander_command(bystander: &Bystander) -> Command {
+    bystander::command(&OsString::from(ITSELF), bystander)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the named edge: the kernel takes the next pid through a file")]
+fn set_last_pid(pid: u32) -> Result<(), Stop> {
+    std::fs::write(LAST_PID, pid.to_string())
+        .map_err(|error| Stop::Undecided(format!("the next pid cannot be chosen: {error}")))
+}
+
+fn undeliverable(signal: Signal, errno: rustix::io::Errno) -> Stop {
+    Stop::Undecided(format!("signal {} cannot be sent: {errno}", signal.as_raw()))
+}

@@ -1,0 +1,202 @@
+//! What people read: one line a case as it ends, each failure in full, one summary.
+//!
+//! Everything goes to one writer, so that a test sees exactly what a terminal shows.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::verdict::{CaseResult, Evidence, Executor, Failure, Verdict};
+
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const RULE: &str = "--------------------------------------------------------------------------------";
+
+/// What is about to be run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many scenario files.
+    pub scenarios: usize,
+    /// How many cases on each executor.
+    pub cases: usize,
+    /// The executors.
+    pub on: Vec<Executor>,
+    /// The design.
+    pub design: String,
+}
+
+/// Writes the first line.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn begin(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
+    let on: Vec<String> = plan.on.iter().map(ToString::to_string).collect();
+    writeln!(
+        out,
+        "portcullis {}   {}, {}   on {}   design {}",
+        env!("CARGO_PKG_VERSION"),
+        count(plan.scenarios, "scenario"),
+        count(plan.cases, "case"),
+        on.join(" and "),
+        plan.design
+    )
+}
+
+/// Writes the line of one case.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn line(out: &mut impl Write, result: &CaseResult) -> io::Result<()> {
+    let (style, word) = word(&result.verdict);
+    let seconds = result.elapsed.as_secs_f64();
+    let name = format!("{} {}", result.on, result.id);
+    writeln!(out, "   {style}{word}{style:#} [{seconds:>6.2}s] {name:<46} {}", in_short(&result.verdict))
+}
+
+fn word(verdict: &Verdict) -> (Style, &'static str) {
+    match verdict {
+        Verdict::Pass(_) => (GREEN, "PASS"),
+        Verdict::Fail(_) => (RED, "FAIL"),
+        Verdict::Inconclusive(_) => (YELLOW, "INCO"),
+        Verdict::Unsupported(_) => (YELLOW, "UNSU"),
+    }
+}
+
+fn in_short(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Pass(evidence) => evidence_text(evidence),
+        Verdict::Fail(failure) => format!("{}: {}", failure.check, failure.says),
+        Verdict::Inconclusive(why) => why.clone(),
+        Verdict::Unsupported(why) => why.clone(),
+    }
+}
+
+fn evidence_text(evidence: &Evidence) -> String {
+    let kills = |kills: u8| match kills {
+        0 => String::new(),
+        1 => ", 1 kill at any call".to_owned(),
+        more => format!(", {more} kills at any call"),
+    };
+    let word = evidence.word();
+    match evidence {
+        Evidence::Complete { states, transitions, kills: faults } => {
+            format!("{word}  {} states, {} steps{}", grouped(*states), grouped(*transitions), kills(*faults))
+        }
+        Evidence::Bounded { preemptions, states, transitions, kills: faults } => format!(
+            "{word}   {}, {} states, {} steps{}",
+            count(usize::from(*preemptions), "preemption"),
+            grouped(*states),
+            grouped(*transitions),
+            kills(*faults)
+        ),
+        Evidence::Observed { runs, note } => {
+            let note = note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
+            format!(
+                "{word}  {}, 0 failures: under {} a run at 95%{note}",
+                count(*runs as usize, "run"),
+                percent(bound(*runs))
+            )
+        }
+    }
+}
+
+/// The failure rate that so many clean runs rule out with 95 % confidence: 1 - 0.05^(1/n).
+fn bound(runs: u32) -> f64 {
+    if runs == 0 { 1.0 } else { 1.0 - 0.05_f64.powf(1.0 / f64::from(runs)) }
+}
+
+fn percent(rate: f64) -> String {
+    format!("{:.1}%", rate * 100.0)
+}
+
+/// Writes a failure in full. Its last line is the command that replays it, if it can be replayed.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn failure(out: &mut impl Write, result: &CaseResult, failure: &Failure) -> io::Result<()> {
+    let place = match failure.line {
+        Some(line) => format!("{}:{line}", result.file),
+        None => result.file.clone(),
+    };
+    writeln!(out, "{RULE}")?;
+    writeln!(out, "{RED}FAIL{RED:#} {}   on {}   {place}", result.id, result.on)?;
+    writeln!(out, "  {}: {}", failure.check, failure.says)?;
+    writeln!(out)?;
+    for line in &failure.body {
+        writeln!(out, "{line}")?;
+    }
+    if let Some(token) = &failure.replay {
+        writeln!(out, "  replay  portcullis replay {token}")?;
+    }
+    Ok(())
+}
+
+/// Writes the last lines.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn end(out: &mut impl Write, results: &[CaseResult], elapsed: Duration) -> io::Result<()> {
+    let mut passed: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let (mut failed, mut undecided, mut unsupported) = (0, 0, 0);
+    for result in results {
+        match &result.verdict {
+            Verdict::Pass(evidence) => *passed.entry(evidence.word()).or_default() += 1,
+            Verdict::Fail(_) => failed += 1,
+            Verdict::Inconclusive(_) => undecided += 1,
+            Verdict::Unsupported(_) => unsupported += 1,
+        }
+    }
+    let words: Vec<String> = passed.iter().map(|(word, count)| format!("{count} {word}")).collect();
+    let all: usize = passed.values().sum();
+    let detail = if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
+    writeln!(out, "{RULE}")?;
+    writeln!(
+        out,
+        "Summary [{:>6.2}s] {}: {all} passed{detail}, {failed} failed, {undecided} inconclusive, {unsupported} unsupported",
+        elapsed.as_secs_f64(),
+        count(results.len(), "case")
+    )
+}
+
+/// A number and its unit, in the plural where that is right.
+pub fn count(number: usize, unit: &str) -> String {
+    format!("{} {unit}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number with a blank between groups of three digits.
+fn grouped(number: impl ToString) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bound, grouped, percent};
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(1_234), "1 234");
+        assert_eq!(grouped(1_234_567), "1 234 567");
+    }
+
+    #[test]
+    fn forty_clean_runs_rule_out_a_failure_rate_of_seven_percent() {
+        assert_eq!(percent(bound(40)), "7.2%");
+        assert_eq!(percent(bound(0)), "100.0%");
+    }
+}

@@ -1,0 +1,185 @@
+//! Runs cases, several at once where they do not disturb each other, and reports them in the order of the files.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::designs::Design;
+use crate::report::{self, Plan};
+use crate::scenario::{Case, Scenario};
+use crate::simulate;
+use crate::verdict::{CaseResult, Executor, Verdict};
+
+/// What to run, and how.
+#[derive(Debug)]
+pub struct Request {
+    /// The scenarios.
+    pub scenarios: Vec<Scenario>,
+    /// Where to run them, in order.
+    pub on: Vec<Executor>,
+    /// Which lock, in the simulator.
+    pub design: Design,
+    /// An executable that behaves as `refgate`.
+    pub refgate: PathBuf,
+    /// How many runs of each case on real processes; `None`: as the scenario says.
+    pub tries: Option<u16>,
+    /// How many cases at once in the simulator.
+    pub jobs: usize,
+    /// Set when the user wants to stop.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every case passed or is unsupported.
+    Passed,
+    /// A case failed.
+    Failed,
+    /// No case failed, some are undecided.
+    Inconclusive,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// Runs everything and writes the report.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn run(request: &Request, out: &mut impl Write) -> io::Result<Ended> {
+    let cases: Vec<Case> = request.scenarios.iter().flat_map(Scenario::cases).collect();
+    let plan = Plan {
+        scenarios: request.scenarios.len(),
+        cases: cases.len(),
+        on: request.on.clone(),
+        design: request.design.name(),
+    };
+    report::begin(out, &plan)?;
+    let begun = now();
+    let mut results = Vec::new();
+    for executor in &request.on {
+        match executor {
+            Executor::Sim => simulate_all(request, &cases, out, &mut results)?,
+            Executor::Refgate => run_real(request, &cases, out, &mut results)?,
+        }
+    }
+    for result in &results {
+        if let Verdict::Fail(failure) = &result.verdict {
+            report::failure(out, result, failure)?;
+        }
+    }
+    report::end(out, &results, begun.elapsed())?;
+    Ok(ended(&results, request))
+}
+
+fn ended(results: &[CaseResult], request: &Request) -> Ended {
+    let any = |wanted: fn(&Verdict) -> bool| results.iter().any(|result| wanted(&result.verdict));
+    if any(|verdict| matches!(verdict, Verdict::Fail(_))) {
+        Ended::Failed
+    } else if request.interrupted.load(Ordering::Relaxed) {
+        Ended::Interrupted
+    } else if any(|verdict| matches!(verdict, Verdict::Inconclusive(_))) {
+        Ended::Inconclusive
+    } else {
+        Ended::Passed
+    }
+}
+
+/// Runs the cases on the simulator, `jobs` at a time, and writes them in order.
+fn simulate_all(
+    request: &Request,
+    cases: &[Case],
+    out: &mut impl Write,
+    results: &mut Vec<CaseResult>,
+) -> io::Result<()> {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..request.jobs.clamp(1, cases.len().max(1)) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while !request.interrupted.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(index) else { return };
+                    let result = timed(case, Executor::Sim, || simulate::run_case(case, request.design));
+                    if sender.send((index, result)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut done: Vec<Option<CaseResult>> = cases.iter().map(|_| None).collect();
+        let mut shown = 0;
+        for (index, result) in receiver {
+            done[index] = Some(result);
+            while let Some(result) = done.get_mut(shown).and_then(Option::take) {
+                report::line(out, &result)?;
+                out.flush()?;
+                results.push(result);
+                shown += 1;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn run_real(
+    request: &Request,
+    cases: &[Case],
+    out: &mut impl Write,
+    results: &mut Vec<CaseResult>,
+) -> io::Result<()> {
+    let options = crate::real::Options {
+        refgate: request.refgate.clone(),
+        helper: crate::real::Options::ITSELF.into(),
+        tries: request.tries,
+        seed: 0x5eed_0001,
+        isolation: crate::real::Isolation::WherePossible,
+        interrupted: Arc::clone(&request.interrupted),
+    };
+    for case in cases {
+        if request.interrupted.load(Ordering::Relaxed) {
+            break;
+        }
+        let result = timed(case, Executor::Refgate, || crate::real::run_case(case, &options));
+        report::line(out, &result)?;
+        out.flush()?;
+        results.push(result);
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn run_real(
+    _: &Request,
+    cases: &[Case],
+    out: &mut impl Write,
+    results: &mut Vec<CaseResult>,
+) -> io::Result<()> {
+    for case in cases {
+        let result = timed(case, Executor::Refgate, || {
+            Verdict::Unsupported("real processes need Linux; run it on sim".to_owned())
+        });
+        report::line(out, &result)?;
+        results.push(result);
+    }
+    Ok(())
+}
+
+fn timed(case: &Case, on: Executor, run: impl FnOnce() -> Verdict) -> CaseResult {
+    let begun = now();
+    let verdict = run();
+    let elapsed: Duration = begun.elapsed();
+    let file = case.scenario.file.display().to_string();
+    CaseResult { id: case.id.clone(), file, on, elapsed, verdict }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge where a run is timed, for display only")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,206 @@
+//! Reads `[gateway.*]`, `[process.*]` and `[mount.*]`: who takes part, and where.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use portcullis_os::Port;
+use toml::de::DeValue;
+
+use super::diagnostics::Diagnostics;
+use super::fields::{
+    Bounds, Field, Fields, Value, boolean, in_file_order, integer, list, table, text, wrong_type,
+};
+use super::model::{Bystander, Gateway, Mount};
+use super::names::{Kind, Names, is_label, is_name};
+use super::problem::Problem;
+
+const BASE_PORTS: Bounds = Bounds {
+    least: 1,
+    most: 65_425,
+    why: "a gateway claims its base port and the 110 above it, so 65425 is the highest base",
+};
+
+const PORTS: Bounds = Bounds::new(1, 65_535);
+
+/// What a refusal names is a process or `owner`, so no process may be called that.
+const RESERVED_NAME: &str = "owner";
+
+/// `[gateway.*]`
+pub(super) fn gateways(
+    field: Option<Field<'_>>,
+    names: &mut Names,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Gateway> {
+    let Some(field) = field else { return Vec::new() };
+    let Some(tables) = table("`gateway`", field.value, diagnostics) else { return Vec::new() };
+    if tables.is_empty() {
+        diagnostics.add_if_whole(
+            Problem::new("`gateway` declares nobody", field.key.span())
+                .help("declare at least one gateway: `[gateway.a]`"),
+        );
+    }
+    let mut gateways = Vec::new();
+    for entry in in_file_order(tables) {
+        check_name(entry, diagnostics);
+        names.declare(entry.name(), Kind::Gateway, entry.key.span(), diagnostics);
+        gateways.extend(gateway(entry, names, diagnostics));
+    }
+    gateways
+}
+
+fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -> Option<Gateway> {
+    let place = format!("`[gateway.{}]`", entry.name());
+    let mut fields = Fields::of(place, entry.key.span(), entry.value, diagnostics)?;
+    let state = fields.require("state", "state = \"S\"");
+    let state = state.and_then(|field| label("`state`", field.value, diagnostics));
+    if let Some(state) = &state {
+        names.declare_state(state);
+    }
+    let port = fields.require("port", "port = 18789");
+    let port =
+        port.and_then(|field| integer("`port`", field.value, BASE_PORTS, diagnostics)).and_then(Port::new);
+    let config = fields.take("config").map(|field| label("`config`", field.value, diagnostics));
+    let allow_file_lock = fields
+        .take("allow_file_lock")
+        .map_or(Some(false), |field| boolean("`allow_file_lock`", field.value, diagnostics));
+    fields.finish(diagnostics);
+    Some(Gateway {
+        name: entry.name().to_owned(),
+        state: state?,
+        port: port?,
+        config: config.flatten(),
+        allow_file_lock: allow_file_lock?,
+    })
+}
+
+/// `[process.*]`
+pub(super) fn bystanders(
+    field: Option<Field<'_>>,
+    names: &mut Names,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Bystander> {
+    let Some(field) = field else { return Vec::new() };
+    let Some(tables) = table("`process`", field.value, diagnostics) else { return Vec::new() };
+    let mut bystanders = Vec::new();
+    for entry in in_file_order(tables) {
+        check_name(entry, diagnostics);
+        names.declare(entry.name(), Kind::Bystander, entry.key.span(), diagnostics);
+        bystanders.extend(bystander(entry, diagnostics));
+    }
+    bystanders
+}
+
+fn bystander(entry: Field<'_>, diagnostics: &mut Diagnostics) -> Option<Bystander> {
+    let place = format!("`[process.{}]`", entry.name());
+    let mut fields = Fields::of(place, entry.key.span(), entry.value, diagnostics)?;
+    let looks_like = fields.require("looks_like", "looks_like = \"/usr/sbin/cron -f\"");
+    let looks_like = looks_like.and_then(|field| command("`looks_like`", field.value, diagnostics));
+    let listens = fields.take("listens").and_then(|field| list("`listens`", field.value, diagnostics));
+    let listens = listens.map(|list| addresses(list, diagnostics)).unwrap_or_default();
+    fields.finish(diagnostics);
+    Some(Bystander { name: entry.name().to_owned(), looks_like: looks_like?, listens })
+}
+
+/// A command line is a list of C strings in the end, so it holds no NUL.
+fn command(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = text(what, value, diagnostics)?;
+    if text.contains(char::is_control) {
+        diagnostics.add(
+            Problem::new(format!("{what} holds a control character"), value.span())
+                .label("no command line looks like this"),
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn addresses(values: &[Value<'_>], diagnostics: &mut Diagnostics) -> Vec<SocketAddr> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for value in values {
+        let Some(address) = address(value, diagnostics) else { continue };
+        if addresses.contains(&address) {
+            diagnostics
+                .add(Problem::new(format!("`{address}` is listed twice"), value.span()).label("again here"));
+        }
+        addresses.push(address);
+    }
+    addresses
+}
+
+fn address(value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<SocketAddr> {
+    match value.get_ref() {
+        DeValue::Integer(_) => integer("a port of `listens`", value, PORTS, diagnostics)
+            .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+        DeValue::String(text) => {
+            let parsed = text.parse::<SocketAddr>().ok();
+            let usable = parsed
+                .filter(|address| address.port() != 0)
+                .filter(|address| address.ip().is_loopback() || address.ip().is_unspecified());
+            if usable.is_none() {
+                diagnostics.add(
+                    Problem::new(format!("`{text}` is no address to listen on"), value.span())
+                        .label("not a loopback or wildcard address with a port")
+                        .help("write a port, or for instance \"127.0.0.1:18789\", \"[::1]:18789\", \"0.0.0.0:18789\""),
+                );
+            }
+            usable
+        }
+        DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => {
+            wrong_type("an entry of `listens`", "a port or an address", value, diagnostics);
+            None
+        }
+    }
+}
+
+/// `[mount.*]`
+pub(super) fn mounts(field: Option<Field<'_>>, names: &Names, diagnostics: &mut Diagnostics) -> Vec<Mount> {
+    let Some(field) = field else { return Vec::new() };
+    let Some(tables) = table("`mount`", field.value, diagnostics) else { return Vec::new() };
+    let mut mounts = Vec::new();
+    for entry in in_file_order(tables) {
+        let state = names.resolve_state(entry.name(), entry.key.span(), diagnostics);
+        let place = format!("`[mount.{}]`", entry.name());
+        let Some(mut fields) = Fields::of(place, entry.key.span(), entry.value, diagnostics) else {
+            continue;
+        };
+        let locks = fields
+            .require("directory_locks", "directory_locks = false")
+            .and_then(|field| boolean("`directory_locks`", field.value, diagnostics));
+        fields.finish(diagnostics);
+        mounts.extend(state.zip(locks).map(|(state, directory_locks)| Mount { state, directory_locks }));
+    }
+    mounts
+}
+
+/// A label of a directory or a file.
+fn label(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = text(what, value, diagnostics)?;
+    if !is_label(text) {
+        diagnostics.add(
+            Problem::new(format!("{what} is `{text}`, which is no label"), value.span())
+                .label("a letter, then letters, digits and `-`")
+                .help("a label stands for a place that the executor chooses; it is not a path"),
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn check_name(entry: Field<'_>, diagnostics: &mut Diagnostics) {
+    let name = entry.name();
+    if name == RESERVED_NAME {
+        diagnostics.add(
+            Problem::new(format!("no process may be called `{name}`"), entry.key.span())
+                .label("reserved")
+                .help("`refusal.names = \"owner\"` means whoever owns at that moment"),
+        );
+    } else if !is_name(name) {
+        diagnostics.add(
+            Problem::new(format!("`{name}` is no name for a process"), entry.key.span())
+                .label("a lower-case letter, then lower-case letters, digits and `-`"),
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Takes a TOML table apart: each key is asked for by name, what nobody asked for is an unknown key.
+//!
+//! Every reader reports a wrong type or range where it stands and answers `None`; the caller goes on with the next key,
+//! so that one pass finds everything.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostics::{Diagnostics, closest, did_you_mean_or_list};
+use super::problem::Problem;
+
+/// A value and its place in the file.
+pub(super) type Value<'t> = Spanned<DeValue<'t>>;
+
+/// One `key = value`.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'t> {
+    pub(super) key: &'t Spanned<toml::de::DeString<'t>>,
+    pub(super) value: &'t Value<'t>,
+}
+
+impl<'t> Field<'t> {
+    pub(super) fn name(&self) -> &'t str {
+        self.key.get_ref().as_ref()
+    }
+}
+
+/// The fields of a table in the order of the file.
+pub(super) fn in_file_order<'t>(table: &'t DeTable<'t>) -> Vec<Field<'t>> {
+    let mut fields: Vec<_> = table.iter().map(|(key, value)| Field { key, value }).collect();
+    fields.sort_by_key(|field| field.key.span().start);
+    fields
+}
+
+/// A table of which not every key has been asked for.
+pub(super) struct Fields<'t> {
+    place: String,
+    at: Range<usize>,
+    left: Vec<Field<'t>>,
+    asked: Vec<&'static str>,
+    missing: Vec<(&'static str, &'static str)>,
+}
+
+impl<'t> Fields<'t> {
+    /// `place` is what people call the table, `at` where a missing key is reported.
+    pub(super) fn new(place: impl Into<String>, at: Range<usize>, table: &'t DeTable<'t>) -> Self {
+        Self { place: place.into(), at, left: in_file_order(table), asked: Vec::new(), missing: Vec::new() }
+    }
+
+    /// The same for a value, if it is a table.
+    pub(super) fn of(
+        place: impl Into<String>,
+        at: Range<usize>,
+        value: &'t Value<'t>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let place = place.into();
+        let table = table(&place, value, diagnostics)?;
+        Some(Self::new(place, at, table))
+    }
+
+    /// The field of that name.
+    pub(super) fn take(&mut self, name: &'static str) -> Option<Field<'t>> {
+        self.asked.push(name);
+        let index = self.left.iter().position(|field| field.name() == name)?;
+        Some(self.left.remove(index))
+    }
+
+    /// The field of that name, which must be there; `example` shows how it is written.
+    pub(super) fn require(&mut self, name: &'static str, example: &'static str) -> Option<Field<'t>> {
+        let field = self.take(name);
+        if field.is_none() {
+            self.missing.push((name, example));
+        }
+        field
+    }
+
+    /// Reports what is missing and what nobody asked for. A key that is only misspelt is one mistake, not two.
+    pub(super) fn finish(self, diagnostics: &mut Diagnostics) {
+        let place = &self.place;
+        for (name, example) in &self.missing {
+            if self.left.iter().any(|field| closest(field.name(), self.asked.iter().copied()) == Some(*name))
+            {
+                continue;
+            }
+            diagnostics.add_if_whole(
+                Problem::new(format!("{place} has no `{name}`"), self.at.clone())
+                    .label(format!("`{name}` is missing"))
+                    .help(format!("add `{name}`, for instance `{example}`")),
+            );
+        }
+        for field in &self.left {
+            let name = field.name();
+            diagnostics.add(
+                Problem::new(format!("{place} has no key `{name}`"), field.key.span())
+                    .label("unknown key")
+                    .maybe_help(did_you_mean_or_list("its keys are", name, &self.asked)),
+            );
+        }
+    }
+}
+
+/// A string that is not blank.
+pub(super) fn text<'t>(what: &str, value: &'t Value<'t>, diagnostics: &mut Diagnostics) -> Option<&'t str> {
+    let Some(text) = value.get_ref().as_str() else {
+        wrong_type(what, "a string", value, diagnostics);
+        return None;
+    };
+    if text.trim().is_empty() {
+        diagnostics.add(Problem::new(format!("{what} is empty"), value.span()).label("nothing in it"));
+        return None;
+    }
+    Some(text)
+}
+
+/// The numbers that are allowed somewhere, both ends included.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) least: i64,
+    pub(super) most: i64,
+    /// A sentence about where they come from; empty if there is nothing to say.
+    pub(super) why: &'static str,
+}
+
+impl Bounds {
+    pub(super) const fn new(least: i64, most: i64) -> Self {
+        Self { least, most, why: "" }
+    }
+}
+
+/// A number within bounds, in a type that holds them all.
+pub(super) fn integer<T: TryFrom<i64>>(
+    what: &str,
+    value: &Value<'_>,
+    bounds: Bounds,
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    let Some(number) = value.get_ref().as_integer() else {
+        wrong_type(what, "an integer", value, diagnostics);
+        return None;
+    };
+    let Bounds { least, most, why } = bounds;
+    let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
+    let within = parsed.filter(|number| (least..=most).contains(number));
+    if within.is_none() {
+        diagnostics.add(
+            Problem::new(format!("{what} is {number}, which is out of range"), value.span())
+                .label(format!("not in {least} to {most}"))
+                .maybe_help((!why.is_empty()).then(|| why.to_owned())),
+        );
+    }
+    within.and_then(|number| T::try_from(number).ok())
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<bool> {
+    let answer = value.get_ref().as_bool();
+    if answer.is_none() {
+        wrong_type(what, "`true` or `false`", value, diagnostics);
+    }
+    answer
+}
+
+/// A list, possibly empty.
+pub(super) fn list<'t>(
+    what: &str,
+    value: &'t Value<'t>,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'t [Value<'t>]> {
+    let list = value.get_ref().as_array();
+    if list.is_none() {
+        wrong_type(what, "a list", value, diagnostics);
+    }
+    list.map(|list| &list[..])
+}
+
+/// A list of at least one.
+pub(super) fn filled_list<'t>(
+    what: &str,
+    value: &'t Value<'t>,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'t [Value<'t>]> {
+    let list = list(what, value, diagnostics)?;
+    if list.is_empty() {
+        diagnostics.add(Problem::new(format!("{what} is empty"), value.span()).label("nothing in it"));
+        return None;
+    }
+    Some(list)
+}
+
+/// A table.
+pub(super) fn table<'t>(
+    what: &str,
+    value: &'t Value<'t>,
+    diagnostics: &mut Diagnostics,
+) -> Option<&'t DeTable<'t>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        wrong_type(what, "a table", value, diagnostics);
+    }
+    table
+}
+
+/// Reports that something else was wanted.
+pub(super) fn wrong_type(what: &str, wanted: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) {
+    let found = kind(value.get_ref());
+    let help = match value.get_ref() {
+        DeValue::String(text) if wanted != "a string" && is_bare(text) => {
+            Some(format!("write it without quotes: `{text}`"))
+        }
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)
+            if wanted == "a string" =>
+        {
+            Some("put it in quotes".to_owned())
+        }
+        DeValue::String(_) | DeValue::Integer(_) | DeValue::Table(_) if wanted == "a list" => {
+            Some("put it in brackets: `[ ... ]`".to_owned())
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_)
+        | DeValue::Table(_) => None,
+    };
+    diagnostics.add(
+        Problem::new(format!("{what} must be {wanted}, not {found}"), value.span())
+            .label(format!("this is {found}"))
+            .maybe_help(help),
+    );
+}
+
+/// Whether a string holds what would be a number or a truth value without its quotes.
+fn is_bare(text: &str) -> bool {
+    text.parse::<i64>().is_ok() || text.parse::<bool>().is_ok()
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

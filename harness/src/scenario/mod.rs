@@ -1,0 +1,36 @@
+//! A scenario file is read completely or not at all, and every mistake in it is shown at once, at its place.
+//!
+//! [`load`] finds and reads files, [`parse`] turns the text of one into a [`Scenario`], [`Scenario::cases`] lists what is
+//! to be run. A scenario says who competes for what and how it may end; never how a gateway is started.
+//!
+//! # Invariants
+//!
+//! - No input panics: text from outside ends as a [`Scenario`] or as [`Problem`]s.
+//! - What was parsed is consistent: each name in a step or an outcome is declared, each is started once.
+//! - The id of a case depends on its file and on what varies, never on which other files were asked for with it, unless
+//!   two of them would be called the same.
+
+mod declared;
+mod diagnostics;
+mod expected;
+mod explored;
+mod fields;
+mod lives;
+mod load;
+mod model;
+mod names;
+mod outcome;
+mod parse;
+mod problem;
+mod steps;
+mod varied;
+mod vocabulary;
+
+pub use load::{LoadError, LoadErrors, MAX_FILE_BYTES, load};
+pub use model::{
+    Action, Bystander, Case, Expect, Explore, Gateway, Located, Mount, Named, Outcome, Policy, Reach,
+    Refusal, Scenario, Step, Variant, Wait,
+};
+pub use parse::{parse, parse_as};
+pub use problem::{Note, Paint, Problem};
+pub use vocabulary::{Check, Fate, FinalState, REASONS, Reason};

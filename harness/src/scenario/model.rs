@@ -1,0 +1,288 @@
+//! A scenario as plain data: everything a run needs, nothing about how the file spelled it.
+//!
+//! Only what a verdict points at keeps its line: steps, checks, outcomes and what is demanded of a refusal.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portcullis_os::Port;
+
+use super::vocabulary::{Check, Fate, FinalState};
+
+/// A value and the line of the file that it stands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// The line, counted from 1.
+    pub line: usize,
+}
+
+/// One scenario file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// What it is called in ids and reports, for instance `race/two-gateways`.
+    pub name: String,
+    /// The whole text of the file; its hash tells whether a replay token still fits.
+    pub source: Arc<str>,
+    /// One sentence.
+    pub title: String,
+    /// Where it comes from: issues, documentation.
+    pub refs: Vec<String>,
+    /// What it is selected by.
+    pub tags: Vec<String>,
+    /// The contenders, in the order of the file.
+    pub gateways: Vec<Gateway>,
+    /// The processes that are no gateways, in the order of the file.
+    pub processes: Vec<Bystander>,
+    /// The state directories that lie on a mount of their own.
+    pub mounts: Vec<Mount>,
+    /// What happens first: in order, never interleaved.
+    pub setup: Vec<Step>,
+    /// What happens then: issued in order, interleaving until a wait.
+    pub steps: Vec<Step>,
+    /// What must come of it.
+    pub expect: Expect,
+    /// What to try.
+    pub explore: Explore,
+    /// The scenario with its varied values put in, once for each combination. Empty if nothing varies.
+    pub variants: Vec<Variant>,
+}
+
+/// A contender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// The name of its lane.
+    pub name: String,
+    /// The label of its state directory: gateways with equal labels compete for one directory.
+    pub state: String,
+    /// Its base port. 110 ports above it exist.
+    pub port: Port,
+    /// The label of its configuration file; `None`: the one inside the state directory.
+    pub config: Option<String>,
+    /// Whether it may rely on the lock file alone where a directory cannot be locked.
+    pub allow_file_lock: bool,
+}
+
+/// A process that is no gateway and must not be harmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bystander {
+    /// The name of its lane.
+    pub name: String,
+    /// Its command line.
+    pub looks_like: String,
+    /// Where it listens.
+    pub listens: Vec<SocketAddr>,
+}
+
+/// A state directory on a mount of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The label of the state directory.
+    pub state: String,
+    /// Whether flock works on directories there.
+    pub directory_locks: bool,
+}
+
+/// One thing that is done to the processes, and its line.
+pub type Step = Located<Action>;
+
+/// What a step does. A list of names acts at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Starts processes.
+    Start(Vec<String>),
+    /// Sends SIGTERM.
+    Stop(Vec<String>),
+    /// Sends SIGKILL.
+    Kill(Vec<String>),
+    /// Sends SIGSTOP.
+    Pause(Vec<String>),
+    /// Sends SIGCONT.
+    Resume(Vec<String>),
+    /// Starts a bystander with the pid, and if possible the start tick, that a dead process had.
+    Recycle {
+        /// The dead process.
+        old: String,
+        /// The bystander that is born.
+        new: String,
+    },
+    /// An operator deletes the lock file of a state directory.
+    RemoveLockFile {
+        /// The label of the state directory.
+        state: String,
+    },
+    /// Nothing more is issued until this holds.
+    Wait(Wait),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(names) => write!(f, "start {}", names.join(", ")),
+            Self::Stop(names) => write!(f, "stop {}", names.join(", ")),
+            Self::Kill(names) => write!(f, "kill {}", names.join(", ")),
+            Self::Pause(names) => write!(f, "pause {}", names.join(", ")),
+            Self::Resume(names) => write!(f, "resume {}", names.join(", ")),
+            Self::Recycle { old, new } => write!(f, "recycle {old} as {new}"),
+            Self::RemoveLockFile { state } => write!(f, "remove the lock file of {state}"),
+            Self::Wait(wait) => write!(f, "wait for {wait}"),
+        }
+    }
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Each process that was started is ready, has ended, is stopped, or can do nothing more.
+    Settled,
+    /// This gateway serves.
+    ReadyOf(String),
+    /// This process is settled.
+    SettledOf(String),
+    /// This process has ended.
+    GoneOf(String),
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settled => f.write_str("settled"),
+            Self::ReadyOf(name) => write!(f, "{name}.ready"),
+            Self::SettledOf(name) => write!(f, "{name}.settled"),
+            Self::GoneOf(name) => write!(f, "{name}.gone"),
+        }
+    }
+}
+
+/// What must come of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expect {
+    /// What must hold after every step.
+    pub always: Vec<Located<Check>>,
+    /// The ways in which it may end; one of them must fit.
+    pub outcomes: Vec<Located<Outcome>>,
+    /// What some schedule must show.
+    pub reach: Reach,
+    /// What every refusal must say.
+    pub refusal: Option<Located<Refusal>>,
+}
+
+/// One way in which a scenario may end. A process that is not named may be anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Who ends how, in the order of the file.
+    pub states: Vec<(String, FinalState)>,
+}
+
+/// What at least one schedule must show, so that nothing passes because nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing in particular.
+    Anything,
+    /// Each outcome that is listed.
+    EveryOutcome,
+}
+
+/// What every refusal must say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whom it must name as the process in the way.
+    pub names: Option<Named>,
+    /// The exit statuses that it may have; empty: any.
+    pub exit: Vec<u8>,
+}
+
+/// Whom a refusal must name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// Whoever holds what is needed at that moment.
+    Owner,
+    /// This gateway or bystander.
+    Process(String),
+}
+
+/// What to try, apart from what is true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explore {
+    /// Which schedules the simulator visits.
+    pub policy: Policy,
+    /// How many gateways the explorer may kill, each at any call.
+    pub kills: u8,
+    /// How many ports above its base a gateway claims in the simulator.
+    pub span: u16,
+    /// How many runs real processes make.
+    pub tries: u16,
+}
+
+impl Explore {
+    /// Every schedule, nobody killed but by a step, the whole port block, 10 real runs.
+    pub const fn everything() -> Self {
+        Self { policy: Policy::Exhaustive, kills: 0, span: 110, tries: 10 }
+    }
+}
+
+/// Which schedules the simulator visits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// All.
+    Exhaustive,
+    /// Those with at most so many preemptions.
+    Preemptions(u8),
+}
+
+/// The scenario with one combination of varied values put in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// One short word for each varied value, in the order of the file.
+    pub words: Vec<String>,
+    /// The scenario that results. It varies no further.
+    pub scenario: Scenario,
+}
+
+/// One thing to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// The name of the scenario and, where something varies, `[word,word]`. Has no blanks.
+    pub id: String,
+    /// The scenario with its values put in.
+    pub scenario: Scenario,
+}
+
+impl Scenario {
+    /// What is to be run: the scenario itself, or one case for each combination of what varies, in the order of the file.
+    pub fn cases(&self) -> Vec<Case> {
+        if self.variants.is_empty() {
+            return vec![Case { id: self.name.clone(), scenario: self.clone() }];
+        }
+        self.variants
+            .iter()
+            .map(|variant| Case {
+                id: format!("{}[{}]", self.name, variant.words.join(",")),
+                scenario: variant.scenario.clone(),
+            })
+            .collect()
+    }
+}
+
+impl Outcome {
+    /// Whether it may end so. A process that `fates` does not mention counts as [`Fate::Unstarted`].
+    pub fn admits(&self, fates: &BTreeMap<String, Fate>) -> bool {
+        self.states.iter().all(|(name, state)| state.admits(fates.get(name).unwrap_or(&Fate::Unstarted)))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, state)) in self.states.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} is {state}")?;
+        }
+        Ok(())
+    }
+}

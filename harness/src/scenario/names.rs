@@ -1,0 +1,122 @@
+//! Who and what a file declares, so that every other part can ask whether a name means anything.
+
+use std::ops::Range;
+
+use super::diagnostics::{Diagnostics, did_you_mean_or_list};
+use super::problem::Problem;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A contender.
+    Gateway,
+    /// A process that is no gateway.
+    Bystander,
+}
+
+/// A name and the place that declares it.
+#[derive(Clone, Debug)]
+pub(super) struct Declared {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) at: Range<usize>,
+}
+
+/// All names of a file. A table whose contents are wrong still declares its name, so that one mistake stays one.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    processes: Vec<Declared>,
+    states: Vec<String>,
+}
+
+impl Names {
+    /// Adds a gateway or bystander; a name that is taken is a problem.
+    pub(super) fn declare(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        at: Range<usize>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        if let Some(first) = self.find(name) {
+            diagnostics.add(
+                Problem::new(format!("`{name}` is declared twice"), at)
+                    .label("again here")
+                    .note(first.at.clone(), "first declared here")
+                    .help("gateways and processes share one set of names: rename one of them"),
+            );
+            return;
+        }
+        self.processes.push(Declared { name: name.to_owned(), kind, at });
+    }
+
+    pub(super) fn declare_state(&mut self, label: &str) {
+        if !self.states.iter().any(|state| state == label) {
+            self.states.push(label.to_owned());
+        }
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&Declared> {
+        self.processes.iter().find(|declared| declared.name == name)
+    }
+
+    pub(super) fn processes(&self) -> impl Iterator<Item = &Declared> {
+        self.processes.iter()
+    }
+
+    /// The declaration of a name; an unknown name is a problem.
+    pub(super) fn resolve(
+        &self,
+        name: &str,
+        at: Range<usize>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<&Declared> {
+        let found = self.find(name);
+        if found.is_none() {
+            let known: Vec<_> = self.processes.iter().map(|declared| &*declared.name).collect();
+            diagnostics.add_if_whole(
+                Problem::new(format!("no process is called `{name}`"), at)
+                    .label("not declared in this file")
+                    .maybe_help(did_you_mean_or_list("declared are", name, &known)),
+            );
+        }
+        found
+    }
+
+    /// Whether a label is a state directory; one that is not is a problem.
+    pub(super) fn resolve_state(
+        &self,
+        label: &str,
+        at: Range<usize>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<String> {
+        if self.states.iter().any(|state| state == label) {
+            return Some(label.to_owned());
+        }
+        let known: Vec<_> = self.states.iter().map(|state| &**state).collect();
+        diagnostics.add_if_whole(
+            Problem::new(format!("no gateway has the state `{label}`"), at)
+                .label("no such label")
+                .maybe_help(did_you_mean_or_list("labels in use are", label, &known)),
+        );
+        None
+    }
+}
+
+/// `[a-z][a-z0-9-]*`, as a name of a process.
+pub(super) fn is_name(text: &str) -> bool {
+    let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(rest)
+}
+
+/// `[A-Za-z][A-Za-z0-9-]*`, as a label of a directory or a file.
+pub(super) fn is_label(text: &str) -> bool {
+    let rest = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(rest)
+}
+
+/// `[a-z0-9-]+`, as a tag.
+pub(super) fn is_tag(text: &str) -> bool {
+    let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && text.chars().all(part)
+}

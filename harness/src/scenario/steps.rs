@@ -1,0 +1,330 @@
+//! Reads `[run]`: what is done to the processes, and in which order.
+
+use std::ops::Range;
+
+use toml::de::DeValue;
+
+use super::diagnostics::{Diagnostics, closest, did_you_mean_or_list, quoted};
+use super::fields::{Field, Fields, Value, filled_list, list, table, text, wrong_type};
+use super::lives::{Lives, Sent};
+use super::model::{Action, Located, Step, Wait};
+use super::names::{Kind, Names};
+use super::problem::{Problem, line_at};
+
+/// What a step does; each has exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Start,
+    Stop,
+    Kill,
+    Pause,
+    Resume,
+    Recycle,
+    Remove,
+    Wait,
+}
+
+impl Verb {
+    const ALL: [Self; 8] = [
+        Self::Start,
+        Self::Stop,
+        Self::Kill,
+        Self::Pause,
+        Self::Resume,
+        Self::Recycle,
+        Self::Remove,
+        Self::Wait,
+    ];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Recycle => "recycle",
+            Self::Remove => "remove",
+            Self::Wait => "wait",
+        }
+    }
+
+    /// Whether its value is a name or a list of names.
+    const fn takes_names(self) -> bool {
+        match self {
+            Self::Start | Self::Stop | Self::Kill | Self::Pause | Self::Resume => true,
+            Self::Recycle | Self::Remove | Self::Wait => false,
+        }
+    }
+}
+
+const MOMENTS: [&str; 3] = ["ready", "settled", "gone"];
+const LOCK_FILE: &str = "lock-file";
+
+/// What reading the steps needs to know and to remember.
+pub(super) struct Steps<'a> {
+    pub(super) source: &'a str,
+    pub(super) names: &'a Names,
+    pub(super) lives: Lives,
+}
+
+impl Steps<'_> {
+    /// `[run]`: the setup and the steps.
+    pub(super) fn run(
+        &mut self,
+        field: Option<Field<'_>>,
+        diagnostics: &mut Diagnostics,
+    ) -> (Vec<Step>, Vec<Step>) {
+        let Some(field) = field else { return (Vec::new(), Vec::new()) };
+        let Some(mut fields) = Fields::of("`[run]`", field.key.span(), field.value, diagnostics) else {
+            return (Vec::new(), Vec::new());
+        };
+        let setup = fields.take("setup").and_then(|field| list("`setup`", field.value, diagnostics));
+        let setup = self.all(setup, diagnostics);
+        let steps = fields
+            .require("steps", "steps = [{ start = \"a\" }, { wait = \"settled\" }]")
+            .and_then(|field| filled_list("`steps`", field.value, diagnostics));
+        let readable = steps.is_some();
+        let steps = self.all(steps, diagnostics);
+        fields.finish(diagnostics);
+        if readable {
+            self.lives.finish(self.names, diagnostics);
+        }
+        (setup, steps)
+    }
+
+    fn all(&mut self, values: Option<&[Value<'_>]>, diagnostics: &mut Diagnostics) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for value in values.unwrap_or_default() {
+            let before = diagnostics.count();
+            let line = line_at(self.source, value.span().start);
+            steps.extend(self.step(value, diagnostics).map(|value| Located { value, line }));
+            if diagnostics.count() > before {
+                self.excuse_all_in(value.get_ref());
+            }
+        }
+        steps
+    }
+
+    fn step(&mut self, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<Action> {
+        let entries = table("a step", value, diagnostics)?;
+        let mut fields = Fields::new("a step", value.span(), entries);
+        let verbs = Verb::ALL.into_iter().filter_map(|verb| Some((verb, fields.take(verb.word())?)));
+        let verbs: Vec<_> = verbs.collect();
+        let (heir, state) = (fields.take("as"), fields.take("state"));
+        let before = diagnostics.count();
+        fields.finish(diagnostics);
+        let Some((verb, field)) = one_verb(&verbs, diagnostics) else {
+            if diagnostics.count() == before {
+                diagnostics.add_if_whole(
+                    Problem::new("this step does nothing", value.span())
+                        .label("no verb")
+                        .help(format!("the verbs are: {}", quoted(&Verb::ALL.map(Verb::word)))),
+                );
+            }
+            for (_, field) in verbs.iter().filter(|(verb, _)| verb.takes_names()) {
+                self.named(*field, diagnostics, |_, _, _, _| {});
+            }
+            return None;
+        };
+        if verb != Verb::Recycle {
+            misplaced(heir, "recycle", diagnostics);
+        }
+        if verb != Verb::Remove {
+            misplaced(state, "remove", diagnostics);
+        }
+        match verb {
+            Verb::Start => self.named(field, diagnostics, Lives::start).map(Action::Start),
+            Verb::Stop => self.signal(field, Sent::Stop, diagnostics).map(Action::Stop),
+            Verb::Kill => self.signal(field, Sent::Kill, diagnostics).map(Action::Kill),
+            Verb::Pause => self.signal(field, Sent::Pause, diagnostics).map(Action::Pause),
+            Verb::Resume => self.signal(field, Sent::Resume, diagnostics).map(Action::Resume),
+            Verb::Recycle => self.recycle(field, heir, diagnostics),
+            Verb::Remove => self.remove(field, state, diagnostics),
+            Verb::Wait => self.wait(field, diagnostics).map(Action::Wait),
+        }
+    }
+
+    fn signal(&mut self, verb: Field<'_>, sent: Sent, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
+        self.named(verb, diagnostics, |lives, name, at, diagnostics| {
+            lives.signal(sent, name, at, diagnostics);
+        })
+    }
+
+    /// A name or a list of names, each of which the step acts on.
+    fn named(
+        &mut self,
+        verb: Field<'_>,
+        diagnostics: &mut Diagnostics,
+        mut act: impl FnMut(&mut Lives, &str, Range<usize>, &mut Diagnostics),
+    ) -> Option<Vec<String>> {
+        let what = format!("`{}`", verb.name());
+        let values = match verb.value.get_ref() {
+            DeValue::String(_) => std::slice::from_ref(verb.value),
+            DeValue::Array(_) => filled_list(&what, verb.value, diagnostics)?,
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Table(_) => {
+                wrong_type(&what, "a name or a list of names", verb.value, diagnostics);
+                return None;
+            }
+        };
+        let mut found = Vec::new();
+        for value in values {
+            let Some(name) = text(&what, value, diagnostics) else { continue };
+            let at = value.span();
+            if self.names.resolve(name, at.clone(), diagnostics).is_none() {
+                continue;
+            }
+            if found.iter().any(|earlier| earlier == name) {
+                diagnostics.add(
+                    Problem::new(format!("`{name}` is named twice in one step"), at).label("again here"),
+                );
+                continue;
+            }
+            act(&mut self.lives, name, at, diagnostics);
+            found.push(name.to_owned());
+        }
+        (found.len() == values.len()).then_some(found)
+    }
+
+    fn recycle(
+        &mut self,
+        verb: Field<'_>,
+        heir: Option<Field<'_>>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Action> {
+        let old = text("`recycle`", verb.value, diagnostics);
+        let old = old.and_then(|name| self.names.resolve(name, verb.value.span(), diagnostics));
+        let Some(heir) = heir else {
+            diagnostics.add_if_whole(
+                Problem::new("`recycle` does not say who gets the pid", verb.key.span())
+                    .label("`as` is missing")
+                    .help("name a bystander, for instance `recycle = \"old\", as = \"cron\"`"),
+            );
+            return None;
+        };
+        let new = text("`as`", heir.value, diagnostics);
+        let new = new.and_then(|name| self.names.resolve(name, heir.value.span(), diagnostics));
+        let (old, new) = old.zip(new)?;
+        if new.kind == Kind::Gateway {
+            diagnostics.add(
+                Problem::new(format!("`{}` is a gateway", new.name), heir.value.span())
+                    .label("must be a bystander")
+                    .note(new.at.clone(), "declared here"),
+            );
+            return None;
+        }
+        let given = (&*old.name, verb.value.span());
+        self.lives.recycle(given, (&new.name, heir.value.span()), diagnostics);
+        Some(Action::Recycle { old: old.name.clone(), new: new.name.clone() })
+    }
+
+    fn remove(
+        &self,
+        verb: Field<'_>,
+        state: Option<Field<'_>>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Action> {
+        let what = text("`remove`", verb.value, diagnostics);
+        if let Some(what) = what
+            && what != LOCK_FILE
+        {
+            diagnostics.add(
+                Problem::new(format!("an operator cannot remove `{what}`"), verb.value.span())
+                    .label("not known")
+                    .maybe_help(did_you_mean_or_list("what can be removed", what, &[LOCK_FILE])),
+            );
+        }
+        let Some(state) = state else {
+            diagnostics.add_if_whole(
+                Problem::new("`remove` does not say whose lock file", verb.key.span())
+                    .label("`state` is missing")
+                    .help("name the label, for instance `remove = \"lock-file\", state = \"S\"`"),
+            );
+            return None;
+        };
+        let label = text("`state`", state.value, diagnostics)?;
+        let state = self.names.resolve_state(label, state.value.span(), diagnostics)?;
+        Some(Action::RemoveLockFile { state })
+    }
+
+    fn wait(&mut self, verb: Field<'_>, diagnostics: &mut Diagnostics) -> Option<Wait> {
+        let at = verb.value.span();
+        let written = text("`wait`", verb.value, diagnostics)?;
+        if written == "settled" {
+            return Some(Wait::Settled);
+        }
+        let (name, moment) = written.rsplit_once('.').unwrap_or((written, ""));
+        if !MOMENTS.contains(&moment) {
+            let known = MOMENTS.map(|moment| format!("{name}.{moment}"));
+            let known: Vec<_> = known.iter().map(|known| &**known).chain(["settled"]).collect();
+            diagnostics.add(
+                Problem::new(format!("`{written}` is nothing to wait for"), at)
+                    .label("not known")
+                    .maybe_help(did_you_mean_or_list("one can wait for", written, &known)),
+            );
+            return None;
+        }
+        let who = self.names.resolve(name, at.clone(), diagnostics)?;
+        let name = who.name.clone();
+        match moment {
+            "ready" => {
+                self.lives.wait_ready(who, &at, diagnostics);
+                Some(Wait::ReadyOf(name))
+            }
+            "gone" => {
+                self.lives.wait_gone(who, &at, diagnostics);
+                Some(Wait::GoneOf(name))
+            }
+            _ => {
+                self.lives.wait_settled(&name, &at, diagnostics);
+                Some(Wait::SettledOf(name))
+            }
+        }
+    }
+
+    /// A step that could not be read may have been about anybody it mentions, so nothing more is said about them.
+    fn excuse_all_in(&mut self, value: &DeValue<'_>) {
+        match value {
+            DeValue::String(text) => {
+                let known = self.names.processes().map(|declared| &*declared.name);
+                if let Some(name) = closest(text.split('.').next().unwrap_or_default(), known) {
+                    self.lives.excuse(name);
+                }
+            }
+            DeValue::Array(values) => values.iter().for_each(|value| self.excuse_all_in(value.get_ref())),
+            DeValue::Table(table) => table.values().for_each(|value| self.excuse_all_in(value.get_ref())),
+            DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+        }
+    }
+}
+
+/// The only verb of a step.
+fn one_verb<'t>(verbs: &[(Verb, Field<'t>)], diagnostics: &mut Diagnostics) -> Option<(Verb, Field<'t>)> {
+    let mut in_order = verbs.to_vec();
+    in_order.sort_by_key(|(_, field)| field.key.span().start);
+    if let [(_, first), (_, second), ..] = &in_order[..] {
+        diagnostics.add(
+            Problem::new("two verbs in one step", second.key.span())
+                .label("a second verb")
+                .note(first.key.span(), "the first")
+                .help("make it two steps: what they set in motion interleaves all the same"),
+        );
+        return None;
+    }
+    in_order.pop()
+}
+
+/// Reports a modifier that belongs to another verb.
+fn misplaced(field: Option<Field<'_>>, verb: &str, diagnostics: &mut Diagnostics) {
+    if let Some(field) = field {
+        let name = field.name();
+        diagnostics.add(
+            Problem::new(format!("`{name}` belongs to `{verb}`"), field.key.span())
+                .label("means nothing here"),
+        );
+    }
+}

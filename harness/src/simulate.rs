@@ -1,0 +1,254 @@
+//! One case on the simulated machine: the scenario becomes a machine, programs and a script, and every schedule is tried.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use gateway::{Claim, DirectoryLock, PortBlock};
+use portcullis_os::{Signal, Uid};
+use sim::kernel::{LockSupport, Mount, Spawn};
+use sim::{Action, Bounds, Condition, Evidence as Proof, Exploration, Kernel, Policy, Script, Setup, Slot};
+
+use crate::checks::{Checks, Role, Stake};
+use crate::designs::Design;
+use crate::lanes;
+use crate::scenario::{self, Case, Check, Gateway, Scenario, Wait};
+use crate::token::Token;
+use crate::verdict::{Evidence, Failure, Verdict};
+
+/// How many states a case may have before it is given up as inconclusive.
+pub const MOST_STATES: usize = 4_000_000;
+
+/// Whose files and processes these are. An ordinary user, so that permissions count.
+const USER: Uid = Uid(1000);
+
+/// A case made ready for the simulator.
+#[derive(Debug)]
+pub struct Simulation {
+    /// The machine, the programs and the script.
+    pub setup: Setup,
+    /// What is checked.
+    pub checks: Checks,
+    /// How far the search goes.
+    pub bounds: Bounds,
+    /// The lock file of each state directory, for the lanes.
+    pub lock_files: Vec<(String, PathBuf)>,
+}
+
+/// Runs one case on every schedule.
+pub fn run_case(case: &Case, design: Design) -> Verdict {
+    let simulation = Simulation::new(&case.scenario, design);
+    let exploration = sim::explore(&simulation.setup, &simulation.checks, &simulation.bounds);
+    if let Some(found) = &exploration.found {
+        return Verdict::Fail(Box::new(simulation.failure(case, design, &exploration, found)));
+    }
+    if exploration.evidence == Proof::Cut {
+        let states = exploration.states;
+        return Verdict::Inconclusive(format!(
+            "the budget of {MOST_STATES} states is spent ({states} visited)"
+        ));
+    }
+    if let Some(failure) = vacuous(&case.scenario, &exploration) {
+        return Verdict::Fail(Box::new(failure));
+    }
+    let (states, transitions) = (exploration.states, exploration.transitions);
+    let kills = case.scenario.explore.kills;
+    Verdict::Pass(match case.scenario.explore.policy {
+        scenario::Policy::Exhaustive => Evidence::Complete { states, transitions, kills },
+        scenario::Policy::Preemptions(preemptions) => {
+            Evidence::Bounded { preemptions, states, transitions, kills }
+        }
+    })
+}
+
+/// The outcome that no schedule has shown, if the scenario asks for each of them.
+fn vacuous(scenario: &Scenario, exploration: &Exploration) -> Option<Failure> {
+    if scenario.expect.reach == scenario::Reach::Anything {
+        return None;
+    }
+    let outcomes = scenario.expect.outcomes.iter().enumerate();
+    let (_, missed) = outcomes.into_iter().find(|(index, _)| !exploration.ends.contains_key(index))?;
+    Some(Failure {
+        check: "reach".to_owned(),
+        says: format!("no schedule ends with: {} ({} states visited)", missed.value, exploration.states),
+        line: Some(missed.line),
+        body: Vec::new(),
+        replay: None,
+    })
+}
+
+impl Simulation {
+    /// Makes a case ready.
+    pub fn new(scenario: &Scenario, design: Design) -> Self {
+        let mut slots = Vec::new();
+        let mut roles = Vec::new();
+        for gateway in &scenario.gateways {
+            let (slot, stake) = gateway_slot(scenario, gateway, design);
+            slots.push(slot);
+            roles.push((gateway.name.clone(), Role::Gateway(stake)));
+        }
+        for bystander in &scenario.processes {
+            slots.push(bystander_slot(&bystander.name, &bystander.looks_like, bystander.listens.clone()));
+            roles.push((bystander.name.clone(), Role::Bystander));
+        }
+        let probes: Vec<usize> = (slots.len()..slots.len() + scenario.gateways.len()).collect();
+        for gateway in &scenario.gateways {
+            let (slot, stake) = gateway_slot(scenario, gateway, design);
+            slots.push(slot);
+            roles.push((gateway.name.clone(), Role::Probe(stake)));
+        }
+        let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
+        let lock_files_of = |label: &str| design.lock_files(&state_path(label));
+        let script = Script {
+            setup: actions(&scenario.setup, &names, &lock_files_of),
+            steps: actions(&scenario.steps, &names, &lock_files_of),
+        };
+        let mut labels: Vec<&String> = scenario.gateways.iter().map(|gateway| &gateway.state).collect();
+        labels.sort();
+        labels.dedup();
+        let lock_files = labels
+            .into_iter()
+            .filter_map(|label| Some((label.clone(), lock_files_of(label).into_iter().next()?)))
+            .collect();
+        Self {
+            setup: Setup { kernel: machine(scenario), slots, script },
+            checks: Checks { slots: roles, expect: scenario.expect.clone(), probes },
+            bounds: Bounds {
+                policy: match scenario.explore.policy {
+                    scenario::Policy::Exhaustive => Policy::Exhaustive,
+                    scenario::Policy::Preemptions(most) => Policy::Preemptions(u16::from(most)),
+                },
+                kills: scenario.explore.kills,
+                states: MOST_STATES,
+            },
+            lock_files,
+        }
+    }
+
+    fn failure(&self, case: &Case, design: Design, exploration: &Exploration, found: &sim::Found) -> Failure {
+        let trace = sim::replay(&self.setup, &self.checks, self.bounds.kills, &found.schedule);
+        let token = Token::new(case, design, &trace, found.schedule.clone());
+        let mut body = lanes::render(self, &trace);
+        body.push(lanes::needed(&trace, found.is_shortest));
+        body.push(format!(" searched     {} states, {} steps", exploration.states, exploration.transitions));
+        Failure {
+            check: found.violation.check.clone(),
+            says: found.violation.says.clone(),
+            line: line_of(&case.scenario, &found.violation.check),
+            body,
+            replay: Some(token.to_string()),
+        }
+    }
+}
+
+/// The line of the expectation that a check belongs to.
+pub fn line_of(scenario: &Scenario, check: &str) -> Option<usize> {
+    let expect = &scenario.expect;
+    match check {
+        "outcomes" | "reach" => expect.outcomes.first().map(|outcome| outcome.line),
+        "refusal" => expect.refusal.as_ref().map(|refusal| refusal.line),
+        id => {
+            let check = Check::of(id)?;
+            expect.always.iter().find(|wanted| wanted.value == check).map(|wanted| wanted.line)
+        }
+    }
+}
+
+/// Where the state directory of a label lies.
+fn state_path(label: &str) -> PathBuf {
+    Path::new("/srv").join(label)
+}
+
+fn config_path(gateway: &Gateway) -> PathBuf {
+    match &gateway.config {
+        Some(label) => Path::new("/etc/refgate").join(label).join("openclaw.json"),
+        None => state_path(&gateway.state).join("openclaw.json"),
+    }
+}
+
+fn machine(scenario: &Scenario) -> Kernel {
+    let mut kernel = Kernel::new();
+    kernel.make_directory(Path::new("/srv"), 0o755, USER);
+    for gateway in &scenario.gateways {
+        if let (Some(_), path) = (&gateway.config, config_path(gateway)) {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            kernel.make_directory(directory, 0o755, USER);
+            kernel.write_file(&path, b"{}");
+        }
+    }
+    for mount in &scenario.mounts {
+        let path = state_path(&mount.state);
+        let locks = if mount.directory_locks { LockSupport::Everything } else { LockSupport::FilesOnly };
+        kernel.make_directory(&path, 0o700, USER);
+        kernel.mount(&path, Mount { locks, ..Mount::local() });
+        kernel.make_directory(&path, 0o700, USER);
+    }
+    // Setting the scene is no event.
+    kernel.take_effects();
+    kernel
+}
+
+fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design) -> (Slot, Stake) {
+    let (state, config) = (state_path(&gateway.state), config_path(gateway));
+    let Some(ports) = PortBlock::new(gateway.port, scenario.explore.span) else {
+        unreachable!("the parser admits only ports whose whole block fits")
+    };
+    let claim = Claim {
+        state: state.clone(),
+        config: config.clone(),
+        ports,
+        directory_lock: if gateway.allow_file_lock {
+            DirectoryLock::Optional
+        } else {
+            DirectoryLock::Required
+        },
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let mut locked = vec![state.clone()];
+    locked.extend(design.lock_files(&state));
+    let name = config.file_name().unwrap_or_default().to_string_lossy();
+    locked.push(config.with_file_name(format!(".{name}.gateway.lock")));
+    let command = format!("refgate gateway --port {}", gateway.port);
+    let spawn = Spawn { name: "refgate".to_owned(), command, uid: USER, parent: None, pid: None };
+    let program = Some(design.program(claim));
+    (Slot { name: gateway.name.clone(), spawn, program, listens: Vec::new() }, Stake { state, locked, ports })
+}
+
+fn bystander_slot(name: &str, looks_like: &str, listens: Vec<SocketAddr>) -> Slot {
+    let program = looks_like.split_whitespace().next().unwrap_or(looks_like);
+    let short = program.rsplit('/').next().unwrap_or(program).to_owned();
+    let spawn = Spawn { name: short, command: looks_like.to_owned(), uid: USER, parent: None, pid: None };
+    Slot { name: name.to_owned(), spawn, program: None, listens }
+}
+
+fn actions(
+    steps: &[scenario::Step],
+    names: &[&str],
+    lock_files: &impl Fn(&str) -> Vec<PathBuf>,
+) -> Vec<Action> {
+    let slot = |name: &String| names.iter().position(|known| known == name).unwrap_or(usize::MAX);
+    let signals = |targets: &[String], signal| -> Vec<Action> {
+        targets.iter().map(|name| Action::Signal(slot(name), signal)).collect()
+    };
+    steps
+        .iter()
+        .flat_map(|step| match &step.value {
+            scenario::Action::Start(targets) => {
+                targets.iter().map(|name| Action::Start(slot(name))).collect()
+            }
+            scenario::Action::Stop(targets) => signals(targets, Signal::Terminate),
+            scenario::Action::Kill(targets) => signals(targets, Signal::Kill),
+            scenario::Action::Pause(targets) => signals(targets, Signal::Stop),
+            scenario::Action::Resume(targets) => signals(targets, Signal::Continue),
+            scenario::Action::Recycle { old, new } => {
+                vec![Action::Recycle { old: slot(old), heir: slot(new) }]
+            }
+            scenario::Action::RemoveLockFile { state } => vec![Action::Remove(lock_files(state))],
+            scenario::Action::Wait(wait) => vec![Action::Wait(match wait {
+                Wait::Settled => Condition::AllSettled,
+                Wait::ReadyOf(name) => Condition::Ready(slot(name)),
+                Wait::SettledOf(name) => Condition::Settled(slot(name)),
+                Wait::GoneOf(name) => Condition::Gone(slot(name)),
+            })],
+        })
+        .collect()
+}

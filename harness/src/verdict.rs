@@ -1,0 +1,108 @@
+//! A verdict carries its evidence: "pass" alone says nothing, and what was not decided is no pass.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Where a case was run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Executor {
+    /// On the simulated machine.
+    Sim,
+    /// On real processes of the reference gateway.
+    Refgate,
+}
+
+impl fmt::Display for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sim => "sim",
+            Self::Refgate => "refgate",
+        })
+    }
+}
+
+/// What a pass rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Every schedule was covered.
+    Complete {
+        /// Different states.
+        states: usize,
+        /// Steps between them.
+        transitions: u64,
+        /// Faults that were allowed.
+        kills: u8,
+    },
+    /// Every schedule within a bound was covered.
+    Bounded {
+        /// The bound.
+        preemptions: u8,
+        /// Different states.
+        states: usize,
+        /// Steps between them.
+        transitions: u64,
+        /// Faults that were allowed.
+        kills: u8,
+    },
+    /// Real runs showed no failure.
+    Observed {
+        /// How many.
+        runs: u32,
+        /// What else is worth knowing, for instance how many kills fell inside start-up.
+        note: Option<String>,
+    },
+}
+
+impl Evidence {
+    /// The word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Complete { .. } => "complete",
+            Self::Bounded { .. } => "bounded",
+            Self::Observed { .. } => "observed",
+        }
+    }
+}
+
+/// Why a case failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The check that was broken, `outcomes`, `reach` or `refusal`.
+    pub check: String,
+    /// What happened, as a fragment of a sentence.
+    pub says: String,
+    /// The line of the expectation in the scenario file.
+    pub line: Option<usize>,
+    /// The lanes, or what was observed, line by line.
+    pub body: Vec<String>,
+    /// The token that replays it.
+    pub replay: Option<String>,
+}
+
+/// The end of one case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything that was expected held.
+    Pass(Evidence),
+    /// Something did not.
+    Fail(Box<Failure>),
+    /// A budget ran out first.
+    Inconclusive(String),
+    /// The executor cannot do what the scenario asks for.
+    Unsupported(String),
+}
+
+/// One case, run once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseResult {
+    /// The case.
+    pub id: String,
+    /// The scenario file, as it was named.
+    pub file: String,
+    /// Where it was run.
+    pub on: Executor,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The verdict.
+    pub verdict: Verdict,
+}

@@ -1,0 +1,126 @@
+//! The scenarios that ship are valid, are called what replay tokens call them, and the documentation of the format is true.
+
+use std::path::{Path, PathBuf};
+
+use harness::scenario::{Check, FinalState, Paint, Policy, REASONS, Reason, load, parse};
+
+fn library() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
+}
+
+fn readme() -> String {
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        reason = "a test reads the documentation it checks"
+    )]
+    std::fs::read_to_string(library().join("README.md")).expect("the documentation is readable")
+}
+
+#[test]
+fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
+    let scenarios = load(&[library()]).unwrap_or_else(|errors| panic!("{}", errors.render(Paint::Plain)));
+    let ids: Vec<_> = scenarios.iter().flat_map(|scenario| scenario.cases()).map(|case| case.id).collect();
+    insta::assert_snapshot!(ids.join("\n"), @r#"
+    crash/killed-during-start
+    isolation/disjoint-port-blocks
+    isolation/overlapping-cdp-ranges[18791]
+    isolation/overlapping-cdp-ranges[18809]
+    isolation/overlapping-cdp-ranges[18899]
+    isolation/shared-config
+    operator/lock-file-removed
+    operator/owner-paused
+    pid/recycled-pid[cron]
+    pid/recycled-pid[api-gateway]
+    pid/stale-lock-race
+    port/foreign-holder
+    port/foreign-holder-on-v6-only
+    race/three-gateways
+    race/two-gateways
+    race/two-gateways-one-killed
+    storage/file-lock-only
+    storage/no-directory-locks
+    "#);
+}
+
+#[test]
+fn every_scenario_of_the_library_says_where_it_comes_from_and_proves_that_it_can_happen() {
+    for scenario in load(&[library()]).expect("the library is valid") {
+        let name = &scenario.name;
+        assert!(!scenario.refs.is_empty(), "{name} has no refs");
+        assert!(!scenario.tags.is_empty(), "{name} has no tags");
+        assert!(!scenario.expect.always.is_empty(), "{name} checks nothing");
+        assert_eq!(scenario.expect.reach, harness::scenario::Reach::EveryOutcome, "{name}");
+    }
+}
+
+#[test]
+fn every_example_of_the_documentation_is_valid() {
+    let readme = readme();
+    let examples: Vec<_> = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|example| example.starts_with("schema"))
+        .collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let path = Path::new("scenarios/README.toml");
+        if let Err(problems) = parse(path, example) {
+            let drawn: Vec<_> =
+                problems.iter().map(|problem| problem.render(path, example, Paint::Plain)).collect();
+            panic!("{}", drawn.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn every_check_state_and_reason_is_documented_with_its_meaning() {
+    let readme = readme();
+    for check in Check::ALL {
+        assert!(readme.contains(&format!("| `{}` | {} |", check.id(), check.meaning())), "{check}");
+    }
+    for word in FinalState::WORDS {
+        assert!(readme.contains(&format!("| `{word}`")), "{word}");
+    }
+    for reason in REASONS {
+        let parent = reason.parent.map_or(String::new(), |parent| format!("`{parent}` "));
+        let row = format!("| `{}` | {parent}| {} |", reason.id, reason.meaning);
+        assert!(readme.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn every_refusal_of_the_reference_gateway_can_be_expected() {
+    for reason in gateway::refusal::Reason::ALL {
+        assert!(Reason::of(reason.code()).is_some(), "{}", reason.code());
+    }
+}
+
+#[test]
+fn what_varies_makes_one_case_for_each_combination_in_the_order_of_the_file() {
+    let readme = readme();
+    let example =
+        readme.rsplit("```toml\n").next().and_then(|rest| rest.split("```").next()).unwrap_or_default();
+    let scenario = parse(Path::new("scenarios/x/everything.toml"), example).expect("the example is valid");
+    let cases = scenario.cases();
+    let seen: Vec<_> = cases
+        .iter()
+        .map(|case| {
+            let a = &case.scenario.gateways[1];
+            let cron = &case.scenario.processes[0];
+            format!("{} {} {}", case.id, cron.looks_like, a.allow_file_lock)
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "x/everything[cron,false] /usr/sbin/cron -f false",
+            "x/everything[cron,true] /usr/sbin/cron -f true",
+            "x/everything[api-gateway,false] /usr/bin/api-gateway --port 80 false",
+            "x/everything[api-gateway,true] /usr/bin/api-gateway --port 80 true",
+        ]
+    );
+    assert!(cases.iter().all(|case| case.scenario.variants.is_empty()));
+    assert_eq!(scenario.explore.policy, Policy::Preemptions(3));
+}
