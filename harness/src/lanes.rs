@@ -11,6 +11,7 @@ use sim::{Action, Trace, TraceStep, View, What, Who};
 
 use crate::checks::Role;
 use crate::simulate::Simulation;
+use crate::stale;
 
 /// The width of a terminal that everybody has, in columns.
 const WIDTH: usize = 100;
@@ -40,7 +41,7 @@ pub fn render(simulation: &Simulation, trace: &Trace) -> Vec<String> {
     let width = (WIDTH.saturating_sub(9 + files + 10) / lanes.len().max(1)).min(WIDEST);
     let mut lines = vec![header(simulation, &lanes, width)];
     for row in &rows {
-        let mut line = format!(" {}{:>4}  ", if row.is_preemption { ">>" } else { "  " }, row.number);
+        let mut line = format!(" {} {:>3}  ", if row.is_preemption { ">>" } else { "  " }, row.number);
         match row.lane {
             Some(lane) => {
                 for slot in &lanes {
@@ -72,6 +73,18 @@ fn header(simulation: &Simulation, lanes: &[usize], width: usize) -> String {
     }
     line.push_str("owners");
     line
+}
+
+/// Who acted on what was no longer so, in one line.
+pub fn stale_read(simulation: &Simulation, trace: &Trace) -> Option<String> {
+    let stale = stale::find(trace)?;
+    let name = |slot: usize| simulation.checks.slots[slot].0.as_str();
+    let (actor, changer) = (name(stale.actor), name(stale.changer));
+    let stale::StaleRead { object, looked, saw, changed, acted, .. } = stale;
+    Some(format!(
+        " stale read   step {acted} acts on what {actor} saw of {object} at step {looked} ({saw}); {changer} changed it \
+         at step {changed}"
+    ))
 }
 
 /// What it took to get there, in one line.

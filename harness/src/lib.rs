@@ -14,5 +14,6 @@ pub mod report;
 pub mod runner;
 pub mod scenario;
 pub mod simulate;
+pub mod stale;
 pub mod token;
 pub mod verdict;

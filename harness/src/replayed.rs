@@ -58,7 +58,7 @@ pub fn replay(token: &Token, out: &mut impl Write) -> io::Result<Outcome> {
         writeln!(out, "  note: the steps differ from those that the token was made from")?;
     }
     writeln!(out)?;
-    for line in lanes::render(&simulation, &trace) {
+    for line in lanes::render(&simulation, &trace).into_iter().chain(lanes::stale_read(&simulation, &trace)) {
         writeln!(out, "{line}")?;
     }
     Ok(if trace.violation.is_some() { Outcome::StillFails } else { Outcome::Fixed })

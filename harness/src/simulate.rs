@@ -128,6 +128,7 @@ impl Simulation {
         let trace = sim::replay(&self.setup, &self.checks, self.bounds.kills, &found.schedule);
         let token = Token::new(case, design, &trace, found.schedule.clone());
         let mut body = lanes::render(self, &trace);
+        body.extend(lanes::stale_read(self, &trace));
         body.push(lanes::needed(&trace, found.is_shortest));
         body.push(format!(" searched     {} states, {} steps", exploration.states, exploration.transitions));
         Failure {

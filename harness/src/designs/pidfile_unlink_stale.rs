@@ -53,10 +53,14 @@ async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Optio
             Err(Errno::Exists) => {}
             Err(errno) => return Err(errno),
         }
-        if let Some(pid) = recorded(os, &path).await?
-            && os.kill(pid, None).await != Err(Errno::NoProcess)
-        {
-            return Ok(Err(Some(pid)));
+        match recorded(os, &path).await? {
+            Recorded::Gone => continue,
+            // Somebody is between create and write, or died there: nothing tells the two apart.
+            Recorded::Unreadable => return Ok(Err(None)),
+            Recorded::Pid(pid) if os.kill(pid, None).await != Err(Errno::NoProcess) => {
+                return Ok(Err(Some(pid)));
+            }
+            Recorded::Pid(_) => {}
         }
         match os.unlink(&path).await {
             Ok(()) | Err(Errno::NotFound) => {}
@@ -66,15 +70,22 @@ async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Optio
     Ok(Err(None))
 }
 
-/// The pid in the lock file; `None` if there is none in it.
-async fn recorded<O: Os>(os: &O, path: &std::path::Path) -> Result<Option<Pid>, Errno> {
+/// What the lock file says.
+enum Recorded {
+    Pid(Pid),
+    Unreadable,
+    Gone,
+}
+
+async fn recorded<O: Os>(os: &O, path: &std::path::Path) -> Result<Recorded, Errno> {
     let file = match os.open(path, Open::read()).await {
         Ok(file) => file,
-        Err(Errno::NotFound) => return Ok(None),
+        Err(Errno::NotFound) => return Ok(Recorded::Gone),
         Err(errno) => return Err(errno),
     };
     let bytes = os.read(&file, 0, 32).await?;
-    Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::new))
+    let pid = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::new);
+    Ok(pid.map_or(Recorded::Unreadable, Recorded::Pid))
 }
 
 async fn announce<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
