@@ -74,6 +74,9 @@ enum Command {
         /// Scenario files, or directories of them
         #[arg(default_value = "scenarios")]
         paths: Vec<PathBuf>,
+        /// Only scenarios with this tag; may be given more than once
+        #[arg(long, value_name = "TAG")]
+        tag: Vec<String>,
         /// Where to run them; may be given more than once
         #[arg(long, value_enum, default_value = "sim")]
         on: Vec<On>,
@@ -95,6 +98,9 @@ enum Command {
         /// Scenario files, or directories of them
         #[arg(default_value = "scenarios")]
         paths: Vec<PathBuf>,
+        /// Only scenarios with this tag; may be given more than once
+        #[arg(long, value_name = "TAG")]
+        tag: Vec<String>,
         /// List the designs that `run --design` takes instead
         #[arg(long)]
         designs: bool,
@@ -141,11 +147,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     .write_global();
     let mut out = anstream::stdout().lock();
     let ended = match arguments.command {
-        Command::Run { paths, on, design, refgate, tries, jobs } => {
-            run(&mut out, paths, on, design, refgate, tries, jobs)
+        Command::Run { paths, tag, on, design, refgate, tries, jobs } => {
+            run(&mut out, &Selection { paths, tags: tag }, &on, design, refgate.as_deref(), tries, jobs)
         }
         Command::List { designs: true, .. } => list_designs(&mut out),
-        Command::List { paths, designs: false } => list(&mut out, &paths),
+        Command::List { paths, tag, designs: false } => list(&mut out, &Selection { paths, tags: tag }),
         Command::Replay { token } => replay(&mut out, &token),
         Command::Check { paths } => check(&mut out, &paths),
     };
@@ -165,6 +171,27 @@ fn complain(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
+/// Which scenarios are meant.
+struct Selection {
+    paths: Vec<PathBuf>,
+    tags: Vec<String>,
+}
+
+impl Selection {
+    /// Reads them, and shows every mistake if they cannot be read.
+    fn load(&self) -> Result<Vec<Scenario>, u8> {
+        let mut scenarios = load(&self.paths)?;
+        if !self.tags.is_empty() {
+            scenarios.retain(|scenario| scenario.tags.iter().any(|tag| self.tags.contains(tag)));
+        }
+        if scenarios.is_empty() {
+            complain("error: no case was selected\n  = help: `portcullis list` shows them all");
+            return Err(status::NOTHING);
+        }
+        Ok(scenarios)
+    }
+}
+
 fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, u8> {
     scenario::load(paths).map_err(|errors| {
         complain(&errors.render(Paint::Coloured));
@@ -174,10 +201,10 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, u8> {
 
 fn run(
     out: &mut impl Write,
-    paths: Vec<PathBuf>,
-    on: Vec<On>,
+    selection: &Selection,
+    on: &[On],
     design: Design,
-    refgate: Option<PathBuf>,
+    refgate: Option<&Path>,
     tries: Option<u16>,
     jobs: Option<u16>,
 ) -> io::Result<u8> {
@@ -198,15 +225,11 @@ fn run(
         ));
         return Ok(status::USAGE);
     }
-    let scenarios = match load(&paths) {
+    let scenarios = match selection.load() {
         Ok(scenarios) => scenarios,
         Err(status) => return Ok(status),
     };
-    if scenarios.is_empty() {
-        complain("error: no case was selected");
-        return Ok(status::NOTHING);
-    }
-    let gateway = match Gateway::find(refgate.as_deref(), executors.contains(&Executor::Refgate)) {
+    let gateway = match Gateway::find(refgate, executors.contains(&Executor::Refgate)) {
         Ok(gateway) => gateway,
         Err(why) => {
             complain(&why);
@@ -295,8 +318,8 @@ fn link(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-fn list(out: &mut impl Write, paths: &[PathBuf]) -> io::Result<u8> {
-    let scenarios = match load(paths) {
+fn list(out: &mut impl Write, selection: &Selection) -> io::Result<u8> {
+    let scenarios = match selection.load() {
         Ok(scenarios) => scenarios,
         Err(status) => return Ok(status),
     };

@@ -104,7 +104,10 @@ fn simulate_all(
                 while !request.interrupted.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(index) else { return };
-                    let result = timed(case, Executor::Sim, || simulate::run_case(case, request.design));
+                    let result = timed(case, Executor::Sim, || {
+                        let should_stop = || request.interrupted.load(Ordering::Relaxed);
+                        simulate::run_case_until(case, request.design, &should_stop)
+                    });
                     if sender.send((index, result)).is_err() {
                         return;
                     }

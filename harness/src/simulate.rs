@@ -36,13 +36,22 @@ pub struct Simulation {
 
 /// Runs one case on every schedule.
 pub fn run_case(case: &Case, design: Design) -> Verdict {
+    run_case_until(case, design, &|| false)
+}
+
+/// Runs one case on every schedule, unless it is told to stop.
+pub fn run_case_until(case: &Case, design: Design, should_stop: &dyn Fn() -> bool) -> Verdict {
     let simulation = Simulation::new(&case.scenario, design);
-    let exploration = sim::explore(&simulation.setup, &simulation.checks, &simulation.bounds);
+    let (setup, checks) = (&simulation.setup, &simulation.checks);
+    let exploration = sim::explore_until(setup, checks, &simulation.bounds, should_stop);
     if let Some(found) = &exploration.found {
         return Verdict::Fail(Box::new(simulation.failure(case, design, &exploration, found)));
     }
     if exploration.evidence == Proof::Cut {
         let states = exploration.states;
+        if should_stop() {
+            return Verdict::Inconclusive(format!("interrupted after {states} states"));
+        }
         return Verdict::Inconclusive(format!(
             "the budget of {MOST_STATES} states is spent ({states} visited)"
         ));

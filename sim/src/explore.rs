@@ -74,6 +74,9 @@ pub struct Exploration {
     pub found: Option<Found>,
 }
 
+/// After how many steps a search asks whether it should stop.
+pub(crate) const ASK_EVERY: u64 = 4096;
+
 struct Frame<M> {
     world: World<M>,
     choices: Vec<Choice>,
@@ -89,6 +92,16 @@ const AUDITS: u64 = 500;
 
 /// Visits every state within the bounds.
 pub fn explore<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds) -> Exploration {
+    explore_until(setup, checker, bounds, &|| false)
+}
+
+/// Visits every state within the bounds, unless it is told to stop: then the evidence is [`Evidence::Cut`].
+pub fn explore_until<C: Checker>(
+    setup: &Setup,
+    checker: &C,
+    bounds: &Bounds,
+    should_stop: &dyn Fn() -> bool,
+) -> Exploration {
     let mut engine = Engine::new(setup, checker);
     let mut search = Search {
         bounds: *bounds,
@@ -110,14 +123,14 @@ pub fn explore<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds) -> Explo
     };
     let mut world = engine.first();
     let prepared = engine.run_setup(&mut world, |_, _, _| {});
-    let verdict = prepared.and_then(|()| search.run(&mut engine, world));
+    let verdict = prepared.and_then(|()| search.run(&mut engine, world, should_stop));
     let mut result = search.result;
     result.states = search.seen.len();
     if let Err(violation) = verdict {
         let on_the_way =
             search.stack.iter().map(|frame| u8::try_from(frame.next - 1).unwrap_or(u8::MAX)).collect();
         let first = Found { violation, schedule: Schedule::from_indices(on_the_way), is_shortest: false };
-        result.found = Some(shortest(&mut engine, bounds).unwrap_or(first));
+        result.found = Some(shortest(&mut engine, bounds, should_stop).unwrap_or(first));
     }
     result.histories = engine.histories();
     result
@@ -136,6 +149,7 @@ impl<M: Clone + Eq + std::hash::Hash + std::fmt::Debug> Search<M> {
         &mut self,
         engine: &mut Engine<'_, C>,
         first: World<M>,
+        should_stop: &dyn Fn() -> bool,
     ) -> Result<(), Violation> {
         self.enter(engine, first, 0, None)?;
         while let Some(frame) = self.stack.last_mut() {
@@ -159,7 +173,8 @@ impl<M: Clone + Eq + std::hash::Hash + std::fmt::Debug> Search<M> {
                 _ => None,
             };
             self.enter(engine, world, preemptions, answered)?;
-            if self.seen.len() > self.bounds.states {
+            let is_time_to_ask = self.result.transitions.is_multiple_of(ASK_EVERY);
+            if self.seen.len() > self.bounds.states || (is_time_to_ask && should_stop()) {
                 self.result.evidence = Evidence::Cut;
                 return Ok(());
             }

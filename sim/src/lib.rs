@@ -23,7 +23,7 @@ mod seen;
 mod shortest;
 mod world;
 
-pub use explore::{Bounds, Evidence, Exploration, Found, Policy, explore};
+pub use explore::{Bounds, Evidence, Exploration, Found, Policy, explore, explore_until};
 pub use fake::{Fake, Rule};
 pub use fault::Fault;
 pub use kernel::Kernel;

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::engine::Engine;
-use crate::explore::{Bounds, Found, Policy};
+use crate::explore::{ASK_EVERY, Bounds, Found, Policy};
 use crate::schedule::Schedule;
 use crate::seen::Seen;
 use crate::world::{Checker, Choice, Violation, World};
@@ -25,7 +25,11 @@ struct Reached {
 
 /// Finds the least execution that breaks a promise. `None` if the budget of states runs out first, or if the setup
 /// itself breaks one.
-pub(crate) fn shortest<C: Checker>(engine: &mut Engine<'_, C>, bounds: &Bounds) -> Option<Found> {
+pub(crate) fn shortest<C: Checker>(
+    engine: &mut Engine<'_, C>,
+    bounds: &Bounds,
+    should_stop: &dyn Fn() -> bool,
+) -> Option<Found> {
     let mut first = engine.first();
     if let Err(violation) = engine.run_setup(&mut first, |_, _, _| {}) {
         return Some(Found { violation, schedule: Schedule::default(), is_shortest: true });
@@ -43,7 +47,7 @@ pub(crate) fn shortest<C: Checker>(engine: &mut Engine<'_, C>, bounds: &Bounds) 
         if !seen.visit(world.key(true), 0) {
             continue;
         }
-        if seen.len() > bounds.states {
+        if seen.len() > bounds.states || (u64::from(number).is_multiple_of(ASK_EVERY) && should_stop()) {
             return None;
         }
         if let Err(violation) = engine.probe(&world) {
