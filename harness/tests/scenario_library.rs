@@ -21,7 +21,7 @@ fn readme() -> String {
 fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     let scenarios = load(&[library()]).unwrap_or_else(|errors| panic!("{}", errors.render(Paint::Plain)));
     let ids: Vec<_> = scenarios.iter().flat_map(|scenario| scenario.cases()).map(|case| case.id).collect();
-    insta::assert_snapshot!(ids.join("\n"), @r#"
+    insta::assert_snapshot!(ids.join("\n"), @"
     crash/killed-during-start
     isolation/disjoint-port-blocks
     isolation/overlapping-cdp-ranges[18791]
@@ -38,9 +38,10 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     race/three-gateways
     race/two-gateways
     race/two-gateways-one-killed
+    restart/rival-starts-while-owner-stops
     storage/file-lock-only
     storage/no-directory-locks
-    "#);
+    ");
 }
 
 #[test]
