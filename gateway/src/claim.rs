@@ -1,6 +1,7 @@
 //! What one gateway wants to own, decided before anything is touched.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use portcullis_os::Port;
@@ -39,7 +40,7 @@ impl PortBlock {
     }
 
     /// Every port, ascending.
-    pub fn ports(self) -> impl Iterator<Item = u16> {
+    pub fn ports(self) -> RangeInclusive<u16> {
         self.base.get()..=self.last()
     }
 

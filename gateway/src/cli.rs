@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::claim::{Claim, DirectoryLock};
 use crate::log::{Format, Log};
+#[cfg(target_os = "linux")]
+use crate::refusal::{Reason, Refusal};
 use crate::settings::{self, Flags, Settings, SettingsError};
 
 /// The reference gateway: one live process owns a state directory, a configuration and a block of ports, and everybody
@@ -35,8 +37,8 @@ struct Gateway {
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
-    /// Rely on the lock file alone where directories cannot be locked (NFS). Whoever deletes that file then lets a
-    /// second gateway in
+    /// Rely on the lock file alone where directories cannot be locked. Whoever deletes that file then lets a second
+    /// gateway in
     #[arg(long)]
     allow_file_lock: bool,
 
@@ -57,7 +59,7 @@ configuration, else one that follows from the name of the profile, else 18789.
 
 Exit status:
    0  stopped as it was told to
-   2  the command line was not understood
+   2  the command line, the environment or the configuration was not understood
   70  an error of the system, see the evidence
   74  read-only or full file system, or no more descriptors
   75  refused for now: trying again later may succeed
@@ -80,11 +82,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 const USAGE: u8 = 2;
 
 /// The exit status for an error of the system (`EX_SOFTWARE` of sysexits.h).
+#[cfg(not(target_os = "linux"))]
 const SOFTWARE: u8 = 70;
 
 fn gateway(options: Gateway) -> ExitCode {
     let log = Log::to_standard_streams(if options.json { Format::Json } else { Format::Text });
     abort_on_panic(log.clone());
+    let status = own_and_serve(options, &log);
+    log.flush();
+    status
+}
+
+fn own_and_serve(options: Gateway, log: &Log) -> ExitCode {
     let flags = Flags { port: options.port, profile: options.profile };
     let settings = match settings::resolve(&flags, &settings::edge::surroundings(), settings::edge::read) {
         Ok(settings) => settings,
@@ -98,7 +107,7 @@ fn gateway(options: Gateway) -> ExitCode {
     }
     let directory_lock =
         if options.allow_file_lock { DirectoryLock::Optional } else { DirectoryLock::Required };
-    serve(&log, claim(settings, directory_lock))
+    serve(log, claim(settings, directory_lock))
 }
 
 fn claim(settings: Settings, directory_lock: DirectoryLock) -> Claim {
@@ -115,11 +124,11 @@ fn claim(settings: Settings, directory_lock: DirectoryLock) -> Claim {
 fn serve(log: &Log, claim: Claim) -> ExitCode {
     use crate::server::{Limits, Server};
 
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime(log) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            log.failed(SOFTWARE, &format!("cannot start threads: {error}"));
-            return ExitCode::from(SOFTWARE);
+        Err(refusal) => {
+            log.refused(&refusal);
+            return ExitCode::from(refusal.exit_status());
         }
     };
     let os = portcullis_os::Linux::new({
@@ -138,6 +147,42 @@ fn serve(log: &Log, claim: Claim) -> ExitCode {
     }
 }
 
+/// Builds the runtime. tokio answers some wants of the system with an error and some with a panic. Such a panic must
+/// not unwind: it would wait for ever for the threads that did start.
+#[cfg(target_os = "linux")]
+fn runtime(log: &Log) -> Result<tokio::runtime::Runtime, Refusal> {
+    let aborting = std::panic::take_hook();
+    std::panic::set_hook(Box::new({
+        let log = log.clone();
+        move |panic| refuse_and_exit(&log, panic.payload_as_str().unwrap_or("for a reason that is not given"))
+    }));
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    std::panic::set_hook(aborting);
+    built.map_err(|error| no_runtime(&error.to_string()))
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::exit, reason = "nothing is owned yet, and the way back through `main` would not end")]
+fn refuse_and_exit(log: &Log, why: &str) {
+    let refusal = no_runtime(why);
+    log.refused(&refusal);
+    log.flush();
+    std::process::exit(i32::from(refusal.exit_status()));
+}
+
+/// A runtime is threads and descriptors, so what keeps it from starting is a limit on one of the two.
+#[cfg(target_os = "linux")]
+fn no_runtime(why: &str) -> Refusal {
+    Refusal {
+        reason: Reason::DescriptorLimit,
+        what: "cannot start the runtime: too few descriptors or threads are allowed".to_owned(),
+        holder: None,
+        evidence: vec![why.to_owned()],
+        next: "ulimit -n -u".to_owned(),
+        do_not: None,
+    }
+}
+
 #[cfg(not(target_os = "linux"))]
 fn serve(log: &Log, _: Claim) -> ExitCode {
     log.failed(SOFTWARE, "a gateway runs on Linux only: its locks are Linux's");
@@ -149,6 +194,7 @@ fn serve(log: &Log, _: Claim) -> ExitCode {
 fn abort_on_panic(log: Log) {
     std::panic::set_hook(Box::new(move |panic| {
         log.failed(ABORTED, &format!("internal error: {panic}"));
+        log.flush();
         std::process::abort();
     }));
 }

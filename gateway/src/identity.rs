@@ -78,8 +78,9 @@ pub struct Identity {
     pub instance: String,
     /// The process id in its own pid namespace.
     pub pid: u32,
-    /// How far it has come.
-    pub phase: PhaseName,
+    /// How far it has come. Only an answer tells; a record would be out of date at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<PhaseName>,
     /// The path of the state directory, for display.
     pub state: String,
     /// The device of the state directory.

@@ -13,6 +13,7 @@ pub mod refusal;
 mod run;
 pub mod server;
 pub mod settings;
+mod text;
 
 pub use claim::{Claim, DirectoryLock, GATEWAY_SPAN, PortBlock};
 pub use identity::{Identity, Phase, PhaseName};

@@ -47,6 +47,8 @@ pub enum Reason {
     DiskFull,
     /// No more descriptors.
     DescriptorLimit,
+    /// A path is not what it should be: a file for a directory, a dangling link, no regular file.
+    InvalidPath,
     /// The path was moved or replaced again and again during the start.
     PathUnstable,
     /// Any other error of the machine.
@@ -55,7 +57,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::HeldReady,
         Self::HeldStarting,
         Self::HeldDraining,
@@ -75,6 +77,7 @@ impl Reason {
         Self::ReadOnly,
         Self::DiskFull,
         Self::DescriptorLimit,
+        Self::InvalidPath,
         Self::PathUnstable,
         Self::Error,
     ];
@@ -101,6 +104,7 @@ impl Reason {
             Self::ReadOnly => "read-only",
             Self::DiskFull => "disk-full",
             Self::DescriptorLimit => "descriptor-limit",
+            Self::InvalidPath => "invalid-path",
             Self::PathUnstable => "path-unstable",
             Self::Error => "error",
         }
@@ -119,7 +123,8 @@ impl Reason {
             | Self::PortReserved
             | Self::PortUnknown
             | Self::UnsupportedFileSystem
-            | Self::RemoteFileSystem => 78,
+            | Self::RemoteFileSystem
+            | Self::InvalidPath => 78,
             Self::HeldStarting
             | Self::HeldDraining
             | Self::HeldHung
@@ -138,6 +143,11 @@ impl Reason {
             Errno::ReadOnly => Self::ReadOnly,
             Errno::NoSpace | Errno::QuotaExceeded => Self::DiskFull,
             Errno::TooManyFiles | Errno::TooManyFilesOnHost => Self::DescriptorLimit,
+            Errno::IsDirectory
+            | Errno::NotDirectory
+            | Errno::SymlinkLoop
+            | Errno::NameTooLong
+            | Errno::NotFound => Self::InvalidPath,
             Errno::AddressInUse
             | Errno::AddressNotAvailable
             | Errno::AddressFamilyNotSupported
@@ -149,12 +159,7 @@ impl Reason {
             | Errno::Interrupted
             | Errno::InvalidArgument
             | Errno::InputOutput
-            | Errno::IsDirectory
-            | Errno::SymlinkLoop
-            | Errno::NameTooLong
-            | Errno::NotFound
             | Errno::NoLocks
-            | Errno::NotDirectory
             | Errno::NotEmpty
             | Errno::NotSupported
             | Errno::BrokenPipe
@@ -247,6 +252,7 @@ impl Refusal {
             Reason::ReadOnly => "Mount the file system read-write, or choose another state directory.",
             Reason::DiskFull => "Free some space, then start again.",
             Reason::DescriptorLimit => "Raise the limit of open files.",
+            Reason::InvalidPath => "Name a path that is what it should be.",
             Reason::PathUnstable => "Find out who keeps replacing the path.",
             Reason::Error => "The error of the system is in the evidence.",
         }
@@ -267,15 +273,32 @@ impl Refusal {
             what: format!("cannot {doing} {path}: {}", errno.meaning()),
             holder: None,
             evidence: vec![format!("{doing} {path}: {errno}")],
-            next: format!("ls -ld '{path}'"),
+            next: format!("ls -ld {}", quoted(path)),
             do_not: None,
         }
     }
 }
 
+/// A word for a shell: as it is where that is safe, else in single quotes.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%=,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Reason;
+    use super::{Reason, quoted};
+
+    #[test]
+    fn no_path_ends_the_quotes_that_it_stands_in() {
+        assert_eq!(quoted("/home/u/.refgate"), "/home/u/.refgate");
+        assert_eq!(quoted("/a b"), "'/a b'");
+        assert_eq!(quoted("q'; echo pwn"), r"'q'\''; echo pwn'");
+        assert_eq!(quoted(""), "''");
+    }
 
     #[test]
     fn codes_are_unique_and_statuses_are_documented_ones() {

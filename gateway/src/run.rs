@@ -53,12 +53,13 @@ async fn live<O: Os>(os: &O, claim: &Claim, serve: impl Serve<O>) -> Result<(), 
     os.catch_signals().await.map_err(trouble("catch"))?;
     let phase = Phase::default();
     let owned = lock::acquire(os, claim).await?;
-    os.notify(Notice::Owner(owned.ownership(claim))).await.map_err(trouble("send"))?;
-    // The record only informs: an owner that cannot write it is an owner all the same.
-    let _ = owned.record(os).await;
+    // The last thing that can fail, so it comes before anything that is seen: from the notice on, this is the owner.
     serve
         .start(os, &owned.listeners(), &owned.identity, &phase)
         .map_err(|errno| Refusal::from_errno("serve on", "the listeners", errno))?;
+    os.notify(Notice::Owner(owned.ownership(claim))).await.map_err(trouble("send"))?;
+    // The record only informs: an owner that cannot write it is an owner all the same.
+    let _ = owned.record(os).await;
     // First for those who ask, then for those who watch: once the notice is out, nobody is told "starting" any more.
     enter(os, &phase, PhaseName::Ready).await.map_err(trouble("remember"))?;
     os.notify(Notice::Ready).await.map_err(trouble("send"))?;

@@ -2,7 +2,11 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
@@ -46,9 +50,26 @@ fn put(path: &Path, text: &[u8]) {
     std::fs::write(path, text).expect("a file");
 }
 
-/// A gateway that runs, killed when the test is over.
+/// A process, killed when the test is over.
+struct Mortal(Child);
+
+impl Mortal {
+    async fn terminate(&self) {
+        let pid = Pid::new(self.0.id()).expect("a pid");
+        Linux::new(|_| ()).kill(pid, Some(Signal::Terminate)).await.expect("it is there");
+    }
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A gateway that runs.
 struct Running {
-    child: Child,
+    child: Mortal,
     lines: BufReader<ChildStdout>,
 }
 
@@ -60,7 +81,7 @@ impl Running {
             .spawn()
             .expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut running = Self { child, lines };
+        let mut running = Self { child: Mortal(child), lines };
         let first = running.next();
         (running, first)
     }
@@ -91,23 +112,15 @@ impl Running {
     }
 
     fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     async fn terminate(&self) {
-        let pid = Pid::new(self.pid()).expect("a pid");
-        Linux::new(|_| ()).kill(pid, Some(Signal::Terminate)).await.expect("it is there");
+        self.child.terminate().await;
     }
 
     fn end(&mut self) -> ExitStatus {
-        self.child.wait().expect("it ends")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.0.wait().expect("it ends")
     }
 }
 
@@ -142,8 +155,8 @@ fn help_names_every_setting_and_every_exit_status() {
     Options:
           --port <N>         The base port, 1 to 65425; the 110 ports above it are reserved as well
           --profile <NAME>   The profile: a state directory and a port of its own. `default` is none
-          --allow-file-lock  Rely on the lock file alone where directories cannot be locked (NFS).
-                             Whoever deletes that file then lets a second gateway in
+          --allow-file-lock  Rely on the lock file alone where directories cannot be locked. Whoever
+                             deletes that file then lets a second gateway in
           --json             Say what happens as one JSON object a line on stdout, not as text on stderr
       -h, --help             Print help
 
@@ -158,7 +171,7 @@ fn help_names_every_setting_and_every_exit_status() {
 
     Exit status:
        0  stopped as it was told to
-       2  the command line was not understood
+       2  the command line, the environment or the configuration was not understood
       70  an error of the system, see the evidence
       74  read-only or full file system, or no more descriptors
       75  refused for now: trying again later may succeed
@@ -220,8 +233,8 @@ fn unusable_settings_are_shown_with_line_and_caret_and_nothing_is_touched() {
       = help: did you mean "port"?
 
     refgate: 2 problems in the settings
-      code      settings (exit 78)
-    exit 78
+      code      settings (exit 2)
+    exit 2
     "#);
     let names = std::fs::read_dir(home.path().join(".refgate")).expect("a directory").count();
     assert_eq!(names, 1, "only the configuration");
@@ -231,8 +244,8 @@ fn unusable_settings_are_shown_with_line_and_caret_and_nothing_is_touched() {
      = help: write a letter or digit and then at most 63 letters, digits, `_` or `-`
 
     refgate: a problem in the settings
-      code      settings (exit 78)
-    exit 78
+      code      settings (exit 2)
+    exit 2
     "#);
     assert!(!home.path().join(".refgate-a b").exists());
 }
@@ -245,9 +258,9 @@ fn unusable_settings_are_told_to_programs_too() {
     let mut line: Value = serde_json::from_slice(&output.stdout).expect("one object");
     line["pid"] = Value::Null;
     insta::assert_snapshot!(line.to_string().replace(&home.path().display().to_string(), "HOME"), @r#"
-    {"code":"settings","event":"refused","evidence":["--port is \"-1\", which is not a port; write a number from 1 to 65425","HOME/.refgate/openclaw.json:1:1: the configuration must be an object, not an array; write an object"],"exit":78,"message":"2 problems in the settings","pid":null}
+    {"code":"settings","event":"refused","evidence":["--port is \"-1\", which is not a port; write a number from 1 to 65425","HOME/.refgate/openclaw.json:1:1: the configuration must be an object, not an array; write an object"],"exit":2,"message":"2 problems in the settings","pid":null}
     "#);
-    assert_eq!(output.status.code(), Some(78));
+    assert_eq!(output.status.code(), Some(2));
     assert!(output.stderr.is_empty());
 }
 
@@ -263,8 +276,8 @@ fn a_configuration_that_is_no_readable_file_says_what_it_is() {
      = help: make it a readable text file, remove it, or set OPENCLAW_CONFIG_PATH to another one
 
     refgate: a problem in the settings
-      code      settings (exit 78)
-    exit 78
+      code      settings (exit 2)
+    exit 2
     "#);
 }
 
@@ -329,4 +342,86 @@ fn a_client_is_answered_on_both_loopbacks_and_sent_away_with_1012() {
         assert!(socket.next().await.is_none());
     });
     assert_eq!(gateway.end().code(), Some(0));
+}
+
+#[test]
+fn two_links_to_one_configuration_are_one_configuration() {
+    let (first, second) = (home(), home());
+    let shared = first.path().join("shared.json");
+    for home in [&first, &second] {
+        std::fs::create_dir(home.path().join(".refgate")).expect("a directory");
+        symlink(&shared, home.path().join(".refgate/openclaw.json")).expect("a link");
+    }
+    let (gateway, base) = Running::ready(first.path());
+    let (_, said) = Running::start(second.path(), base + 200);
+    assert_eq!((&said["code"], &said["holder"]["pid"]), (&"config-shared".into(), &gateway.pid().into()));
+    // Nor does it matter whether the file exists by now.
+    put(&shared, b"{}");
+    let (_, said) = Running::start(second.path(), base + 200);
+    assert_eq!(said["code"], "config-shared", "{said}");
+}
+
+#[test]
+fn a_state_directory_that_is_a_file_is_not_blamed_on_the_configuration() {
+    let home = home();
+    put(&home.path().join(".refgate"), b"");
+    let text = shown(home.path(), &["gateway"]);
+    assert!(text.starts_with("refgate: ") && !text.contains("openclaw.json"), "{text}");
+}
+
+#[test]
+fn too_few_descriptors_for_a_start_are_a_refusal_and_no_crash() {
+    let home = home();
+    // With three or less not even the program itself is loaded.
+    for limit in 4..40 {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            &format!("ulimit -n {limit} && exec \"$0\" gateway"),
+            env!("CARGO_BIN_EXE_refgate"),
+        ]);
+        command.env_clear().env("HOME", home.path());
+        let output = command.output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(74), "{limit}: {text}");
+        assert!(text.contains("\n  code      descriptor-limit (exit 74)\n"), "{limit}: {text}");
+    }
+}
+
+/// A stream that takes nothing more, and the end that would have to read.
+fn full() -> (UnixStream, UnixStream) {
+    let (mut full, reader) = UnixStream::pair().expect("a pair");
+    full.set_nonblocking(true).expect("a mode");
+    while full.write(&[b'x'; 4096]).is_ok() {}
+    while full.write(b"x").is_ok() {}
+    full.set_nonblocking(false).expect("a mode");
+    (full, reader)
+}
+
+#[test]
+fn a_reader_who_does_not_read_keeps_no_gateway_from_serving_and_none_from_stopping() {
+    let home = home();
+    let (earlier, base) = Running::ready(home.path());
+    drop(earlier);
+    let (stdout, _unread) = full();
+    let mut command = refgate(home.path(), &["gateway", "--json", "--port", &base.to_string()]);
+    let mut gateway = Mortal(command.stdout(OwnedFd::from(stdout)).spawn().expect("it starts"));
+    let mut client = loop {
+        match TcpStream::connect(("127.0.0.1", base)) {
+            Ok(client) => break client,
+            Err(_) => assert_eq!(gateway.0.try_wait().expect("a child"), None),
+        }
+    };
+    // What it has to say before it is ready has no reader either.
+    client.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
+
+    let (stderr, _unread) = full();
+    let status = refgate(home.path(), &["gateway"]).stderr(OwnedFd::from(stderr)).status().expect("it runs");
+    assert!([Some(75), Some(78)].contains(&status.code()), "{status}");
+
+    block_on(gateway.terminate());
+    assert_eq!(gateway.0.wait().expect("it ends").code(), Some(0));
 }

@@ -1,8 +1,17 @@
-//! One token taken again: it still fails, it is fixed, or it no longer applies and why.
+//! One token taken again: it still breaks something, it breaks nothing any more, or it no longer applies and why.
+//!
+//! A schedule says which of the possible steps is taken, each time. So it is comparable with what it once showed as long
+//! as there is such a step each time, whatever that step is called now:
+//!
+//! - Something is broken on the way: it still fails, even if by other steps; a note says so.
+//! - All of its steps were taken and nothing is broken: this schedule shows nothing any more. If the steps are others, that
+//!   is no proof that the case holds, because another schedule may break it now; the text says what proves it.
+//! - It asks for a step that cannot happen, or its case or its scenario's text is not what it was: nothing follows from it.
 
 use std::io::{self, Write};
 
 use crate::lanes;
+use crate::report;
 use crate::scenario::{self, Case, Paint, Scenario};
 use crate::simulate::{self, Simulation};
 use crate::token::{self, Token};
@@ -10,11 +19,11 @@ use crate::token::{self, Token};
 /// What became of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is shown again.
+    /// The schedule breaks something.
     StillFails,
-    /// The same schedule no longer breaks anything.
-    Fixed,
-    /// There is no such case or schedule any more.
+    /// The whole schedule was taken and broke nothing.
+    BreaksNothing,
+    /// The schedule asks for a step that cannot happen, the scenario has changed, or the case is gone.
     NotApplicable,
 }
 
@@ -38,30 +47,45 @@ pub fn replay(token: &Token, out: &mut impl Write) -> io::Result<Outcome> {
     if trace.left_over > 0 && trace.violation.is_none() {
         writeln!(
             out,
-            "not applicable: after {} steps the schedule asks for a step that cannot happen any more; the design \
-             {} or the scenario {file} has changed",
-            token.schedule.len() - trace.left_over,
+            "not applicable: after {} the schedule asks for a step that cannot happen any more; the steps of design \
+             {} have changed",
+            report::count(token.schedule.len() - trace.left_over, "step"),
             token.design.name()
         )?;
         return Ok(Outcome::NotApplicable);
     }
     writeln!(out, "replay {}   on sim   design {}   {file}", case.id, token.design.name())?;
-    match &trace.violation {
+    let outcome = match &trace.violation {
         Some(violation) => {
             let line = simulate::line_of(&case.scenario, &violation.check);
             let place = line.map_or_else(String::new, |line| format!("   {file}:{line}"));
             writeln!(out, "  {violation}{place}")?;
+            Outcome::StillFails
         }
-        None => writeln!(out, "  nothing is broken")?,
-    }
+        None => {
+            writeln!(
+                out,
+                "  not shown by this schedule any more: all of its {} were taken and nothing is broken",
+                report::count(token.schedule.len(), "step")
+            )?;
+            Outcome::BreaksNothing
+        }
+    };
     if has_changed {
         writeln!(out, "  note: the steps differ from those that the token was made from")?;
+    }
+    if has_changed && outcome == Outcome::BreaksNothing {
+        writeln!(
+            out,
+            "  help: `portcullis run {file} --design {}` tries every schedule",
+            token.design.name()
+        )?;
     }
     writeln!(out)?;
     for line in lanes::render(&simulation, &trace).into_iter().chain(lanes::stale_read(&simulation, &trace)) {
         writeln!(out, "{line}")?;
     }
-    Ok(if trace.violation.is_some() { Outcome::StillFails } else { Outcome::Fixed })
+    Ok(outcome)
 }
 
 /// The case that a token names, unless its scenario has changed since.

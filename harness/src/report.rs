@@ -165,6 +165,24 @@ pub fn end(out: &mut impl Write, results: &[CaseResult], elapsed: Duration) -> i
     )
 }
 
+/// Writes that a run was stopped, so that nobody takes a part for the whole.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn interrupted(out: &mut impl Write, run: usize, planned: usize) -> io::Result<()> {
+    writeln!(out, "{YELLOW}interrupted{YELLOW:#}: {} of {} were run", grouped(run), count(planned, "case"))
+}
+
+/// Writes that an executor supports none of the cases: no failure there means nothing.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn untested(out: &mut impl Write, on: Executor) -> io::Result<()> {
+    writeln!(out, "{YELLOW}nothing was tested{YELLOW:#} on {on}: every case is unsupported there")
+}
+
 /// A number and its unit, in the plural where that is right.
 pub fn count(number: usize, unit: &str) -> String {
     format!("{} {unit}{}", grouped(number), if number == 1 { "" } else { "s" })

@@ -1,4 +1,7 @@
 //! Runs cases, several at once where they do not disturb each other, and reports them in the order of the files.
+//!
+//! What was not run is told: when the user stops a run, and when an executor supports no case. When nobody reads the report
+//! any more, the cases under way are stopped.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -72,14 +75,32 @@ pub fn run(request: &Request, out: &mut impl Write) -> io::Result<Ended> {
         }
     }
     report::end(out, &results, begun.elapsed())?;
+    if request.is_interrupted() {
+        report::interrupted(out, results.len(), cases.len() * request.on.len())?;
+    }
+    for executor in request.on.iter().filter(|executor| is_untested(**executor, &results, cases.len())) {
+        report::untested(out, *executor)?;
+    }
     Ok(ended(&results, request))
+}
+
+impl Request {
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether an executor was asked for every case and supports none.
+fn is_untested(executor: Executor, results: &[CaseResult], cases: usize) -> bool {
+    let is_unsupported = |result: &&CaseResult| matches!(result.verdict, Verdict::Unsupported(_));
+    cases > 0 && results.iter().filter(|result| result.on == executor).filter(is_unsupported).count() == cases
 }
 
 fn ended(results: &[CaseResult], request: &Request) -> Ended {
     let any = |wanted: fn(&Verdict) -> bool| results.iter().any(|result| wanted(&result.verdict));
     if any(|verdict| matches!(verdict, Verdict::Fail(_))) {
         Ended::Failed
-    } else if request.interrupted.load(Ordering::Relaxed) {
+    } else if request.is_interrupted() {
         Ended::Interrupted
     } else if any(|verdict| matches!(verdict, Verdict::Inconclusive(_))) {
         Ended::Inconclusive
@@ -101,12 +122,11 @@ fn simulate_all(
         for _ in 0..request.jobs.clamp(1, cases.len().max(1)) {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
-                while !request.interrupted.load(Ordering::Relaxed) {
+                while !request.is_interrupted() {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(index) else { return };
                     let result = timed(case, Executor::Sim, || {
-                        let should_stop = || request.interrupted.load(Ordering::Relaxed);
-                        simulate::run_case_until(case, request.design, &should_stop)
+                        simulate::run_case_until(case, request.design, &|| request.is_interrupted())
                     });
                     if sender.send((index, result)).is_err() {
                         return;
@@ -115,28 +135,54 @@ fn simulate_all(
             });
         }
         drop(sender);
-        let mut done: Vec<Option<CaseResult>> = cases.iter().map(|_| None).collect();
-        let mut shown = 0;
-        for (index, result) in receiver {
-            done[index] = Some(result);
-            while let Some(result) = done.get_mut(shown).and_then(Option::take) {
-                report::line(out, &result)?;
-                out.flush()?;
-                results.push(result);
-                shown += 1;
-            }
-        }
-        Ok(())
+        // Nobody waits for the rest of a report that cannot be written.
+        write_in_order(receiver, cases.len(), out, results)
+            .inspect_err(|_| request.interrupted.store(true, Ordering::Relaxed))
     })
 }
 
-#[cfg(target_os = "linux")]
+/// Writes each result as soon as those before it are written.
+fn write_in_order(
+    receiver: mpsc::Receiver<(usize, CaseResult)>,
+    cases: usize,
+    out: &mut impl Write,
+    results: &mut Vec<CaseResult>,
+) -> io::Result<()> {
+    let mut done: Vec<Option<CaseResult>> = (0..cases).map(|_| None).collect();
+    let mut shown = 0;
+    for (index, result) in receiver {
+        done[index] = Some(result);
+        while let Some(result) = done.get_mut(shown).and_then(Option::take) {
+            report::line(out, &result)?;
+            out.flush()?;
+            results.push(result);
+            shown += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the cases on real processes, one after the other, and writes them.
 fn run_real(
     request: &Request,
     cases: &[Case],
     out: &mut impl Write,
     results: &mut Vec<CaseResult>,
 ) -> io::Result<()> {
+    for case in cases {
+        if request.is_interrupted() {
+            break;
+        }
+        let result = timed(case, Executor::Refgate, || run_case_for_real(request, case));
+        report::line(out, &result)?;
+        out.flush()?;
+        results.push(result);
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn run_case_for_real(request: &Request, case: &Case) -> Verdict {
     let options = crate::real::Options {
         refgate: request.refgate.clone(),
         helper: crate::real::Options::ITSELF.into(),
@@ -145,33 +191,12 @@ fn run_real(
         isolation: crate::real::Isolation::WherePossible,
         interrupted: Arc::clone(&request.interrupted),
     };
-    for case in cases {
-        if request.interrupted.load(Ordering::Relaxed) {
-            break;
-        }
-        let result = timed(case, Executor::Refgate, || crate::real::run_case(case, &options));
-        report::line(out, &result)?;
-        out.flush()?;
-        results.push(result);
-    }
-    Ok(())
+    crate::real::run_case(case, &options)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn run_real(
-    _: &Request,
-    cases: &[Case],
-    out: &mut impl Write,
-    results: &mut Vec<CaseResult>,
-) -> io::Result<()> {
-    for case in cases {
-        let result = timed(case, Executor::Refgate, || {
-            Verdict::Unsupported("real processes need Linux; run it on sim".to_owned())
-        });
-        report::line(out, &result)?;
-        results.push(result);
-    }
-    Ok(())
+fn run_case_for_real(_: &Request, _: &Case) -> Verdict {
+    Verdict::Unsupported("real processes need Linux; run it on sim".to_owned())
 }
 
 fn timed(case: &Case, on: Executor, run: impl FnOnce() -> Verdict) -> CaseResult {

@@ -154,6 +154,7 @@ impl Simulation {
 pub fn line_of(scenario: &Scenario, check: &str) -> Option<usize> {
     let expect = &scenario.expect;
     match check {
+        "stuck" => scenario.steps.last().map(|step| step.line),
         "outcomes" | "reach" => expect.outcomes.first().map(|outcome| outcome.line),
         "refusal" => expect.refusal.as_ref().map(|refusal| refusal.line),
         id => {
@@ -217,6 +218,7 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design) -> (Slot
     locked.extend(design.lock_files(&state));
     let name = config.file_name().unwrap_or_default().to_string_lossy();
     locked.push(config.with_file_name(format!(".{name}.gateway.lock")));
+    locked.push(config.clone());
     let command = format!("refgate gateway --port {}", gateway.port);
     let spawn = Spawn { name: "refgate".to_owned(), command, uid: USER, parent: None, pid: None };
     let program = Some(design.program(claim));

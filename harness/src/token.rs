@@ -1,8 +1,9 @@
 //! A replay token is one word that says everything: which case, which design, which schedule, and what it showed.
 //!
-//! `v1.CASE.DESIGN.SCENARIO.TRACE.SCHEDULE`: the scenario file without `.toml` and what varied, the design, a hash of the
-//! scenario's text, a hash of the execution, and the schedule. With the two hashes a replay can tell "still fails" from
-//! "something has changed".
+//! `v1.CASE.DESIGN.SCENARIO.TRACE.SCHEDULE.CHECK`: the scenario file without `.toml` and what varied, the design, a hash of
+//! the scenario's text, a hash of the steps, the schedule, and a checksum of all that. With the two hashes a replay can tell
+//! "still fails" from "something has changed"; with the checksum a token that lost a piece on its way through a chat or a
+//! terminal is refused instead of being taken for another schedule, which would break nothing and look like a repair.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -26,7 +27,7 @@ pub struct Token {
     pub design: Design,
     /// The hash of the scenario's text.
     pub scenario: u32,
-    /// The hash of what was executed.
+    /// The hash of the steps that were taken.
     pub trace: u32,
     /// The schedule.
     pub schedule: Schedule,
@@ -36,8 +37,11 @@ pub struct Token {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It has too few parts, or another version.
-    #[error("a token looks like v1.CASE.DESIGN.SCENARIO.TRACE.SCHEDULE")]
+    #[error("a token looks like v1.CASE.DESIGN.SCENARIO.TRACE.SCHEDULE.CHECK")]
     Shape,
+    /// Its checksum is not that of the rest.
+    #[error("the token was damaged or cut on the way: its last part does not fit the rest")]
+    Damaged,
     /// It is longer than any token.
     #[error("the token is longer than {LONGEST} bytes")]
     TooLong,
@@ -85,7 +89,14 @@ impl Token {
         if text.len() > LONGEST {
             return Err(TokenError::TooLong);
         }
-        let rest = text.strip_prefix("v1.").ok_or(TokenError::Shape)?;
+        if !text.starts_with("v1.") {
+            return Err(TokenError::Shape);
+        }
+        let (body, check) = text.rsplit_once('.').ok_or(TokenError::Shape)?;
+        if check != checksum(body) {
+            return Err(TokenError::Damaged);
+        }
+        let rest = body.strip_prefix("v1.").ok_or(TokenError::Shape)?;
         let mut parts = rest.rsplitn(5, '.');
         let (Some(schedule), Some(trace), Some(scenario), Some(design), Some(case)) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -113,8 +124,14 @@ fn parse_hash(text: &str) -> Result<u32, TokenError> {
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { case, design, scenario, trace, schedule } = self;
-        write!(f, "v1.{case}.{}.{scenario:08x}.{trace:08x}.{schedule}", design.name())
+        let body = format!("v1.{case}.{}.{scenario:08x}.{trace:08x}.{schedule}", design.name());
+        write!(f, "{body}.{}", checksum(&body))
     }
+}
+
+/// The last part of a token, over everything before it: the low 16 bits of a hash.
+fn checksum(body: &str) -> String {
+    format!("{:04x}", hash_text(body) & 0xffff)
 }
 
 /// How a case is called in a token: without blanks and without characters that a shell would take for its own.
@@ -163,14 +180,15 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The hash of a scenario's text.
+/// The hash of a text: of a scenario, or of a token.
 pub fn hash_text(text: &str) -> u32 {
     let mut hasher = SipHasher13::new();
     hasher.write(text.as_bytes());
     hasher.finish() as u32
 }
 
-/// The hash of everything that an execution did.
+/// The hash of the steps of an execution. What is said of them is not part of it: a check may come to judge the same steps
+/// otherwise.
 pub fn hash_trace(trace: &Trace) -> u32 {
     let mut hasher = SipHasher13::new();
     for step in &trace.steps {
@@ -187,9 +205,6 @@ pub fn hash_trace(trace: &Trace) -> u32 {
         };
         hasher.write(format!("{who}: {what}\n").as_bytes());
     }
-    if let Some(violation) = &trace.violation {
-        hasher.write(violation.to_string().as_bytes());
-    }
     hasher.finish() as u32
 }
 
@@ -197,22 +212,50 @@ pub fn hash_trace(trace: &Trace) -> u32 {
 mod tests {
     use super::*;
 
+    const BODY: &str = "v1.scenarios/pid/recycled%20pid+api-gateway.refgate.0000002a.000000ff.0003";
+
+    fn signed(body: &str) -> String {
+        format!("{body}.{}", checksum(body))
+    }
+
     #[test]
     fn a_token_survives_the_way_through_a_shell() {
-        let text = "v1.scenarios/pid/recycled%20pid+api-gateway.refgate.0000002a.000000ff.0003";
-        let token = Token::parse(text).unwrap();
+        let text = signed(BODY);
+        let token = Token::parse(&text).unwrap();
         assert_eq!(token.to_string(), text);
         assert_eq!(token.file(), PathBuf::from("scenarios/pid/recycled pid.toml"));
     }
 
     #[test]
     fn each_kind_of_broken_token_is_told_apart() {
+        let parse = |body: &str| Token::parse(&signed(body));
         assert_eq!(Token::parse("nonsense"), Err(TokenError::Shape));
-        assert_eq!(Token::parse("v1.a.refgate.00000000.0003"), Err(TokenError::Shape));
-        assert!(matches!(Token::parse("v1.a.nope.00000000.00000000.0003"), Err(TokenError::Design { .. })));
-        assert!(matches!(Token::parse("v1.a.refgate.zz.00000000.0003"), Err(TokenError::Hash { .. })));
-        assert!(matches!(Token::parse("v1.a.refgate.00000000.00000000.03"), Err(TokenError::Schedule(_))));
+        assert_eq!(parse("v1.a.refgate.00000000.0003"), Err(TokenError::Shape));
+        assert_eq!(parse("v2.a.refgate.00000000.00000000.0003"), Err(TokenError::Shape));
+        assert!(matches!(parse("v1.a.nope.00000000.00000000.0003"), Err(TokenError::Design { .. })));
+        assert!(matches!(parse("v1.a.refgate.zz.00000000.0003"), Err(TokenError::Hash { .. })));
+        assert!(matches!(parse("v1.a.refgate.00000000.00000000.03"), Err(TokenError::Schedule(_))));
         assert_eq!(Token::parse(&"v1.".repeat(1 << 20)), Err(TokenError::TooLong));
+    }
+
+    #[test]
+    fn a_token_that_is_cut_anywhere_or_has_one_other_character_is_refused() {
+        let text = signed(BODY);
+        for end in 0..text.len() {
+            let cut = Token::parse(&text[..end]);
+            assert!(matches!(cut, Err(TokenError::Shape | TokenError::Damaged)), "{end}: {cut:?}");
+        }
+        for place in 0..text.len() {
+            for other in ["0", "1", "f", "x", "."] {
+                let mut damaged = text.clone();
+                damaged.replace_range(place..=place, other);
+                let parsed = Token::parse(&damaged);
+                let is_refused = matches!(parsed, Err(TokenError::Shape | TokenError::Damaged));
+                assert!(damaged == text || is_refused, "{damaged}: {parsed:?}");
+            }
+        }
+        // A whole schedule less is a schedule, too, but not the one that the token was made from.
+        assert_eq!(Token::parse(&text.replace(".0003.", "..")), Err(TokenError::Damaged));
     }
 
     proptest::proptest! {

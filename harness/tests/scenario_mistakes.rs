@@ -340,7 +340,7 @@ const MISTAKES: [Mistake; 67] = [
         right: r#"b = "refused:held""#,
         wrong: r#"b = "refused:""#,
         seen: &[
-            "18: no refusal has the reason ``; the reasons are: `held`, `held-ready`, `held-starting`, `held-draining`, `held-stopped`, `held-hung`, `held-unknown`, `port`, `port-range`, `port-foreign`, `port-ephemeral`, `port-reserved`, `port-unknown`, `config-shared`, `unsupported-fs`, `remote-fs`, `insecure-directory`, `permission`, `read-only`, `disk-full`, `descriptor-limit`, `path-unstable`, `error`",
+            "18: no refusal has the reason ``; the reasons are: `held`, `held-ready`, `held-starting`, `held-draining`, `held-stopped`, `held-hung`, `held-unknown`, `port`, `port-range`, `port-foreign`, `port-ephemeral`, `port-reserved`, `port-unknown`, `config-shared`, `unsupported-fs`, `remote-fs`, `insecure-directory`, `permission`, `read-only`, `disk-full`, `descriptor-limit`, `invalid-path`, `path-unstable`, `error`",
         ],
     },
     Mistake {

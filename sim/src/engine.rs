@@ -61,6 +61,7 @@ impl<'a, C: Checker> Engine<'a, C> {
                     owner: None,
                     ready: false,
                     refused: None,
+                    asked: false,
                     calls: 0,
                     tasks: Vec::new(),
                 })
@@ -148,13 +149,15 @@ impl<'a, C: Checker> Engine<'a, C> {
             Condition::AllSettled => (0..world.slots.len())
                 .all(|slot| world.slots[slot].process.is_none() || self.is_settled(world, slot)),
             Condition::Settled(slot) => world.slots[*slot].process.is_some() && self.is_settled(world, *slot),
-            Condition::Ready(slot) => world.slots[*slot].ready,
+            Condition::Ready(slot) => world.slots[*slot].ready && world.view().is_alive(*slot),
             Condition::Gone(slot) => world.slots[*slot].process.is_some() && !world.view().is_alive(*slot),
         }
     }
 
     fn is_settled(&self, world: &World<C::Memory>, slot: usize) -> bool {
-        world.slots[slot].ready || !self.can_step(world, slot)
+        let state = &world.slots[slot];
+        let serves = state.ready && state.owner.is_some() && !state.asked;
+        serves || !self.can_step(world, slot)
     }
 
     /// Carries a choice out.
@@ -195,7 +198,8 @@ impl<'a, C: Checker> Engine<'a, C> {
         let reply = world.kernel.perform(process, &call, how);
         let next = (state.0, self.forest.follow(state, &reply));
         let slot = &mut world.slots[slot];
-        slot.calls += 1;
+        // The main task never repeats, so this makes no state different that was not different already.
+        slot.calls += u32::from(task == 0);
         slot.tasks[task] = next;
         self.forest.adopt(&mut slot.tasks, next);
         Told::Call { task: state.0, call, reply }
@@ -239,8 +243,11 @@ impl<'a, C: Checker> Engine<'a, C> {
         world.slots[slot].process = Some(process);
         world.slots[slot].tasks = self.mains[slot].map(|main| self.forest.first(main)).unwrap_or_default();
         for address in &template.listens {
-            // A port that is taken stays with whoever has it; the scenario's outcomes tell.
-            let _ = world.kernel.hold_port(process, *address);
+            // A program that cannot have its port ends, and the outcome shows it.
+            if world.kernel.hold_port(process, *address).is_err() {
+                world.kernel.exit(process, 1);
+                return;
+            }
         }
     }
 
@@ -292,17 +299,44 @@ impl<'a, C: Checker> Engine<'a, C> {
 
     /// Lets a fresh process start wherever nobody is left alive, and has the checker judge it.
     pub(crate) fn probe(&mut self, world: &World<C::Memory>) -> Result<(), Violation> {
-        let programs = || (0..world.slots.len()).filter(|slot| self.setup.slots[*slot].program.is_some());
-        let nobody_lives = programs().all(|slot| !world.view().is_alive(slot));
-        if !nobody_lives || programs().all(|slot| world.slots[slot].process.is_none()) {
+        let mut programs = (0..world.slots.len()).filter(|slot| self.setup.slots[*slot].program.is_some());
+        if self.checker.probes().is_empty() || programs.all(|slot| world.slots[slot].process.is_none()) {
             return Ok(());
         }
         for probe in self.checker.probes().to_vec() {
+            if !self.checker.is_free(probe, &world.view()) {
+                continue;
+            }
             let mut alone = world.clone();
             self.run_alone(&mut alone, probe);
             self.checker.probed(probe, &alone.view())?;
         }
         Ok(())
+    }
+
+    /// Looks at a state in which nothing can happen by itself any more.
+    pub(crate) fn end(&self, world: &World<C::Memory>) -> Result<usize, Violation> {
+        // A fault may well keep a script from going on; without one, a wait that never ends is a mistake somewhere.
+        if world.kills == 0
+            && let Some(action) = self.setup.script.get(world.position)
+        {
+            let says = format!("the script comes no further than {}", self.described(action));
+            return Err(Violation { check: "stuck".to_owned(), says });
+        }
+        self.checker.end(&world.memory, &world.view())
+    }
+
+    fn described(&self, action: &Action) -> String {
+        let name = |slot: &usize| self.setup.slots[*slot].name.as_str();
+        match action {
+            Action::Wait(Condition::AllSettled) => "`wait = \"settled\"`".to_owned(),
+            Action::Wait(Condition::Settled(slot)) => format!("`wait = \"{}.settled\"`", name(slot)),
+            Action::Wait(Condition::Ready(slot)) => format!("`wait = \"{}.ready\"`", name(slot)),
+            Action::Wait(Condition::Gone(slot)) => format!("`wait = \"{}.gone\"`", name(slot)),
+            Action::Recycle { old, .. } => format!("`recycle = \"{}\"`, which is not gone", name(old)),
+            Action::Start(slot) | Action::Signal(slot, _) => format!("a step of {}", name(slot)),
+            Action::Remove(_) => "the removal of files".to_owned(),
+        }
     }
 
     /// Runs the setup of the script: one execution, the same each time.
@@ -344,8 +378,17 @@ fn unfit(name: &str, fault: &Fault) -> Violation {
 /// Remembers what processes have told.
 fn note<M>(world: &mut World<M>, effects: &[Effect]) {
     for effect in effects {
-        let (Effect::Notified { process, .. } | Effect::Died { process, .. }) = effect else { continue };
+        let (Effect::Notified { process, .. }
+        | Effect::Died { process, .. }
+        | Effect::Signalled { target: process, signal: Signal::Terminate | Signal::Interrupt, .. }) = effect
+        else {
+            continue;
+        };
         let Some(slot) = world.slots.iter_mut().find(|slot| slot.process == Some(*process)) else { continue };
+        if matches!(effect, Effect::Signalled { .. }) {
+            slot.asked = true;
+            continue;
+        }
         let Effect::Notified { notice, .. } = effect else {
             // How far its code had come makes no difference any more.
             slot.tasks.clear();

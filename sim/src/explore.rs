@@ -4,9 +4,12 @@
 //! preemptions and steps finds the provably shortest way there. What was not visited is never called proved.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::engine::Engine;
-use crate::learn::{Answer, TreeId};
+use crate::learn::{Answer, TaskState, TreeId};
 use crate::schedule::Schedule;
 use crate::seen::Seen;
 use crate::shortest::shortest;
@@ -64,6 +67,9 @@ pub struct Exploration {
     pub transitions: u64,
     /// How many histories of programs were executed.
     pub histories: usize,
+    /// How many executions of single processes were run again as a whole and compared with what was learned of their
+    /// tasks: one for each combination of task histories, and a growing distance apart one for each way to meet again.
+    pub audits: u64,
     /// The longest execution, in steps.
     pub depth: usize,
     /// Which outcomes were reached, and at how many different ends.
@@ -87,8 +93,10 @@ struct Frame<M> {
     answered: Option<(usize, TreeId, Answer)>,
 }
 
-/// How many executions are run again as a whole, process by process, and compared with what was learned task by task.
-const AUDITS: u64 = 500;
+/// Of so many executions that meet a known state or end, each is run again as a whole, process by process, and compared
+/// with what was learned task by task; then, of so many more, every second, every fourth and so on, so that all parts of
+/// the search have their share.
+const AUDITS: u64 = 250;
 
 /// Visits every state within the bounds.
 pub fn explore<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds) -> Exploration {
@@ -107,11 +115,12 @@ pub fn explore_until<C: Checker>(
         bounds: *bounds,
         seen: Seen::new(),
         stack: Vec::new(),
-        audits: 0,
+        audits: Audits { met: Seen::new(), next: 0, stride: 1, chosen: 0, failed: false },
         result: Exploration {
             states: 0,
             transitions: 0,
             histories: 0,
+            audits: 0,
             depth: 0,
             ends: BTreeMap::new(),
             evidence: match bounds.policy {
@@ -130,7 +139,10 @@ pub fn explore_until<C: Checker>(
         let on_the_way =
             search.stack.iter().map(|frame| u8::try_from(frame.next - 1).unwrap_or(u8::MAX)).collect();
         let first = Found { violation, schedule: Schedule::from_indices(on_the_way), is_shortest: false };
-        result.found = Some(shortest(&mut engine, bounds, should_stop).unwrap_or(first));
+        // An audit judges a way and not a state, so no other way to the same end would show what it has shown.
+        let search_on = !search.audits.failed;
+        let least = search_on.then(|| shortest(&mut engine, bounds, should_stop)).flatten();
+        result.found = Some(least.unwrap_or(first));
     }
     result.histories = engine.histories();
     result
@@ -140,11 +152,39 @@ struct Search<M> {
     bounds: Bounds,
     seen: Seen,
     stack: Vec<Frame<M>>,
-    audits: u64,
+    audits: Audits,
     result: Exploration,
 }
 
-impl<M: Clone + Eq + std::hash::Hash + std::fmt::Debug> Search<M> {
+/// Which executions are audited.
+struct Audits {
+    /// The combinations of task histories that were audited.
+    met: Seen,
+    /// After how many executions the next one is.
+    next: u64,
+    stride: u64,
+    chosen: u64,
+    /// The last one has found a program that cannot be explored.
+    failed: bool,
+}
+
+impl Audits {
+    /// Whether the present execution is one.
+    fn choose(&mut self) -> bool {
+        if self.next > 0 {
+            self.next -= 1;
+            return false;
+        }
+        self.chosen += 1;
+        if self.chosen.is_multiple_of(AUDITS) {
+            self.stride *= 2;
+        }
+        self.next = self.stride - 1;
+        true
+    }
+}
+
+impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
     fn run<C: Checker<Memory = M>>(
         &mut self,
         engine: &mut Engine<'_, C>,
@@ -190,15 +230,22 @@ impl<M: Clone + Eq + std::hash::Hash + std::fmt::Debug> Search<M> {
         preemptions: u16,
         answered: Option<(usize, TreeId, Answer)>,
     ) -> Result<(), Violation> {
+        if let Some((slot, ..)) = &answered
+            && self.audits.met.visit(tasks_key(*slot, &world.slots[*slot].tasks), 0)
+        {
+            self.audit_slot(engine, *slot, answered.as_ref())?;
+        }
         let counts = matches!(self.bounds.policy, Policy::Preemptions(_));
         if !self.seen.visit(world.key(counts), if counts { preemptions } else { 0 }) {
-            return Ok(());
+            // Another order has led to a known state. It is followed no further, so it is audited here: that orders
+            // which meet do not differ is just what has to be shown.
+            return self.audit(engine, &world, answered.as_ref());
         }
         // From here on the path to a violation ends in this state, which the caller reads off the stack.
         engine.probe(&world)?;
         let choices = engine.choices(&world, self.bounds.kills);
         if choices.iter().all(|choice| matches!(choice, Choice::Kill { .. })) {
-            let outcome = engine.checker.end(&world.memory, &world.view())?;
+            let outcome = engine.end(&world)?;
             *self.result.ends.entry(outcome).or_default() += 1;
             self.audit(engine, &world, answered.as_ref())?;
         }
@@ -214,18 +261,33 @@ impl<M: Clone + Eq + std::hash::Hash + std::fmt::Debug> Search<M> {
         world: &World<M>,
         last: Option<&(usize, TreeId, Answer)>,
     ) -> Result<(), Violation> {
-        if self.audits == AUDITS {
+        if !self.audits.choose() {
             return Ok(());
         }
-        self.audits += 1;
-        let answered = || self.stack.iter().filter_map(|frame| frame.answered.as_ref()).chain(last);
-        for slot in 0..world.slots.len() {
-            let begun = engine.prelude(slot).iter().cloned();
-            let rest =
-                answered().filter(|(of, ..)| *of == slot).map(|(_, task, answer)| (*task, answer.clone()));
-            let history: Vec<(TreeId, Answer)> = begun.chain(rest).collect();
-            engine.audit(slot, &history)?;
-        }
-        Ok(())
+        (0..world.slots.len()).try_for_each(|slot| self.audit_slot(engine, slot, last))
     }
+
+    /// Runs one process of the present execution as a whole, and compares.
+    fn audit_slot<C: Checker<Memory = M>>(
+        &mut self,
+        engine: &Engine<'_, C>,
+        slot: usize,
+        last: Option<&(usize, TreeId, Answer)>,
+    ) -> Result<(), Violation> {
+        let answered = self.stack.iter().filter_map(|frame| frame.answered.as_ref()).chain(last);
+        let rest = answered.filter(|(of, ..)| *of == slot).map(|(_, task, answer)| (*task, answer.clone()));
+        let history: Vec<(TreeId, Answer)> = engine.prelude(slot).iter().cloned().chain(rest).collect();
+        self.result.audits += 1;
+        let verdict = engine.audit(slot, &history);
+        self.audits.failed = verdict.is_err();
+        verdict
+    }
+}
+
+/// A key of how far the tasks of a process have come together.
+fn tasks_key(slot: usize, tasks: &[TaskState]) -> u128 {
+    let mut hasher = SipHasher13::new();
+    slot.hash(&mut hasher);
+    tasks.hash(&mut hasher);
+    hasher.finish128().as_u128()
 }

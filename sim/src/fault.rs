@@ -58,6 +58,12 @@ pub enum Fault {
         /// What the panic said.
         message: String,
     },
+    /// A task that repeats started other tasks: their number has no end.
+    #[error("task {task} repeats and starts other tasks")]
+    TaskInRound {
+        /// The task.
+        task: u16,
+    },
     /// It started more tasks than are explored.
     #[error("more than {limit} tasks in one process")]
     TooManyTasks {

@@ -88,6 +88,9 @@ struct Tree {
     origin: Option<TaskState>,
     /// Which task it is in an instance that was run to its origin and answered nobody else.
     number: u16,
+    /// After how many replies to each task on the way here the next one was started, and as which of several: what
+    /// orders the tasks of a process.
+    birth: Vec<u32>,
     nodes: Vec<Node>,
 }
 
@@ -108,7 +111,8 @@ impl Forest {
         }
         let instance = program.instance();
         let tree = TreeId(index(self.trees.len()));
-        self.trees.push(Tree { program: program.clone(), origin: None, number: 0, nodes: Vec::new() });
+        let (program, birth) = (program.clone(), Vec::new());
+        self.trees.push(Tree { program, origin: None, number: 0, birth, nodes: Vec::new() });
         self.grow(tree, None, &instance, 1);
         self.keep((tree, NodeId::ROOT), instance);
         tree
@@ -121,14 +125,29 @@ impl Forest {
         tasks
     }
 
-    /// Adds the tasks that were started on the way to a node, in a fixed order.
+    /// Adds the tasks that were started on the way to a node, in an order that does not depend on what was learned
+    /// before: the number of a task in a schedule must mean the same to everybody who replays it.
     pub(crate) fn adopt(&self, tasks: &mut Vec<TaskState>, at: TaskState) {
         for spawned in &self.node(at).spawned {
             let task = (*spawned, NodeId::ROOT);
-            let place = tasks[1..].partition_point(|other| *other < task) + 1;
+            let place = tasks[1..].partition_point(|other| self.birth(other.0) < self.birth(*spawned)) + 1;
             tasks.insert(place, task);
             self.adopt(tasks, task);
         }
+    }
+
+    fn birth(&self, tree: TreeId) -> &[u32] {
+        &self.trees[tree.0 as usize].birth
+    }
+
+    /// How many replies lead to a node.
+    fn depth(&self, (tree, mut node): TaskState) -> u32 {
+        let mut depth = 0;
+        while let Some((parent, _)) = &self.node((tree, node)).parent {
+            node = *parent;
+            depth += 1;
+        }
+        depth
     }
 
     fn node(&self, (tree, node): TaskState) -> &Node {
@@ -171,8 +190,9 @@ impl Forest {
         let number = self.trees[tree.0 as usize].number;
         instance.reply(number, answer.clone());
         if instance.has_begun_anew(number) {
-            // Nothing is carried from round to round, so the history begins anew too.
-            if let Err(fault) = self.compare((tree, NodeId::ROOT), &instance, number) {
+            // Nothing is carried from round to round, so the history begins anew too; a second round shows it.
+            let retraced = self.retrace(task, &mut instance);
+            if let Some(fault) = instance.fault().or(retraced.err()) {
                 return self.dead_end(task, answer, fault);
             }
             self.trees[tree.0 as usize].nodes[node.0 as usize].next.insert(answer.clone(), NodeId::ROOT);
@@ -194,7 +214,7 @@ impl Forest {
     ) -> NodeId {
         let number = self.trees[tree.0 as usize].number;
         let id = NodeId(index(self.trees[tree.0 as usize].nodes.len()));
-        let mut node = Node {
+        let node = Node {
             parent,
             call: instance.call(number).map(Arc::new),
             exit: if number == 0 { instance.exit() } else { None },
@@ -202,23 +222,30 @@ impl Forest {
             spawned: Vec::new(),
             next: BTreeMap::new(),
         };
-        let program = self.trees[tree.0 as usize].program.clone();
-        for number in before..instance.tasks() {
-            let child = TreeId(index(self.trees.len()));
-            let root = Node {
-                parent: None,
-                call: instance.call(number).map(Arc::new),
-                exit: None,
-                fault: None,
-                spawned: Vec::new(),
-                next: BTreeMap::new(),
-            };
-            let origin = Some((tree, id));
-            self.trees.push(Tree { program: program.clone(), origin, number, nodes: vec![root] });
-            node.spawned.push(child);
-        }
         self.trees[tree.0 as usize].nodes.push(node);
+        for number in before..instance.tasks() {
+            self.sprout((tree, id), number, instance);
+        }
         id
+    }
+
+    /// Adds a tree for a task that was born on the way to a node.
+    fn sprout(&mut self, origin: TaskState, number: u16, instance: &Instance) {
+        let child = TreeId(index(self.trees.len()));
+        let root = Node {
+            parent: None,
+            call: instance.call(number).map(Arc::new),
+            exit: None,
+            fault: None,
+            spawned: Vec::new(),
+            next: BTreeMap::new(),
+        };
+        let siblings = index(self.node(origin).spawned.len());
+        let birth = [self.birth(origin.0), &[self.depth(origin), siblings]].concat();
+        let program = self.trees[origin.0.0 as usize].program.clone();
+        self.trees.push(Tree { program, origin: Some(origin), number, birth, nodes: vec![root] });
+        let (tree, node) = origin;
+        self.trees[tree.0 as usize].nodes[node.0 as usize].spawned.push(child);
     }
 
     fn keep(&mut self, at: TaskState, instance: Instance) {
@@ -243,49 +270,61 @@ impl Forest {
         id
     }
 
-    /// Runs a program anew along the history of one of its tasks, and compares each call with the recorded one.
+    /// Runs a program anew along the history of one of its tasks.
     fn rebuild(&self, (tree, node): TaskState) -> Result<Instance, Fault> {
         let learned = &self.trees[tree.0 as usize];
-        let mut path = Vec::new();
-        let mut at = node;
-        while let Some((parent, answer)) = &learned.nodes[at.0 as usize].parent {
-            path.push((at, answer.clone()));
-            at = *parent;
-        }
         let mut instance = match learned.origin {
             None => learned.program.instance(),
             Some(origin) => self.rebuild(origin)?,
         };
-        self.compare((tree, NodeId::ROOT), &instance, learned.number)?;
-        for (at, answer) in path.into_iter().rev() {
-            instance.reply(learned.number, answer);
-            self.compare((tree, at), &instance, learned.number)?;
-        }
+        self.retrace((tree, node), &mut instance)?;
         Ok(instance)
     }
 
+    /// Takes an instance from the beginning of a task along its history, and compares each call with the recorded one.
+    fn retrace(&self, (tree, node): TaskState, instance: &mut Instance) -> Result<(), Fault> {
+        let learned = &self.trees[tree.0 as usize];
+        let mut path = Vec::new();
+        let mut at = node;
+        while let Some((parent, answer)) = &learned.nodes[at.0 as usize].parent {
+            path.push((at, answer));
+            at = *parent;
+        }
+        self.compare((tree, at), instance, learned.number)?;
+        for (at, answer) in path.into_iter().rev() {
+            instance.reply(learned.number, answer.clone());
+            self.compare((tree, at), instance, learned.number)?;
+        }
+        Ok(())
+    }
+
     fn compare(&self, at: TaskState, instance: &Instance, number: u16) -> Result<(), Fault> {
+        match self.difference(at, instance, number) {
+            None => Ok(()),
+            Some((before, now)) => Err(Fault::Nondeterministic { before, now }),
+        }
+    }
+
+    /// What a task did when this node was learned and what it does now, if that is not the same.
+    fn difference(&self, at: TaskState, instance: &Instance, number: u16) -> Option<(String, String)> {
         let (recorded, now) = (self.node(at), instance.call(number));
         let exit = if number == 0 { instance.exit() } else { None };
-        if recorded.call.as_deref() == now.as_ref() && recorded.exit == exit {
-            return Ok(());
-        }
-        Err(Fault::Nondeterministic {
-            before: described(recorded.call.as_deref(), recorded.exit),
-            now: described(now.as_ref(), exit),
-        })
+        let same = recorded.call.as_deref() == now.as_ref() && recorded.exit == exit;
+        (!same).then(|| (described(recorded.call.as_deref(), recorded.exit), described(now.as_ref(), exit)))
     }
 
     /// Runs a whole process in one instance, its tasks answered in the order that was explored, and compares.
     ///
     /// # Errors
     ///
-    /// [`Fault::SharedMemory`] if a task asks for something else than it did when it was learned alone.
+    /// [`Fault::SharedMemory`] if a task does something else than it did when it was learned alone,
+    /// [`Fault::Nondeterministic`] if it is the only one.
     pub(crate) fn audit(&self, main: TreeId, history: &[(TreeId, Answer)]) -> Result<(), Fault> {
         let mut instance = self.trees[main.0 as usize].program.instance();
         // The tasks of the joint instance, in the order in which it numbers them.
         let mut tasks = vec![(main, NodeId::ROOT)];
         tasks.extend(self.node((main, NodeId::ROOT)).spawned.iter().map(|tree| (*tree, NodeId::ROOT)));
+        self.agree(&tasks, &instance)?;
         for (tree, answer) in history {
             let Some(number) = tasks.iter().position(|(other, _)| other == tree) else {
                 return Err(Fault::SharedMemory {
@@ -299,16 +338,20 @@ impl Forest {
             instance.reply(task_number(number), answer.clone());
             let spawned = self.node(tasks[number]).spawned.clone();
             tasks.extend(spawned.into_iter().map(|tree| (tree, NodeId::ROOT)));
-            for (task, state) in tasks.iter().enumerate() {
-                let (alone, together) = (self.node(*state).call.as_deref(), instance.call(task_number(task)));
-                if alone != together.as_ref() {
-                    return Err(Fault::SharedMemory {
-                        task: task_number(task),
-                        alone: described(alone, None),
-                        together: described(together.as_ref(), None),
-                    });
-                }
-            }
+            self.agree(&tasks, &instance)?;
+        }
+        Ok(())
+    }
+
+    /// Compares every task of a process with what was learned of it alone.
+    fn agree(&self, tasks: &[TaskState], instance: &Instance) -> Result<(), Fault> {
+        for (task, state) in (0..).zip(tasks) {
+            let Some((before, now)) = self.difference(*state, instance, task) else { continue };
+            return Err(if tasks.len() == 1 {
+                Fault::Nondeterministic { before, now }
+            } else {
+                Fault::SharedMemory { task, alone: before, together: now }
+            });
         }
         Ok(())
     }

@@ -263,6 +263,8 @@ impl Instance {
 
     fn poll_one(&mut self, task: u16) {
         self.process.shared().current = task;
+        let repeats = matches!(self.tasks[usize::from(task)], Some(Task::Repeat { .. }));
+        let born = self.process.shared().born.len();
         let mut context = Context::from_waker(Waker::noop());
         let polled = catch_unwind(AssertUnwindSafe(|| self.advance(task, &mut context)));
         let over = polled.unwrap_or_else(|panic| {
@@ -271,9 +273,13 @@ impl Instance {
             false
         });
         let mut shared = self.process.shared();
+        if repeats && shared.born.len() > born {
+            shared.fault.get_or_insert(Fault::TaskInRound { task });
+        }
         let mailbox = &mut shared.tasks[usize::from(task)];
         mailbox.over = over;
-        if !over && mailbox.asked.is_none() && mailbox.closes.is_empty() {
+        // The closes of a destructor wake nobody, except that the last one may begin a new round.
+        if !over && mailbox.asked.is_none() && !mailbox.between_rounds {
             shared.fault.get_or_insert(Fault::ForeignAwait { task });
         }
     }

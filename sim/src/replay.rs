@@ -6,6 +6,7 @@ use portcullis_os::{Call, Errno, Reply};
 
 use crate::engine::Engine;
 use crate::kernel::{Effect, Kernel};
+use crate::learn::{Answer, TreeId};
 use crate::schedule::Schedule;
 use crate::script::Action;
 use crate::world::{Checker, Choice, Setup, SlotState, Stepped, Told, View, Violation, World};
@@ -83,6 +84,7 @@ pub fn replay<C: Checker>(setup: &Setup, checker: &C, kills: u8, schedule: &Sche
     if let Err(violation) = prepared {
         return Trace { steps, violation: Some(violation), left_over: schedule.len() };
     }
+    let mut answered = vec![Vec::new(); setup.slots.len()];
     let mut taken = 0;
     let mut violation = look(&mut engine, &world, kills).err();
     for index in schedule.indices() {
@@ -93,11 +95,24 @@ pub fn replay<C: Checker>(setup: &Setup, checker: &C, kills: u8, schedule: &Sche
         let is_preemption = engine.preemption(&world, choice) > 0;
         let stepped = engine.take(&mut world, choice);
         taken += 1;
+        if let (Choice::Run { slot, .. }, Told::Call { task, reply, .. }) = (choice, &stepped.told) {
+            answered[slot].push((*task, reply.clone()));
+        }
         let verdict = engine.judge(&mut world, &stepped.step(choice));
         steps.push(record(&world, choice, stepped, false, is_preemption));
         violation = verdict.and_then(|()| look(&mut engine, &world, kills)).err();
     }
+    let violation = violation.or_else(|| audit(&engine, answered).err());
     Trace { steps, violation, left_over: schedule.len() - taken }
+}
+
+/// Runs every process again as a whole: what was learned of its tasks one by one must be what they do together.
+fn audit<C: Checker>(engine: &Engine<'_, C>, answered: Vec<Vec<(TreeId, Answer)>>) -> Result<(), Violation> {
+    for (slot, answers) in answered.into_iter().enumerate() {
+        let history: Vec<_> = engine.prelude(slot).iter().cloned().chain(answers).collect();
+        engine.audit(slot, &history)?;
+    }
+    Ok(())
 }
 
 /// One execution whose choices came from outside.
@@ -148,7 +163,7 @@ fn look<C: Checker>(
 ) -> Result<(), Violation> {
     engine.probe(world)?;
     if engine.choices(world, kills).iter().all(|choice| matches!(choice, Choice::Kill { .. })) {
-        engine.checker.end(&world.memory, &world.view())?;
+        engine.end(world)?;
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) fn shortest<C: Checker>(
         }
         let choices = engine.choices(&world, bounds.kills);
         if choices.iter().all(|choice| matches!(choice, Choice::Kill { .. }))
-            && let Err(violation) = engine.checker.end(&world.memory, &world.view())
+            && let Err(violation) = engine.end(&world)
         {
             return Some(found(violation));
         }

@@ -49,7 +49,9 @@ pub struct SlotState {
     pub owner: Option<Arc<Ownership>>,
     /// Whether it has said that it is ready.
     pub ready: bool,
-    /// How many calls it has made.
+    /// Whether it was asked to stop, by `SIGTERM` or `SIGINT`.
+    pub asked: bool,
+    /// How many calls its main task has made.
     pub calls: u32,
     /// Why it has said that it gives up, and whom it has named.
     pub refused: Option<(Arc<str>, Option<Pid>)>,
@@ -133,9 +135,12 @@ pub trait Checker {
     /// The promise that this end breaks.
     fn end(&self, memory: &Self::Memory, view: &View<'_>) -> Result<usize, Violation>;
 
-    /// Slots that the script never starts. Whenever no program is alive, each is started alone, and
+    /// Slots that the script never starts. Wherever one of them is free to start, it is started alone, and
     /// [`Checker::probed`] judges how far it came.
     fn probes(&self) -> &[usize];
+
+    /// Whether nothing alive stands in the way of a probe, so that it must be able to start.
+    fn is_free(&self, probe: usize, view: &View<'_>) -> bool;
 
     /// Looks at the state in which a probe can do nothing more.
     ///

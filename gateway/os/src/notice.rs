@@ -1,5 +1,6 @@
 //! What a process says about itself, so that others need not guess: the moments that matter for ownership.
 
+use std::ffi::OsString;
 use std::fmt;
 
 use crate::{FileId, Pid, Port};
@@ -10,7 +11,7 @@ pub struct ConfigKey {
     /// The directory that the file is in.
     pub directory: FileId,
     /// The file's name in that directory.
-    pub name: String,
+    pub name: OsString,
 }
 
 /// What an owner owns.

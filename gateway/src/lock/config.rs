@@ -1,22 +1,32 @@
 //! A configuration has at most one user.
 //!
-//! Editors replace the inode of a file that they save, so what is locked is a companion beside the file, which nobody
-//! edits. Where the directory cannot be written, the file itself is locked.
+//! Two locks, because each covers what the other cannot. Editors replace the inode of a file that they save, so a
+//! companion beside the file is locked, which nobody edits. A file can be reached under several names, through links and
+//! mounts, and a companion can be deleted, so the file itself is locked too where it exists.
 
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use portcullis_os::{Descriptor, Errno, FileId, Open, Os, Uid};
+use portcullis_os::{ConfigKey, Descriptor, Errno, FileId, Links, Open, Os, Uid};
 
-use super::{diagnose, failed, make_directories};
+use super::{PATH_ATTEMPTS, diagnose, failed, make_directories};
 use crate::claim::Claim;
 use crate::refusal::{Reason, Refusal};
 
-/// The lock on a configuration.
+/// The locks on a configuration.
 #[derive(Debug)]
 pub(super) struct ConfigLock<O: Os> {
-    _file: Descriptor<O>,
-    pub(super) directory_id: FileId,
-    pub(super) name: String,
+    _file: Option<Descriptor<O>>,
+    _companion: Option<Descriptor<O>>,
+    pub(super) key: ConfigKey,
+}
+
+/// The file that is locked beside a configuration. The name is frozen: another version must find the same file.
+pub(super) fn companion_name(name: &OsStr) -> OsString {
+    let mut companion = OsString::from(".");
+    companion.push(name);
+    companion.push(".gateway.lock");
+    companion
 }
 
 /// Locks the configuration.
@@ -25,38 +35,61 @@ pub(super) async fn take<O: Os>(os: &O, claim: &Claim, uid: Uid) -> Result<Confi
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(failed("use as a configuration", path)(Errno::InvalidArgument));
     };
-    let name = name.to_string_lossy().into_owned();
     make_directories(os, parent).await?;
     let open = Open { directory: true, ..Open::read() };
     let directory = os.open(parent, open).await.map_err(failed("open", parent))?;
     let directory_id = os.stat_fd(&directory).await.map_err(failed("examine", parent))?.id;
-    let file = open_lock(os, path, &directory, &name).await?;
-    let file_id = os.stat_fd(&file).await.map_err(failed("examine the lock of", path))?.id;
-    let subject = diagnose::Subject {
+    let subject = |file| diagnose::Subject {
         what: format!("the configuration {}", path.display()),
-        file: file_id,
+        file,
+        state: None,
         control: None,
         uid,
         reason: Some(Reason::ConfigShared),
     };
-    match diagnose::lock(os, &file, &subject).await {
-        Ok(()) => Ok(ConfigLock { _file: file, directory_id, name }),
-        Err(diagnose::Busy::Refused(refusal)) => Err(*refusal),
-        Err(diagnose::Busy::Failed(errno)) => Err(failed("lock", path)(errno)),
+    let companion = lock_companion(os, path, &directory, name, &subject).await?;
+    let file = match os.open_at(&directory, name, Open::read()).await {
+        Ok(file) => Some(file),
+        Err(Errno::NotFound) => match companion {
+            Ok(_) => None,
+            // Neither can be locked: what keeps the companion from being made is the reason.
+            Err(errno) => return Err(failed("create the lock of", path)(errno)),
+        },
+        Err(errno) => return Err(failed("open", path)(errno)),
+    };
+    if let Some(file) = &file {
+        let id = os.stat_fd(file).await.map_err(failed("examine", path))?.id;
+        diagnose::lock(os, file, &subject(id)).await.map_err(|busy| busy.refusal("lock", path))?;
     }
+    let key = ConfigKey { directory: directory_id, name: name.to_owned() };
+    Ok(ConfigLock { _file: file, _companion: companion.ok(), key })
 }
 
-async fn open_lock<O: Os>(
+/// Locks the companion. The inner error is why there cannot be one here: the file itself must then do.
+async fn lock_companion<O: Os>(
     os: &O,
     path: &Path,
     directory: &Descriptor<O>,
-    name: &str,
-) -> Result<Descriptor<O>, Refusal> {
-    match os.open_at(directory, format!(".{name}.gateway.lock"), Open::read_write_create()).await {
-        Ok(file) => Ok(file),
-        Err(Errno::AccessDenied | Errno::NotPermitted | Errno::ReadOnly) => {
-            os.open_at(directory, name, Open::read()).await.map_err(failed("open", path))
+    name: &OsStr,
+    subject: &(impl Fn(FileId) -> diagnose::Subject + Sync),
+) -> Result<Result<Descriptor<O>, Errno>, Refusal> {
+    let companion = companion_name(name);
+    for _ in 0..PATH_ATTEMPTS {
+        let file = match os.open_at(directory, &companion, Open::read_write_create()).await {
+            Ok(file) => file,
+            Err(errno @ (Errno::AccessDenied | Errno::NotPermitted | Errno::ReadOnly)) => {
+                return Ok(Err(errno));
+            }
+            Err(errno) => return Err(failed("create the lock of", path)(errno)),
+        };
+        let id = os.stat_fd(&file).await.map_err(failed("examine the lock of", path))?.id;
+        diagnose::lock(os, &file, &subject(id)).await.map_err(|busy| busy.refusal("lock", path))?;
+        // The name may have been removed and taken by another file between open and lock.
+        match os.stat_at(directory, &companion, Links::NoFollow).await {
+            Ok(now) if now.id == id => return Ok(Ok(file)),
+            Ok(_) | Err(Errno::NotFound) => {}
+            Err(errno) => return Err(failed("examine the lock of", path)(errno)),
         }
-        Err(errno) => Err(failed("open the lock of", path)(errno)),
     }
+    Err(super::path_unstable(path))
 }

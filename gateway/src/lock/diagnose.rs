@@ -4,6 +4,8 @@
 //! about itself adds its phase; silence is reported as silence. After each look the lock is tried once more, so that no
 //! refusal is older than its evidence.
 
+use std::path::Path;
+
 use portcullis_os::{Clock, Descriptor, Errno, FileId, FlockMode, Os, Pid, ProcessState, Uid};
 
 use super::responder::{self, Answer};
@@ -21,6 +23,8 @@ pub(super) struct Subject {
     pub(super) what: String,
     /// The inode whose lock it is.
     pub(super) file: FileId,
+    /// The state directory whose owner should hold it, if that is what it guards.
+    pub(super) state: Option<FileId>,
     /// Where its holder answers.
     pub(super) control: Option<String>,
     /// The user of this process; answers of other users (root excepted) are not believed.
@@ -38,11 +42,25 @@ pub(super) enum Busy {
     Failed(Errno),
 }
 
+impl Busy {
+    /// The refusal, in words about a path where the kernel could not lock at all.
+    pub(super) fn refusal(self, doing: &'static str, path: &Path) -> Refusal {
+        match self {
+            Self::Refused(refusal) => *refusal,
+            Self::Failed(errno) => super::failed(doing, path)(errno),
+        }
+    }
+}
+
 /// What one look has shown.
 #[derive(Debug)]
 struct Sighting {
     holder: Option<Holder>,
     answer: Answer,
+    /// Who took the lock, as far as that is visible, where nobody could be shown to hold it.
+    takers: Vec<Pid>,
+    /// What could not be looked at, and why.
+    blind: Vec<String>,
 }
 
 /// Takes an exclusive lock, or says who holds it.
@@ -76,33 +94,68 @@ async fn look<O: Os>(os: &O, subject: &Subject) -> Sighting {
         Some(name) => responder::ask(os, name, subject.uid).await,
         None => (None, Answer::NotAsked),
     };
+    let mut sighting = Sighting { holder: None, answer, takers: Vec::new(), blind: Vec::new() };
     if let Some(peer) = peer
         && let Some(pid) = peer.pid
-        && let Some(holder) = verified(os, pid, Some(peer.uid), subject.file).await
     {
-        return Sighting { holder: Some(holder), answer };
+        sighting.holder = verified(os, pid, Some(peer.uid), subject.file, &mut sighting.blind).await;
     }
-    let takers = os.lock_takers(subject.file).await.unwrap_or_default();
-    for taker in &takers {
-        if let Some(holder) = verified(os, *taker, None, subject.file).await {
-            return Sighting { holder: Some(holder), answer };
-        }
-    }
-    // Whoever took the lock may be gone while a child of it holds it still.
-    if !takers.is_empty() {
-        for pid in os.processes().await.unwrap_or_default() {
-            if let Some(holder) = verified(os, pid, None, subject.file).await {
-                return Sighting { holder: Some(holder), answer };
+    if sighting.holder.is_none() {
+        sighting.takers = os.lock_takers(subject.file).await.unwrap_or_else(|errno| {
+            sighting.blind.push(format!("/proc/locks could not be read: {errno}"));
+            Vec::new()
+        });
+        for taker in sighting.takers.clone() {
+            sighting.holder = verified(os, taker, None, subject.file, &mut sighting.blind).await;
+            if sighting.holder.is_some() {
+                return sighting;
             }
         }
+        // Whoever took the lock may be gone, or be in another pid namespace, while a child of it here holds it still.
+        sighting.holder = search(os, subject.file, &mut sighting.blind).await;
     }
-    Sighting { holder: None, answer }
+    sighting
+}
+
+/// Looks through every visible process for one that holds the lock.
+async fn search<O: Os>(os: &O, file: FileId, blind: &mut Vec<String>) -> Option<Holder> {
+    let pids = match os.processes().await {
+        Ok(pids) => pids,
+        Err(errno) => {
+            blind.push(format!("/proc could not be listed: {errno}"));
+            return None;
+        }
+    };
+    for pid in pids {
+        // Processes of others cannot be looked into; that is no news about the lock.
+        if os.holds_lock(pid, file).await == Ok(true)
+            && let Some(holder) = verified(os, pid, None, file, blind).await
+        {
+            return Some(holder);
+        }
+    }
+    None
 }
 
 /// Describes a process if one of its descriptors holds the lock at this moment.
-async fn verified<O: Os>(os: &O, pid: Pid, uid: Option<Uid>, file: FileId) -> Option<Holder> {
+async fn verified<O: Os>(
+    os: &O,
+    pid: Pid,
+    uid: Option<Uid>,
+    file: FileId,
+    blind: &mut Vec<String>,
+) -> Option<Holder> {
     let holder = describe(os, pid, uid).await?;
-    os.holds_lock(pid, file).await.ok()?.then_some(holder)
+    match os.holds_lock(pid, file).await {
+        Ok(true) => {}
+        Ok(false) | Err(Errno::NotFound) => return None,
+        Err(errno) => {
+            blind.push(format!("/proc/{pid}/fdinfo could not be read: {errno}"));
+            return None;
+        }
+    }
+    // The pid may have gone from one process to the next between the two looks.
+    (os.process_status(pid).await.ok()?.start == holder.start).then_some(holder)
 }
 
 /// Describes a process from `/proc`; `None` if it is gone.
@@ -122,44 +175,68 @@ pub(super) async fn describe<O: Os>(os: &O, pid: Pid, uid: Option<Uid>) -> Optio
 }
 
 impl Sighting {
-    fn reason(&self) -> Reason {
+    fn reason(&self, subject: &Subject) -> Reason {
         match (&self.holder, &self.answer) {
             (None, _) => Reason::HeldUnknown,
             (Some(holder), _) if holder.state == ProcessState::Stopped => Reason::HeldStopped,
-            (Some(_), Answer::Identity(identity)) => match identity.phase {
-                PhaseName::Starting => Reason::HeldStarting,
-                PhaseName::Ready => Reason::HeldReady,
-                PhaseName::Draining => Reason::HeldDraining,
-            },
-            (Some(_), Answer::Silent | Answer::NotListening | Answer::Unreadable | Answer::NotAsked) => {
-                Reason::HeldHung
+            (Some(_), Answer::Identity(identity)) if subject.state == Some(identity.state_id()) => {
+                match identity.phase {
+                    Some(PhaseName::Ready) => Reason::HeldReady,
+                    Some(PhaseName::Draining) => Reason::HeldDraining,
+                    Some(PhaseName::Starting) | None => Reason::HeldStarting,
+                }
             }
+            (Some(_), Answer::Silent | Answer::Crowded) => Reason::HeldHung,
+            // It holds the lock, and nothing shows that it is the owner.
+            (
+                Some(_),
+                Answer::Identity(_)
+                | Answer::NotListening
+                | Answer::Unasked(_)
+                | Answer::Unreadable
+                | Answer::NotAsked,
+            ) => Reason::HeldUnknown,
         }
     }
 
     fn refusal(self, subject: &Subject) -> Refusal {
-        let reason = subject.reason.unwrap_or_else(|| self.reason());
-        let what = &subject.what;
-        let who = match &self.holder {
-            None => "something that is not visible from here".to_owned(),
-            Some(holder) => format!("pid {} ({})", holder.pid, holder.name),
-        };
+        let reason = subject.reason.unwrap_or_else(|| self.reason(subject));
         let mut evidence = vec![format!("flock on inode {}: held", subject.file)];
-        if let Some(holder) = &self.holder {
-            evidence.push(format!("/proc/{}/fdinfo: one of its descriptors holds that lock", holder.pid));
-            evidence.push(format!("/proc/{}/stat: {:?}", holder.pid, holder.state));
-        } else {
-            evidence.push("/proc: no visible process holds that lock".to_owned());
+        match &self.holder {
+            Some(holder) => {
+                evidence.push(format!("/proc/{}/fdinfo: one of its descriptors holds that lock", holder.pid));
+                evidence.push(format!("/proc/{}/stat: {:?}", holder.pid, holder.state));
+            }
+            None if self.blind.is_empty() => {
+                evidence.push("/proc: no visible process holds that lock".to_owned());
+            }
+            None => {}
         }
+        if self.holder.is_none() {
+            evidence.extend(self.takers.iter().map(|pid| format!("/proc/locks: pid {pid} took that lock")));
+        }
+        evidence.extend(self.blind);
         evidence.extend(self.answer.evidence());
         Refusal {
             reason,
-            what: format!("{what} is owned by {who}{}", how_it_is(reason)),
+            what: sentence(&subject.what, reason, self.holder.as_ref()),
             next: next_command(reason, self.holder.as_ref()),
             holder: self.holder.map(Box::new),
             evidence,
             do_not: Some("delete the lock file: the kernel holds the lock, and it goes with its holder"),
         }
+    }
+}
+
+fn sentence(what: &str, reason: Reason, holder: Option<&Holder>) -> String {
+    let who = match holder {
+        None => "something that is not visible from here".to_owned(),
+        Some(holder) => format!("pid {} ({})", holder.pid, holder.name),
+    };
+    if reason == Reason::HeldUnknown {
+        format!("the lock on {what} is held by {who}")
+    } else {
+        format!("{what} is owned by {who}{}", how_it_is(reason))
     }
 }
 

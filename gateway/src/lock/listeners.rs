@@ -10,6 +10,8 @@ use portcullis_os::{Descriptor, Errno, Os, Port, TcpRow, TcpState};
 use super::{ATTEMPTS, PAUSE_MS, diagnose};
 use crate::refusal::{Holder, Reason, Refusal};
 
+/// How many sockets are listed as evidence.
+const MOST_ROWS: usize = 5;
 /// How many connections may wait to be accepted.
 const BACKLOG: u16 = 1024;
 
@@ -80,13 +82,21 @@ async fn holder<O: Os>(os: &O, blocking: &[TcpRow]) -> Option<Holder> {
 fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>) -> Refusal {
     let listening = blocking.iter().find(|row| row.state == TcpState::Listen);
     let mut evidence = vec![format!("listen on {address}: {}", Errno::AddressInUse)];
-    evidence.extend(blocking.iter().map(|row| {
+    let mut rows: Vec<&TcpRow> = blocking.iter().collect();
+    rows.sort_by_key(|row| row.state != TcpState::Listen);
+    evidence.extend(rows.iter().take(MOST_ROWS).map(|row| {
         format!("/proc/net/tcp: {} {:?}, uid {}, socket {}", row.local, row.state, row.uid, row.socket)
     }));
+    if rows.len() > MOST_ROWS {
+        evidence.push(format!("/proc/net/tcp: {} more", rows.len() - MOST_ROWS));
+    }
     let (reason, what) = match (listening, &holder) {
         (Some(_), Some(holder)) => (
             Reason::PortForeign,
-            format!("{address} is held by pid {} ({}), which is no gateway", holder.pid, holder.name),
+            format!(
+                "{address} is held by pid {} ({}), which holds no token of that port",
+                holder.pid, holder.name
+            ),
         ),
         (Some(row), None) => (
             Reason::PortForeign,
@@ -94,7 +104,7 @@ fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>) -> 
         ),
         (None, _) if !blocking.is_empty() => (
             Reason::PortEphemeral,
-            format!("{address} is taken by a connection that the kernel gave this port"),
+            format!("{address} is taken by a connection, and no program listens on it"),
         ),
         (None, _) => {
             (Reason::PortUnknown, format!("{address} is taken, and by whom is not visible from here"))

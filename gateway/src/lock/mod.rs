@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | 1 | exclusive flock on the state directory's inode | a second owner of that directory, however it is spelled |
 //! | 2 | exclusive flock on `gateway.lock` in it | the same, where directories cannot be locked |
-//! | 3 | exclusive flock on `.NAME.gateway.lock` beside the configuration | a second user of that configuration |
+//! | 3 | exclusive flock on `.NAME.gateway.lock` beside the configuration, and on the file itself | a second user of that configuration |
 //! | 4 | one abstract Unix socket a port, ascending | a second claim on any port of the block |
 //! | 5 | listeners on 127.0.0.1 and on ::1 | programs that know nothing of tokens |
 //!
@@ -17,6 +17,9 @@
 //!
 //! - `single-owner`, `config-identity`, `ports-disjoint`, `no-wedge`, `no-theft`, `no-foreign-unlink`, `truthful`
 //! - `effect-after-lock`: a refused start leaves at most empty directories and empty lock files that it had to create.
+//!
+//! What an owner holds is checked when it starts. An operator who moves the state directory away under a live owner is
+//! not noticed by it.
 
 mod config;
 mod diagnose;
@@ -28,17 +31,24 @@ mod state;
 
 use std::path::Path;
 
-use portcullis_os::{ConfigKey, Descriptor, Errno, Fd, Os, Ownership};
+use portcullis_os::{Descriptor, Errno, Fd, Os, Ownership};
 
 use crate::claim::Claim;
-use crate::identity::{Identity, PhaseName};
-use crate::refusal::Refusal;
+use crate::identity::Identity;
+use crate::refusal::{Reason, Refusal, quoted};
 
 /// The lock file inside the state directory. The name is frozen: another version must find the same file.
 pub const LOCK_FILE: &str = "gateway.lock";
 /// The owner record inside the state directory, for people.
 pub const OWNER_RECORD: &str = "gateway.owner.json";
 
+/// The port whose token an abstract Unix socket is, if its name is that of a token.
+pub fn token_port(name: &str) -> Option<u16> {
+    responder::token_port(name)
+}
+
+/// How often a directory or lock file that is replaced during the start is opened anew.
+const PATH_ATTEMPTS: u32 = 4;
 /// How often a busy token is tried before the refusal is final.
 const ATTEMPTS: u32 = 3;
 /// How long to wait between two attempts, in milliseconds.
@@ -66,7 +76,7 @@ impl<O: Os> Owned<O> {
     pub fn ownership(&self, claim: &Claim) -> Ownership {
         Ownership {
             state: self.state.id,
-            config: Some(ConfigKey { directory: self.config.directory_id, name: self.config.name.clone() }),
+            config: Some(self.config.key.clone()),
             base: claim.ports.base(),
             span: claim.ports.span(),
         }
@@ -108,7 +118,7 @@ async fn introduce<O: Os>(os: &O, claim: &Claim, state: &state::StateLock<O>) ->
         schema: 1,
         instance: instance.iter().map(|byte| format!("{byte:02x}")).collect(),
         pid: pid.get(),
-        phase: PhaseName::Starting,
+        phase: None,
         state: claim.state.display().to_string(),
         state_device: state.id.device,
         state_inode: state.id.inode,
@@ -141,6 +151,18 @@ async fn make_directories<O: Os>(os: &O, path: &Path) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+fn path_unstable(path: &Path) -> Refusal {
+    let name = path.display();
+    Refusal {
+        reason: Reason::PathUnstable,
+        what: format!("{name} or its lock file was replaced {PATH_ATTEMPTS} times during the start"),
+        holder: None,
+        evidence: vec![format!("the inode behind {name} or its lock file changed after each lock")],
+        next: format!("ls -lid {}", quoted(&name.to_string())),
+        do_not: None,
+    }
 }
 
 fn failed(doing: &'static str, path: &Path) -> impl Fn(Errno) -> Refusal {

@@ -64,8 +64,16 @@ fn refusal(
     );
     let paused = holder.as_ref().is_some_and(|holder| holder.state == ProcessState::Stopped);
     let theirs = match answer {
-        Answer::Identity(identity) => identity.ports(),
-        Answer::Silent | Answer::NotListening | Answer::Unreadable | Answer::NotAsked => None,
+        // A block without the port in question explains nothing.
+        Answer::Identity(identity) => {
+            identity.ports().filter(|theirs| theirs.ports().any(|other| other == port))
+        }
+        Answer::Silent
+        | Answer::Crowded
+        | Answer::NotListening
+        | Answer::Unasked(_)
+        | Answer::Unreadable
+        | Answer::NotAsked => None,
     };
     let (reason, what) = match (theirs, answer) {
         (Some(theirs), _) => {
@@ -82,14 +90,14 @@ fn refusal(
         (None, Answer::Silent) if paused => {
             (Reason::PortRange, format!("port {port} of {block} is reserved by {who}, which is paused"))
         }
-        (None, Answer::Silent) => {
+        (None, Answer::Silent | Answer::Crowded) => {
             (Reason::PortRange, format!("port {port} of {block} is reserved by {who}, which does not answer"))
         }
         (None, Answer::Unreadable | Answer::Identity(_)) => (
             Reason::PortForeign,
             format!("the token of port {port} is held by {who}, which is no gateway of this user"),
         ),
-        (None, Answer::NotListening | Answer::NotAsked) => {
+        (None, Answer::NotListening | Answer::Unasked(_) | Answer::NotAsked) => {
             (Reason::PortUnknown, format!("the token of port {port} is held by {who}"))
         }
     };

@@ -21,8 +21,12 @@ pub(super) enum Answer {
     Identity(Box<Identity>),
     /// Nothing in time.
     Silent,
-    /// Nobody listens.
+    /// It listens, and too many others wait for its answer already.
+    Crowded,
+    /// Nobody listens there, as seen from this network namespace.
     NotListening,
+    /// It could not be asked.
+    Unasked(Errno),
     /// Something else, or an answer from a user who is not believed.
     Unreadable,
     /// There is no place to ask.
@@ -34,11 +38,16 @@ impl Answer {
     pub(super) fn evidence(&self) -> Option<String> {
         match self {
             Self::Identity(identity) => {
-                let (phase, instance) = (identity.phase.as_str(), &identity.instance);
+                let (phase, instance) =
+                    (identity.phase.map_or("no phase", PhaseName::as_str), &identity.instance);
                 Some(format!("it answers: {phase}, instance {instance}, version {}", identity.version))
             }
             Self::Silent => Some(format!("no answer came within {ANSWER_MS} ms")),
-            Self::NotListening => Some("it does not listen on its control socket".to_owned()),
+            Self::Crowded => Some("too many others wait for its answer".to_owned()),
+            Self::NotListening => {
+                Some("nobody listens on its control socket in this network namespace".to_owned())
+            }
+            Self::Unasked(errno) => Some(format!("it could not be asked: {errno}")),
             Self::Unreadable => Some("its answer is not that of a gateway of this user".to_owned()),
             Self::NotAsked => None,
         }
@@ -50,9 +59,17 @@ pub(super) fn control_name(state: FileId) -> String {
     format!("refgate.v1.state.{:x}.{}", state.device, state.inode)
 }
 
+/// What the name of every token begins with.
+const PORT_PREFIX: &str = "refgate.v1.port.";
+
 /// Where the owner of a port answers: the name is also the token of that port.
 pub(super) fn port_name(port: u16) -> String {
-    format!("refgate.v1.port.{port}")
+    format!("{PORT_PREFIX}{port}")
+}
+
+/// The port of a name that [`port_name`] has made.
+pub(super) fn token_port(name: &str) -> Option<u16> {
+    name.strip_prefix(PORT_PREFIX)?.parse().ok()
 }
 
 /// Opens the control socket and answers on it from now on. `None` if it cannot be had: it explains, it does not admit.
@@ -82,27 +99,30 @@ async fn answer_one<O: Os>(os: O, sockets: Vec<Fd>, identity: Identity) -> Round
         Ok((_, stream)) => {
             let phase = PhaseName::from_word(os.load(PHASE).await.unwrap_or_default());
             // Whoever asked and went away has no use for the rest.
-            let _ = os.send(&stream, Identity { phase, ..identity }.to_line()).await;
+            let _ = os.send(&stream, Identity { phase: Some(phase), ..identity }.to_line()).await;
             let _ = stream.close().await;
             Round::Again
         }
-        Err(Errno::ConnectionReset | Errno::Interrupted) => Round::Again,
-        Err(Errno::TooManyFiles | Errno::TooManyFilesOnHost) => {
-            // Whoever waits longer than this is told nothing, which is the truth.
+        Err(Errno::BadDescriptor | Errno::InvalidArgument) => Round::Over,
+        Err(_) => {
+            // Out of memory or descriptors, perhaps: whoever waits longer than this is told nothing, which is the truth.
             let _ = os.sleep(super::PAUSE_MS).await;
             Round::Again
         }
-        Err(_) => Round::Over,
     }
 }
 
 /// Asks who listens on a name. The first part is what the kernel says, the second what the listener says.
 pub(super) async fn ask<O: Os>(os: &O, name: &str, own: Uid) -> (Option<PeerCredentials>, Answer) {
-    let Ok(stream) = os.connect_unix(name.to_owned()).await else {
-        return (None, Answer::NotListening);
+    let stream = match os.connect_unix(name.to_owned()).await {
+        Ok(stream) => stream,
+        Err(Errno::WouldBlock) => return (None, Answer::Crowded),
+        Err(Errno::ConnectionRefused) => return (None, Answer::NotListening),
+        Err(errno) => return (None, Answer::Unasked(errno)),
     };
-    let Ok(peer) = os.peer_credentials(&stream).await else {
-        return (None, Answer::Unreadable);
+    let peer = match os.peer_credentials(&stream).await {
+        Ok(peer) => peer,
+        Err(errno) => return (None, Answer::Unasked(errno)),
     };
     if peer.uid != own && peer.uid != Uid(0) {
         return (Some(peer), Answer::Unreadable);

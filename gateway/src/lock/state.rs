@@ -7,12 +7,9 @@ use std::path::Path;
 
 use portcullis_os::{Descriptor, Errno, FileId, FileKind, FileStatus, Links, Open, Os, Uid};
 
-use super::{LOCK_FILE, diagnose, failed, make_directories, responder};
+use super::{LOCK_FILE, PATH_ATTEMPTS, diagnose, failed, make_directories, responder};
 use crate::claim::{Claim, DirectoryLock};
-use crate::refusal::{Reason, Refusal};
-
-/// How often a directory or lock file that is replaced during the start is opened anew.
-const PATH_ATTEMPTS: u32 = 4;
+use crate::refusal::{Reason, Refusal, quoted};
 
 /// The two locks on a state directory.
 #[derive(Debug)]
@@ -34,6 +31,7 @@ pub(super) async fn take<O: Os>(os: &O, claim: &Claim, uid: Uid) -> Result<State
         let subject = diagnose::Subject {
             what: format!("the state directory {}", claim.state.display()),
             file: status.id,
+            state: Some(status.id),
             control: Some(responder::control_name(status.id)),
             uid,
             reason: None,
@@ -44,7 +42,7 @@ pub(super) async fn take<O: Os>(os: &O, claim: &Claim, uid: Uid) -> Result<State
             return Ok(StateLock { _file: file, directory, id: status.id });
         }
     }
-    Err(path_unstable(&claim.state))
+    Err(super::path_unstable(&claim.state))
 }
 
 async fn lock_directory<O: Os>(
@@ -81,7 +79,8 @@ async fn lock_file<O: Os>(
     if status.kind != FileKind::Regular {
         return Err(not_regular(&path));
     }
-    let subject = diagnose::Subject { file: status.id, ..subject.clone() };
+    let what = format!("the lock file {}", path.display());
+    let subject = diagnose::Subject { what, file: status.id, ..subject.clone() };
     match diagnose::lock(os, &file, &subject).await {
         Ok(()) => {}
         Err(diagnose::Busy::Refused(refusal)) => return Err(*refusal),
@@ -103,13 +102,13 @@ fn check_owner(path: &Path, status: &FileStatus, uid: Uid) -> Result<(), Refusal
     } else {
         return Ok(());
     };
-    let path = path.display();
+    let (path, name) = (path.display(), quoted(&path.display().to_string()));
     Err(Refusal {
         reason: Reason::InsecureDirectory,
         what: format!("the state directory {path} {problem}"),
         holder: None,
         evidence: vec![format!("stat {path}: uid {}, mode {:04o}", status.uid, status.mode)],
-        next: if status.uid == uid { format!("chmod 700 '{path}'") } else { format!("ls -ld '{path}'") },
+        next: if status.uid == uid { format!("chmod 700 {name}") } else { format!("ls -ld {name}") },
         do_not: None,
     })
 }
@@ -123,7 +122,7 @@ async fn check_file_system<O: Os>(os: &O, path: &Path, directory: &Descriptor<O>
         what: format!("the state directory {path} lies on {name}, whose locks may not reach every host"),
         holder: None,
         evidence: vec![format!("statfs {path}: magic {:#x} ({name})", system.magic)],
-        next: format!("df '{path}'"),
+        next: format!("df {}", quoted(&path.to_string())),
         do_not: Some("start it on two machines: neither can see the other's lock"),
     })
 }
@@ -139,7 +138,7 @@ fn cannot_lock(path: &Path, errno: Errno) -> Refusal {
         what: format!("{path} cannot be locked: {}", errno.meaning()),
         holder: None,
         evidence: vec![format!("flock {path}: {errno}")],
-        next: format!("df '{path}'"),
+        next: format!("df {}", quoted(&path.to_string())),
         do_not: Some("run without a lock: two gateways would write to one state"),
     }
 }
@@ -147,23 +146,11 @@ fn cannot_lock(path: &Path, errno: Errno) -> Refusal {
 fn not_regular(path: &Path) -> Refusal {
     let path = path.display();
     Refusal {
-        reason: Reason::Error,
+        reason: Reason::InvalidPath,
         what: format!("the lock file {path} is no regular file"),
         holder: None,
         evidence: vec![format!("stat {path}: not a regular file")],
-        next: format!("ls -l '{path}'"),
-        do_not: None,
-    }
-}
-
-fn path_unstable(path: &Path) -> Refusal {
-    let path = path.display();
-    Refusal {
-        reason: Reason::PathUnstable,
-        what: format!("the state directory {path} was replaced {PATH_ATTEMPTS} times during the start"),
-        holder: None,
-        evidence: vec![format!("the inode behind {path} or its {LOCK_FILE} changed after each lock")],
-        next: format!("ls -lid '{path}'"),
+        next: format!("ls -l {}", quoted(&path.to_string())),
         do_not: None,
     }
 }

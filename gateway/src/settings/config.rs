@@ -2,22 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use json5::ErrorCode;
 use json5::char::is_json5_line_terminator;
 use portcullis_os::Port;
 use serde::de::IgnoredAny;
 
-use super::problem::Excerpt;
+use crate::text::brief;
+
 use super::scan::{self, Member, Nesting};
-use super::{Origin, Problem};
+use super::{Excerpt, Origin, Problem, Problems};
+
+/// What is found where the configuration should be, and where that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The path without symbolic links, as far as it exists.
+    pub path: PathBuf,
+    /// What is there.
+    pub file: ConfigFile,
+}
 
 /// What is found where the configuration should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigFile {
     /// Nothing: everything has its default.
     Absent,
+    /// Nothing, and nothing can be there: a part of the path before the last is no directory.
+    NoDirectory,
     /// A file with these bytes.
     Bytes(Vec<u8>),
     /// Something that is not read, and why.
@@ -50,14 +62,19 @@ pub(super) const GATEWAY_KEYS: [&str; 18] = [
 const DEEPEST: usize = 128;
 
 /// The `gateway.port` of a configuration, if it has one. Everything wrong in the file becomes a problem.
-pub(super) fn port(path: &Path, file: ConfigFile, problems: &mut Vec<Problem>) -> Option<(Port, Origin)> {
+pub(super) fn port(path: &Path, file: ConfigFile, problems: &mut Problems) -> Option<(Port, Origin)> {
     let bytes = match file {
         ConfigFile::Absent => return None,
-        ConfigFile::Unreadable(why) => {
+        ConfigFile::NoDirectory => Err("a part of the path is no directory".to_owned()),
+        ConfigFile::Unreadable(why) => Err(why),
+        ConfigFile::Bytes(bytes) => Ok(bytes),
+    };
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(why) => {
             problems.push(Problem::Unreadable { path: path.to_owned(), why });
             return None;
         }
-        ConfigFile::Bytes(bytes) => bytes,
     };
     match std::str::from_utf8(&bytes) {
         Ok(text) => Reader { path, text, problems }.port(),
@@ -80,7 +97,7 @@ fn excerpt_of_bytes(path: &Path, bytes: &[u8], offset: usize) -> Excerpt {
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Problems,
 }
 
 impl Reader<'_> {
@@ -166,10 +183,10 @@ impl Reader<'_> {
         let first = named.next()?;
         let others: Vec<&Member> = named.collect();
         for other in others {
-            self.problems.push(Problem::Twice {
-                at: self.excerpt(&other.key),
+            self.report(|reader| Problem::Twice {
+                at: reader.excerpt(&other.key),
                 key: name.to_owned(),
-                before: self.excerpt(&first.key).line,
+                before: reader.excerpt(&first.key).line,
             });
         }
         Some(first)
@@ -180,14 +197,11 @@ impl Reader<'_> {
             let Some(key) = self.name(member).filter(|key| !GATEWAY_KEYS.contains(&key.as_str())) else {
                 continue;
             };
-            let similar = GATEWAY_KEYS
-                .into_iter()
-                .map(|known| (strsim::damerau_levenshtein(&key, known), known))
-                .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
-                .min()
-                .map(|(_, known)| known);
-            let at = self.excerpt(&member.key);
-            self.problems.push(Problem::UnknownKey { at, key, similar });
+            self.report(|reader| Problem::UnknownKey {
+                at: reader.excerpt(&member.key),
+                similar: similar(&key),
+                key: brief(&key),
+            });
         }
     }
 
@@ -201,9 +215,19 @@ impl Reader<'_> {
         // JSON5 has one kind of number, so 18789.0 and 0x4965 are ports as good as 18789.
         let port = (1..=u16::MAX).find(|port| f64::from(*port) == number).and_then(Port::new);
         if port.is_none() {
-            self.problems.push(Problem::PortNumber { at: at.clone(), value: source.to_owned() });
+            self.problems.push(Problem::PortNumber { at: at.clone(), value: brief(source) });
         }
         Some((port?, Origin::Config(at)))
+    }
+
+    /// One more problem, made only if it will be shown.
+    fn report(&mut self, make: impl FnOnce(&Self) -> Problem) {
+        if self.problems.has_room() {
+            let problem = make(self);
+            self.problems.push(problem);
+        } else {
+            self.problems.count();
+        }
     }
 
     /// The name of a member, whichever way it is quoted and escaped.
@@ -237,6 +261,21 @@ impl Reader<'_> {
         let at = self.excerpt(value);
         self.problems.push(Problem::WrongType { at, what, expected, found });
     }
+}
+
+/// The known key that this one looks like.
+fn similar(key: &str) -> Option<&'static str> {
+    let longest = GATEWAY_KEYS.into_iter().map(str::len).max().unwrap_or_default();
+    // The distance takes time and space for every pair of characters, and it is at least the difference in length.
+    if key.chars().count() > 2 * longest {
+        return None;
+    }
+    GATEWAY_KEYS
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(key, known), known))
+        .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
+        .min()
+        .map(|(_, known)| known)
 }
 
 /// The byte that the parser means with a line and a column, which it counts from 0 and in characters.

@@ -2,12 +2,18 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{ConfigFile, Surroundings, VARIABLES};
+use super::{ConfigFile, Found, Surroundings, VARIABLES};
 
 /// The longest configuration that is read, in bytes. A longer one is a mistake, for instance a log in its place.
 const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// The longest path that the kernel takes, in bytes (`PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
+
+/// How many links that lead nowhere yet are followed, as many as the kernel follows of those that lead somewhere.
+const MOST_LINKS: usize = 40;
 
 /// What this process finds around it.
 #[expect(clippy::disallowed_methods, reason = "this is the edge at which the environment is read")]
@@ -19,12 +25,43 @@ pub fn surroundings() -> Surroundings {
     }
 }
 
-/// Reads the configuration. Nothing but a regular file is opened, since a pipe would wait for ever.
+/// Reads the configuration. What is read is what the path names now, and that is also what is owned.
+pub fn read(path: &Path) -> Found {
+    let path = without_links(path);
+    let file = contents(&path);
+    Found { path, file }
+}
+
+/// The same place without symbolic links, so that two spellings of one file are one. A part that does not exist yet stays
+/// as it is; a link to such a part is replaced by it.
+fn without_links(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if path.as_os_str().len() >= LONGEST_PATH {
+            break;
+        }
+        let existing =
+            |start: &Path| Some((std::fs::canonicalize(start).ok()?, path.strip_prefix(start).ok()?));
+        let Some((start, rest)) = path.ancestors().find_map(existing) else { break };
+        let mut rest = rest.components();
+        let Some(first) = rest.next() else { return start };
+        let missing = start.join(first);
+        path = match std::fs::read_link(&missing) {
+            Ok(target) => start.join(target).join(rest),
+            Err(_) => return missing.join(rest),
+        };
+    }
+    // The kernel will not open it either, and says why.
+    path
+}
+
+/// Nothing but a regular file is opened, since a pipe would wait for ever.
 #[expect(clippy::disallowed_methods, reason = "this is the edge at which the configuration is read")]
-pub fn read(path: &Path) -> ConfigFile {
+fn contents(path: &Path) -> ConfigFile {
     let status = match std::fs::metadata(path) {
         Ok(status) => status,
         Err(error) if error.kind() == ErrorKind::NotFound => return ConfigFile::Absent,
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return ConfigFile::NoDirectory,
         Err(error) => return ConfigFile::Unreadable(error.to_string()),
     };
     if status.is_dir() {
@@ -41,5 +78,67 @@ pub fn read(path: &Path) -> ConfigFile {
         Ok(_) => ConfigFile::Bytes(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => ConfigFile::Absent,
         Err(error) => ConfigFile::Unreadable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use super::read;
+    use crate::settings::ConfigFile;
+
+    #[expect(clippy::disallowed_methods, reason = "a test sets its stage")]
+    fn put(path: &Path) {
+        std::fs::write(path, "{}").unwrap();
+    }
+
+    #[test]
+    fn two_spellings_of_one_file_are_one_path_whether_it_exists_or_not() {
+        let home = tempfile::tempdir().unwrap();
+        let real = home.path().canonicalize().unwrap();
+        let at = |name: &str| real.join(name);
+        std::fs::create_dir(at("folder")).unwrap();
+        symlink("folder", at("other")).unwrap();
+        symlink("folder/c", at("first")).unwrap();
+        symlink(at("first"), at("second")).unwrap();
+        let spellings = ["folder/c", "other/c", "first", "second", "other/../folder/./c"];
+        for file in [ConfigFile::Absent, ConfigFile::Bytes(b"{}".to_vec())] {
+            for spelling in spellings {
+                let found = read(&at(spelling));
+                assert_eq!((found.path, &found.file), (at("folder/c"), &file), "{spelling}");
+            }
+            put(&at("folder/c"));
+        }
+        assert_eq!(read(&at("other/new/er/c")).path, at("folder/new/er/c"));
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_stays_as_it_is_and_says_why() {
+        let home = tempfile::tempdir().unwrap();
+        let real = home.path().canonicalize().unwrap();
+        let at = |name: &str| real.join(name);
+        put(&at("file"));
+        assert_eq!(read(&at("file/c")).path, at("file/c"));
+        assert_eq!(read(&at("file/c")).file, ConfigFile::NoDirectory);
+        symlink("loop", at("loop")).unwrap();
+        assert_eq!(read(&at("loop")).path, at("loop"));
+        assert!(matches!(read(&at("loop")).file, ConfigFile::Unreadable(_)));
+        let long = at(&"x/".repeat(60_000));
+        assert_eq!(read(&long).path, long);
+        assert!(matches!(read(&long).file, ConfigFile::Unreadable(_)));
+    }
+
+    #[test]
+    fn a_name_need_not_be_text() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().canonicalize().unwrap().join(OsStr::from_bytes(b"\xff.json"));
+        assert_eq!(read(&path).path, path);
+        put(&path);
+        let found = read(&path);
+        assert_eq!((found.path, found.file), (path, ConfigFile::Bytes(b"{}".to_vec())));
     }
 }

@@ -10,6 +10,7 @@
 
 mod config;
 pub mod edge;
+mod excerpt;
 mod paths;
 mod port;
 mod problem;
@@ -24,10 +25,12 @@ use std::path::{Path, PathBuf};
 
 use crate::claim::{GATEWAY_SPAN, PortBlock};
 
-pub use config::ConfigFile;
+pub use config::{ConfigFile, Found};
+pub use excerpt::Excerpt;
 pub use paths::CONFIG_NAME;
 pub use port::DEFAULT_PORT;
-pub use problem::{Excerpt, Origin, Problem, SettingsError};
+use problem::Problems;
+pub use problem::{Origin, Problem, SettingsError};
 pub use profile::Profile;
 
 /// The variable that names the profile.
@@ -75,7 +78,8 @@ pub struct Settings {
     pub profile: Option<Profile>,
     /// The state directory, absolute.
     pub state: PathBuf,
-    /// The configuration file, absolute. It may be absent.
+    /// The configuration file, absolute and without symbolic links: however it is spelt, one file is one
+    /// configuration. It may be absent.
     pub config: PathBuf,
     /// The ports to reserve.
     pub ports: PortBlock,
@@ -89,18 +93,28 @@ pub struct Settings {
 ///
 /// # Errors
 ///
-/// Every problem that was found.
+/// Every problem that was found, the first of them in full.
 pub fn resolve(
     flags: &Flags,
     around: &Surroundings,
-    read: impl FnOnce(&Path) -> ConfigFile,
+    read: impl FnOnce(&Path) -> Found,
 ) -> Result<Settings, SettingsError> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let mut notes = Vec::new();
     let profile = profile::choose(flags, around, &mut problems);
     let paths = paths::choose(profile.as_ref(), around, &mut problems);
     let explicit = port::explicit(flags, around, &mut problems, &mut notes);
-    let configured = paths.config.as_ref().and_then(|path| config::port(path, read(path), &mut problems));
+    let (config, configured) = match &paths.config {
+        Some(path) => {
+            let mut found = read(path);
+            if found.file == ConfigFile::NoDirectory && around.variable(CONFIG_PATH).is_none() {
+                // Nobody asked for this configuration. What is wrong with the state directory, the lock will say.
+                found.file = ConfigFile::Absent;
+            }
+            (Some(found.path), config::port(path, found.file, &mut problems))
+        }
+        None => (None, None),
+    };
     if flags.profile.is_some() {
         notes.extend(inherited(flags, around));
     }
@@ -111,12 +125,11 @@ pub fn resolve(
     if ports.is_none() {
         problems.push(Problem::BlockTooHigh { origin: port_origin.clone(), port });
     }
-    match (paths.state, paths.config, ports) {
-        (Some(state), Some(config), Some(ports)) if problems.is_empty() => {
-            Ok(Settings { profile, state, config, ports, port_origin, notes })
-        }
-        _ => Err(SettingsError { problems }),
-    }
+    problems.into_result()?;
+    let (Some(state), Some(config), Some(ports)) = (paths.state, config, ports) else {
+        unreachable!("a setting that could not be settled has left a problem");
+    };
+    Ok(Settings { profile, state, config, ports, port_origin, notes })
 }
 
 /// What a profile does not decide because the environment does: documented, and a surprise all the same.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use super::{CONFIG_PATH, Origin, Problem, Profile, STATE_DIR, Surroundings};
+use super::{CONFIG_PATH, Origin, Problem, Problems, Profile, STATE_DIR, Surroundings};
 
 /// The name of the configuration file in a state directory. The format is `OpenClaw`'s, so the name is too.
 pub const CONFIG_NAME: &str = "openclaw.json";
@@ -22,7 +22,7 @@ pub(super) struct Paths {
 pub(super) fn choose(
     profile: Option<&Option<Profile>>,
     around: &Surroundings,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Paths {
     let state = match around.variable(STATE_DIR) {
         Some(value) => absolute(STATE_DIR, value, around, problems),
@@ -36,11 +36,7 @@ pub(super) fn choose(
 }
 
 /// The state directory that belongs to a profile.
-fn by_profile(
-    profile: Option<&Profile>,
-    around: &Surroundings,
-    problems: &mut Vec<Problem>,
-) -> Option<PathBuf> {
+fn by_profile(profile: Option<&Profile>, around: &Surroundings, problems: &mut Problems) -> Option<PathBuf> {
     let name = match profile {
         Some(profile) => format!("{HOME_NAME}-{}", profile.as_str()),
         None => HOME_NAME.to_owned(),
@@ -49,11 +45,7 @@ fn by_profile(
 }
 
 /// The home directory, if it is known and absolute.
-fn home<'a>(
-    instead: &'static str,
-    around: &'a Surroundings,
-    problems: &mut Vec<Problem>,
-) -> Option<&'a Path> {
+fn home<'a>(instead: &'static str, around: &'a Surroundings, problems: &mut Problems) -> Option<&'a Path> {
     let home = around.home.as_deref().filter(|home| home.is_absolute());
     if home.is_none() {
         problems.push(Problem::NoHome { instead, value: around.home.clone() });
@@ -67,7 +59,7 @@ fn absolute(
     name: &'static str,
     value: &OsStr,
     around: &Surroundings,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Option<PathBuf> {
     let path = Path::new(value);
     let mut parts = path.components();

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use portcullis_os::Port;
 
-use super::{Flags, GATEWAY_PORT, Origin, Problem, Profile, Surroundings};
+use crate::text::brief;
+
+use super::{Flags, GATEWAY_PORT, Origin, Problem, Problems, Profile, Surroundings};
 
 /// The base port where nobody says anything.
 pub const DEFAULT_PORT: Port = match Port::new(18789) {
@@ -22,7 +24,7 @@ pub(super) fn parse(text: &str) -> Option<Port> {
 pub(super) fn explicit(
     flags: &Flags,
     around: &Surroundings,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
     notes: &mut Vec<String>,
 ) -> Option<(Port, Origin)> {
     // Both are looked at even if the first decides: a value that nobody can read is a mistake waiting to be found.
@@ -35,7 +37,8 @@ pub(super) fn explicit(
         };
         if let Some(host) = host.filter(|host| !is_loopback(host)) {
             notes.push(format!(
-                "the host {host} in {GATEWAY_PORT} is not used: refgate listens on 127.0.0.1 and ::1"
+                "the host {} in {GATEWAY_PORT} is not used: refgate listens on loopback addresses only",
+                brief(host)
             ));
         }
         Some((port, origin))

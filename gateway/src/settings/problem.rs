@@ -1,13 +1,15 @@
 //! A problem with a setting says where it was written, what was written and what to write instead.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use portcullis_os::Port;
 
 use crate::claim::GATEWAY_SPAN;
+use crate::text::brief;
+
+use super::Excerpt;
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,53 +37,11 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A place in a file, with the line that it is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excerpt {
-    /// The file.
-    pub path: PathBuf,
-    /// The line, counted from 1.
-    pub line: usize,
-    /// The text of that line, without its end.
-    pub text: String,
-    /// The bytes of `text` that are meant. Can be empty at its end.
-    pub span: Range<usize>,
-}
-
-impl Excerpt {
-    /// The place `range` in `text`, as far as it is on its first line.
-    pub(super) fn new(path: PathBuf, text: &str, range: Range<usize>) -> Self {
-        let before = text.get(..range.start).unwrap_or(text);
-        let start = before.rfind('\n').map_or(0, |end| end + 1);
-        let line = text.get(start..).unwrap_or_default();
-        let line = line.split('\n').next().unwrap_or_default().trim_end_matches('\r');
-        let from = (before.len() - start).min(line.len());
-        let to = (from + range.len()).min(line.len());
-        Self {
-            path,
-            line: before.matches('\n').count() + 1,
-            text: line.to_owned(),
-            span: from..if line.is_char_boundary(to) { to } else { line.len() },
-        }
-    }
-
-    /// The column of the first character that is meant, counted from 1.
-    pub fn column(&self) -> usize {
-        self.text.get(..self.span.start).unwrap_or_default().chars().count() + 1
-    }
-}
-
-impl fmt::Display for Excerpt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column())
-    }
-}
-
 /// What is wrong with one setting. `Display` is one line that names the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// A profile has a name that is none.
-    #[error("{origin} is {value:?}, which is not a profile name")]
+    #[error("{origin} is {:?}, which is not a profile name", brief(value))]
     ProfileName {
         /// Where.
         origin: Origin,
@@ -89,7 +49,7 @@ pub enum Problem {
         value: String,
     },
     /// A port on the command line or in the environment is none.
-    #[error("{origin} is {value:?}, which is not a port")]
+    #[error("{origin} is {:?}, which is not a port", brief(value))]
     PortText {
         /// Where.
         origin: Origin,
@@ -251,29 +211,81 @@ impl Problem {
         let title = title.strip_prefix(&format!("{at}: ")).unwrap_or(&title).to_owned();
         let snippet = Snippet::source(&at.text)
             .line_start(at.line)
-            .path(at.path.display().to_string())
+            .path(at.shown_path())
             .annotation(AnnotationKind::Primary.span(at.span.clone()));
         let group: Group<'_> = Level::ERROR.primary_title(title).element(snippet).element(help);
-        Renderer::plain().render(&[group])
+        // The renderer counts columns in what it is given, which of a long line is only a part.
+        let (counted, meant) = (format!("--> {}\n", at.place_in_text()), format!("--> {at}\n"));
+        Renderer::plain().render(&[group]).replacen(&counted, &meant, 1)
     }
 }
 
-/// Every problem that one start has found with its settings: at least one.
+/// The problems of one start, as far as anybody wants to read them: a file can have as many as it has bytes.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    shown: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    /// How many are shown.
+    pub(super) const MOST: usize = 20;
+
+    /// Whether another one would be shown. One that would not need not be made.
+    pub(super) fn has_room(&self) -> bool {
+        self.shown.len() < Self::MOST
+    }
+
+    /// One more, which is only counted when there is no room.
+    pub(super) fn push(&mut self, problem: Problem) {
+        if self.has_room() {
+            self.shown.push(problem);
+        } else {
+            self.count();
+        }
+    }
+
+    /// One more that is not shown.
+    pub(super) fn count(&mut self) {
+        self.more = self.more.saturating_add(1);
+    }
+
+    /// Everything is well unless there was a problem.
+    pub(super) fn into_result(self) -> Result<(), SettingsError> {
+        let Self { shown, more } = self;
+        if shown.is_empty() { Ok(()) } else { Err(SettingsError { problems: shown, more }) }
+    }
+}
+
+/// The problems that one start has found with its settings: at least one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} in the settings", match problems.len() { 1 => "a problem".to_owned(), n => format!("{n} problems") })]
+#[error("{} in the settings", match problems.len() + more { 1 => "a problem".to_owned(), n => format!("{n} problems") })]
 pub struct SettingsError {
-    /// The problems, flags and environment first.
+    /// The first problems, flags and environment before the file.
     pub problems: Vec<Problem>,
+    /// How many more there are.
+    pub more: usize,
 }
 
 impl SettingsError {
     /// The stable code.
     pub const CODE: &'static str = "settings";
-    /// The exit status: it will fail again until somebody changes something (`EX_CONFIG` of sysexits.h).
-    pub const EXIT_STATUS: u8 = 78;
+    /// The exit status: what was written was not understood, as with a command line.
+    pub const EXIT_STATUS: u8 = 2;
 
-    /// All problems as a compiler shows them, one block each.
+    /// The problems as a compiler shows them, one block each.
     pub fn render(&self) -> String {
-        self.problems.iter().map(Problem::render).collect::<Vec<_>>().join("\n\n")
+        self.problems.iter().map(Problem::render).chain(self.rest()).collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// The problems with what to do about them, one line each.
+    pub fn lines(&self) -> Vec<String> {
+        let shown = self.problems.iter().map(|problem| format!("{problem}; {}", problem.remedy()));
+        shown.chain(self.rest()).collect()
+    }
+
+    /// What is said of the problems that are not shown.
+    fn rest(&self) -> Option<String> {
+        (self.more > 0).then(|| format!("and {} more", self.more))
     }
 }

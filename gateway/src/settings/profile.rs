@@ -2,7 +2,7 @@
 
 use portcullis_os::Port;
 
-use super::{Flags, Origin, PROFILE, Problem, Surroundings};
+use super::{Flags, Origin, PROFILE, Problem, Problems, Surroundings};
 
 /// The longest profile name, in bytes.
 const LONGEST: usize = 64;
@@ -43,7 +43,7 @@ impl Profile {
 pub(super) fn choose(
     flags: &Flags,
     around: &Surroundings,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Option<Option<Profile>> {
     let (origin, name) = match (&flags.profile, around.variable(PROFILE)) {
         (Some(name), _) => (Origin::Flag("--profile"), name.clone()),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::{
-    CONFIG_PATH, ConfigFile, Flags, GATEWAY_PORT, PROFILE, Profile, STATE_DIR, Settings, SettingsError,
-    Surroundings, VARIABLES, resolve,
+    CONFIG_PATH, ConfigFile, Flags, Found, GATEWAY_PORT, PROFILE, Profile, STATE_DIR, Settings,
+    SettingsError, Surroundings, VARIABLES, resolve,
 };
 
 /// Variables and their values.
@@ -26,12 +26,12 @@ fn around(variables: &[(&'static str, &str)]) -> Surroundings {
     }
 }
 
-fn text(config: &str) -> impl FnOnce(&Path) -> ConfigFile {
+fn text(config: &str) -> impl FnOnce(&Path) -> Found {
     let file = match config {
         "" => ConfigFile::Absent,
         text => ConfigFile::Bytes(text.as_bytes().to_owned()),
     };
-    move |_| file
+    move |path| found(path, file)
 }
 
 fn settle(
@@ -42,10 +42,14 @@ fn settle(
     resolve(flags, &around(variables), text(config))
 }
 
+fn found(path: &Path, file: ConfigFile) -> Found {
+    Found { path: path.to_owned(), file }
+}
+
 /// What a user sees of the problems with one configuration.
 fn problems_of(config: impl Into<Vec<u8>>) -> String {
     let bytes = config.into();
-    match resolve(&Flags::default(), &around(&[]), |_| ConfigFile::Bytes(bytes)) {
+    match resolve(&Flags::default(), &around(&[]), |path| found(path, ConfigFile::Bytes(bytes))) {
         Ok(settings) => format!("no problem: {settings:?}"),
         Err(error) => error.render(),
     }
@@ -109,7 +113,7 @@ fn a_profile_says_in_the_log_what_the_environment_keeps_from_it() {
     let variables = [(STATE_DIR, "/s"), (CONFIG_PATH, "/c"), (GATEWAY_PORT, "lan.example:30002")];
     let settings = settle(&flags("", "ops"), &variables, "").expect("valid");
     insta::assert_snapshot!(settings.notes.join("\n"), @r"
-    the host lan.example in OPENCLAW_GATEWAY_PORT is not used: refgate listens on 127.0.0.1 and ::1
+    the host lan.example in OPENCLAW_GATEWAY_PORT is not used: refgate listens on loopback addresses only
     --profile ops does not change OPENCLAW_STATE_DIR=/s: the environment wins
     --profile ops does not change OPENCLAW_CONFIG_PATH=/c: the environment wins
     --profile ops does not change OPENCLAW_GATEWAY_PORT=lan.example:30002: the environment wins
@@ -274,13 +278,52 @@ fn a_deeply_nested_text_is_refused_before_it_reaches_the_recursive_parser() {
 
 #[test]
 fn a_file_that_cannot_be_read_says_why() {
-    let read = |_: &Path| ConfigFile::Unreadable("it is a directory".to_owned());
+    let read = |path: &Path| found(path, ConfigFile::Unreadable("it is a directory".to_owned()));
     let error = resolve(&Flags::default(), &around(&[]), read).expect_err("unreadable");
     insta::assert_snapshot!(error.render(), @r#"
     error: the configuration file "/home/u/.refgate/openclaw.json" cannot be read: it is a directory
      |
      = help: make it a readable text file, remove it, or set OPENCLAW_CONFIG_PATH to another one
     "#);
+}
+
+#[test]
+fn a_state_path_that_is_no_directory_is_not_blamed_on_a_configuration_that_nobody_asked_for() {
+    let read = |path: &Path| found(path, ConfigFile::NoDirectory);
+    let settings = resolve(&Flags::default(), &around(&[(STATE_DIR, "/file")]), read).expect("no problem");
+    assert_eq!(settings.config.as_os_str(), "/file/openclaw.json");
+    let asked = around(&[(CONFIG_PATH, "/file/c")]);
+    let error = resolve(&Flags::default(), &asked, read).expect_err("unreadable");
+    assert!(error.problems[0].to_string().ends_with("cannot be read: a part of the path is no directory"));
+}
+
+#[test]
+fn what_is_owned_is_the_configuration_without_links() {
+    let read = |_: &Path| found(Path::new("/real/c"), ConfigFile::Absent);
+    let settings = resolve(&Flags::default(), &around(&[(CONFIG_PATH, "/link/c")]), read).expect("valid");
+    assert_eq!(settings.config.as_os_str(), "/real/c");
+}
+
+#[test]
+fn of_many_problems_in_one_long_line_only_the_first_are_shown_and_none_is_long() {
+    let keys: String = (0..20_000).map(|key| format!("unknown{key}:1,")).collect();
+    let error = settle(&Flags::default(), &[], &format!("{{gateway:{{{keys}}}}}")).expect_err("unknown keys");
+    assert_eq!((error.problems.len(), error.more), (20, 19_980));
+    assert_eq!(error.to_string(), "20000 problems in the settings");
+    assert!(error.render().ends_with("\n\nand 19980 more"));
+    assert!(error.render().lines().all(|line| line.chars().count() < 250));
+    assert_eq!(error.lines().len(), 21);
+    let long = problems_of(format!("{{ {} gateway: {{ {}: 1 }} }}", " ".repeat(200), "k".repeat(1_000_000)));
+    insta::assert_snapshot!(long, @r#"
+    error: there is no key "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…" in `gateway`
+     --> /home/u/.refgate/openclaw.json:1:215
+      |
+    1 | …                             gateway: { kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…
+      |                                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: the keys are auth, bind, controlUi, customBindHost, http, mode, nodes, port, publicOrigin, push, reload, remote, roles, tailscale, terminal, tls, tools, trustedProxies
+    "#);
+    assert!(problems_of(format!("{{gateway:{{port:1{}}}}}", "0".repeat(1_000_000))).len() < 1000);
 }
 
 #[test]

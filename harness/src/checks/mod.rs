@@ -94,7 +94,7 @@ impl Checker for Checks {
                 Check::FailFast => self.fail_fast(view, step)?,
                 Check::ClockFree => self.clock_free(view, step)?,
                 Check::Truthful => {
-                    memory.witness(self, view);
+                    memory.witness(self, view, step);
                     self.truthful(memory, view, step)?;
                 }
                 // Judged in `probed`, where a fresh gateway was given the machine for itself.
@@ -113,6 +113,21 @@ impl Checker for Checks {
         if self.wants(Check::NoWedge) { &self.probes } else { &[] }
     }
 
+    fn is_free(&self, probe: usize, view: &View<'_>) -> bool {
+        let Some(wanted) = self.stake(probe) else { return false };
+        let stands_in_the_way = |slot: &usize| match &self.slots[*slot].1 {
+            Role::Gateway(stake) | Role::Probe(stake) => {
+                stake.ports.overlaps(wanted.ports)
+                    || stake.locked.iter().any(|path| wanted.locked.contains(path))
+            }
+            Role::Bystander => {
+                let listeners = view.kernel.listeners(wanted.ports.base());
+                listeners.iter().any(|(_, process)| view.slots[*slot].process == Some(*process))
+            }
+        };
+        !(0..self.slots.len()).filter(|slot| view.is_alive(*slot)).any(|slot| stands_in_the_way(&slot))
+    }
+
     fn probed(&self, probe: usize, view: &View<'_>) -> Result<(), Violation> {
         if view.slots[probe].ready {
             return Ok(());
@@ -121,7 +136,7 @@ impl Checker for Checks {
         let fate = fate(view, probe);
         Err(broken(
             Check::NoWedge,
-            format!("nobody is alive, and a fresh {name} that runs alone ends as {fate}"),
+            format!("nothing alive stands in the way, and a fresh {name} that runs alone ends as {fate}"),
         ))
     }
 }

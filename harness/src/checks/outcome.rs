@@ -22,7 +22,7 @@ pub fn fate(view: &View<'_>, slot: usize) -> Fate {
             None => Fate::Exited,
         },
         Life::Stopped => Fate::Paused,
-        Life::Running if state.ready => Fate::Ready,
+        Life::Running if state.ready && state.owner.is_some() => Fate::Ready,
         Life::Running => Fate::Running,
     }
 }

@@ -66,9 +66,14 @@ impl Checks {
         for effect in step.effects {
             let Effect::Unlinked { by, file } = effect else { continue };
             let Some(thief) = Self::actor(view, *by) else { continue };
-            let maker = view.kernel.creator(*file);
-            let Some(victim) = view.slot_of(maker) else { continue };
-            if victim != thief && view.owners().contains(&victim) {
+            // Whose file it is: who made it, and who holds a lock on it whoever made it.
+            let owners = view.owners();
+            let mut concerned = view.kernel.lock_holders(*file);
+            concerned.push(view.kernel.creator(*file));
+            let victims = concerned.into_iter().filter_map(|process| view.slot_of(process));
+            if let Some(victim) =
+                victims.into_iter().find(|victim| *victim != thief && owners.contains(victim))
+            {
                 let (thief, victim) = (self.name(thief), self.name(victim));
                 return Err(broken(
                     Check::NoTheft,

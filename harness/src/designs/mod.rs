@@ -2,6 +2,8 @@
 //!
 //! A design that is wrong on purpose is how we know that the checkers can see.
 
+mod lease_wall_clock;
+mod pidfile_kill_owner;
 mod pidfile_unlink_stale;
 mod weakened;
 
@@ -22,12 +24,17 @@ pub enum Design {
     Without(Token),
     /// A lock file made with `O_EXCL`, judged by `kill(pid, 0)` and unlinked when stale.
     PidfileUnlinkStale,
+    /// A lock file whose recorded pid is told to stop.
+    PidfileKillOwner,
+    /// A lease until a time of the wall clock.
+    LeaseWallClock,
 }
 
 impl Design {
     /// Every design, the reference first.
     pub fn all() -> Vec<Self> {
-        let mut all = vec![Self::Refgate, Self::PidfileUnlinkStale];
+        let mut all =
+            vec![Self::Refgate, Self::PidfileUnlinkStale, Self::PidfileKillOwner, Self::LeaseWallClock];
         all.extend(Token::ALL.into_iter().map(Self::Without));
         all
     }
@@ -38,6 +45,8 @@ impl Design {
             Self::Refgate => "refgate".to_owned(),
             Self::Without(token) => format!("refgate-without-{}", token.name()),
             Self::PidfileUnlinkStale => "pidfile-unlink-stale".to_owned(),
+            Self::PidfileKillOwner => "pidfile-kill-owner".to_owned(),
+            Self::LeaseWallClock => "lease-wall-clock".to_owned(),
         }
     }
 
@@ -47,7 +56,18 @@ impl Design {
             Self::Refgate => "The reference gateway, as it ships.".to_owned(),
             Self::Without(token) => format!("The reference gateway, which never takes {}.", token.describe()),
             Self::PidfileUnlinkStale => {
-                "A lock file made with O_EXCL; its owner is judged by kill(pid, 0); a stale one is unlinked."
+                "A lock file made with O_EXCL; its owner is judged by kill(pid, 0); a stale \
+                                         one is unlinked."
+                    .to_owned()
+            }
+            Self::PidfileKillOwner => {
+                "A lock file made with O_EXCL; whoever's pid stands in it is told to stop, then \
+                                       it is unlinked."
+                    .to_owned()
+            }
+            Self::LeaseWallClock => {
+                "A file with the end of the owner's lease by the wall clock; asked for until it \
+                                     has ended."
                     .to_owned()
             }
         }
@@ -69,6 +89,12 @@ impl Design {
             Self::PidfileUnlinkStale => {
                 Program::new(name, move |process| pidfile_unlink_stale::run(process, claim.clone()))
             }
+            Self::PidfileKillOwner => {
+                Program::new(name, move |process| pidfile_kill_owner::run(process, claim.clone()))
+            }
+            Self::LeaseWallClock => {
+                Program::new(name, move |process| lease_wall_clock::run(process, claim.clone()))
+            }
         }
     }
 
@@ -76,7 +102,10 @@ impl Design {
     pub fn lock_files(self, state: &Path) -> Vec<PathBuf> {
         match self {
             Self::Refgate | Self::Without(_) => vec![state.join(gateway::lock::LOCK_FILE)],
-            Self::PidfileUnlinkStale => vec![state.join(pidfile_unlink_stale::LOCK_FILE)],
+            Self::PidfileUnlinkStale | Self::PidfileKillOwner => {
+                vec![state.join(pidfile_unlink_stale::LOCK_FILE)]
+            }
+            Self::LeaseWallClock => vec![state.join(lease_wall_clock::LEASE_FILE)],
         }
     }
 }

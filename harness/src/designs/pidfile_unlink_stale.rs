@@ -15,14 +15,7 @@ const ATTEMPTS: u32 = 3;
 /// The whole life of a gateway with this lock.
 pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
     match own(&os, &claim).await {
-        Ok(Ok(file)) => {
-            // The file stays behind when the process dies, which is why others must judge it.
-            let _ = os.next_signal().await;
-            let _ = os.notify(Notice::Released).await;
-            let _ = os.unlink(&claim.state.join(LOCK_FILE)).await;
-            drop(file);
-            0
-        }
+        Ok(Ok(_file)) => until_told(&os, &claim).await,
         Ok(Err(holder)) => {
             let _ = os.notify(Notice::Refused { code: "held".to_owned(), holder }).await;
             1
@@ -34,13 +27,27 @@ pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
     }
 }
 
-/// The lock file, or the pid that is said to be alive.
-async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Option<Pid>>, Errno> {
+/// Serves until it is told to stop, then removes its lock file.
+pub(super) async fn until_told<O: Os>(os: &O, claim: &Claim) -> u8 {
+    // The file stays behind when the process dies, which is why others must judge it.
+    let _ = os.next_signal().await;
+    let _ = os.notify(Notice::Released).await;
+    let _ = os.unlink(&claim.state.join(LOCK_FILE)).await;
+    0
+}
+
+/// What comes before the lock.
+pub(super) async fn prepare<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
     os.catch_signals().await?;
     match os.make_directory(&claim.state, 0o700).await {
-        Ok(()) | Err(Errno::Exists) => {}
-        Err(errno) => return Err(errno),
+        Ok(()) | Err(Errno::Exists) => Ok(()),
+        Err(errno) => Err(errno),
     }
+}
+
+/// The lock file, or the pid that is said to be alive.
+async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Option<Pid>>, Errno> {
+    prepare(os, claim).await?;
     let path = claim.state.join(LOCK_FILE);
     for _ in 0..ATTEMPTS {
         match os.open(&path, Open::create_exclusive()).await {
@@ -71,13 +78,13 @@ async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Optio
 }
 
 /// What the lock file says.
-enum Recorded {
+pub(super) enum Recorded {
     Pid(Pid),
     Unreadable,
     Gone,
 }
 
-async fn recorded<O: Os>(os: &O, path: &std::path::Path) -> Result<Recorded, Errno> {
+pub(super) async fn recorded<O: Os>(os: &O, path: &std::path::Path) -> Result<Recorded, Errno> {
     let file = match os.open(path, Open::read()).await {
         Ok(file) => file,
         Err(Errno::NotFound) => return Ok(Recorded::Gone),
@@ -88,7 +95,8 @@ async fn recorded<O: Os>(os: &O, path: &std::path::Path) -> Result<Recorded, Err
     Ok(pid.map_or(Recorded::Unreadable, Recorded::Pid))
 }
 
-async fn announce<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
+/// Says that this is the owner, and ready.
+pub(super) async fn announce<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
     let state = os.stat(&claim.state, Links::Follow).await?.id;
     let owned = Ownership { state, config: None, base: claim.ports.base(), span: claim.ports.span() };
     os.notify(Notice::Owner(owned)).await?;

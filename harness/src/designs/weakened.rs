@@ -49,7 +49,7 @@ impl Token {
         match self {
             Self::Directory => "the lock on the state directory",
             Self::LockFile => "the lock on the lock file",
-            Self::Config => "the lock beside the configuration",
+            Self::Config => "the locks on the configuration",
             Self::Ports => "the tokens of its ports",
             Self::ListenerV4 => "the listener on 127.0.0.1",
             Self::ListenerV6 => "the listener on ::1",
@@ -62,7 +62,8 @@ impl Token {
 pub(super) struct Without {
     token: Token,
     state: PathBuf,
-    config_lock: String,
+    /// The companion of the configuration, and the configuration.
+    config_locks: [PathBuf; 2],
     /// What the open descriptors of this process are called.
     open: BTreeMap<Fd, PathBuf>,
     /// The next descriptor of a socket that does not exist. Far above those that the kernel gives.
@@ -74,11 +75,12 @@ const FIRST_PHANTOM: i32 = 1_000_000;
 
 impl Without {
     pub(super) fn new(token: Token, claim: &Claim) -> Self {
-        let name = claim.config.file_name().unwrap_or_default().to_string_lossy();
+        let name = claim.config.file_name().unwrap_or_default();
+        let companion = format!(".{}.gateway.lock", name.to_string_lossy());
         Self {
             token,
             state: claim.state.clone(),
-            config_lock: format!(".{name}.gateway.lock"),
+            config_locks: [PathBuf::from(companion), PathBuf::from(name)],
             open: BTreeMap::new(),
             next_phantom: FIRST_PHANTOM,
         }
@@ -90,7 +92,7 @@ impl Without {
         match self.token {
             Token::Directory => *path == self.state,
             Token::LockFile => path.as_os_str() == LOCK_FILE,
-            Token::Config => path.as_os_str() == self.config_lock.as_str(),
+            Token::Config => self.config_locks.contains(path),
             Token::Ports | Token::ListenerV4 | Token::ListenerV6 => false,
         }
     }

@@ -115,7 +115,7 @@ const fn reason(id: &'static str, parent: Option<&'static str>, meaning: &'stati
 }
 
 /// Every reason that a scenario can name.
-pub const REASONS: [Reason; 23] = [
+pub const REASONS: [Reason; 24] = [
     reason("held", None, "another gateway has the state directory"),
     reason("held-ready", Some("held"), "its owner serves clients"),
     reason("held-starting", Some("held"), "its owner is starting"),
@@ -137,6 +137,7 @@ pub const REASONS: [Reason; 23] = [
     reason("read-only", None, "the file system is read-only"),
     reason("disk-full", None, "there is no space left"),
     reason("descriptor-limit", None, "there are no file descriptors left"),
+    reason("invalid-path", None, "a path is not what it should be"),
     reason("path-unstable", None, "the state directory keeps being replaced"),
     reason("error", None, "the system reports something that has no reason of its own"),
 ];

@@ -76,6 +76,14 @@ impl Kernel {
         listeners
     }
 
+    /// The abstract Unix names that a process listens on.
+    pub fn unix_names(&self, process: ProcessId) -> impl Iterator<Item = &str> {
+        self.process(process).descriptors.values().filter_map(|id| match &self.description(*id).object {
+            Object::UnixListener(listener) => Some(&*listener.name),
+            Object::File { .. } | Object::Tcp(_) | Object::UnixStream { .. } => None,
+        })
+    }
+
     /// Who made a file: its number says who asked for it.
     pub fn creator(&self, file: FileId) -> ProcessId {
         super::inodes::asker(file.inode)

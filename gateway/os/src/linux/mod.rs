@@ -50,7 +50,7 @@ struct Shared {
 
 impl Linux {
     /// A process without open descriptors, except those that it inherited and cannot name. Each [`Call::Notify`] goes to
-    /// `notices`, in the task that makes the call.
+    /// `notices`, in the task that makes the call: it must not wait for anybody.
     pub fn new(notices: impl Fn(&Notice) + Send + Sync + 'static) -> Self {
         let shared = Shared {
             table: Table::default(),

@@ -1,10 +1,15 @@
 //! What becomes of a gateway is one line or one block: text for people on stderr, or JSON for programs on stdout.
 //!
-//! Text and JSON say the same. Nothing that another process chose (its name, a path) can move the cursor of a terminal.
+//! Text and JSON say the same. Nothing that another process chose (its name, a path) can move the cursor of a terminal
+//! or look like a line of its own. Saying something never waits for a reader.
+
+mod sink;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use portcullis_os::{Notice, ProcessState};
 use serde::Serialize;
@@ -12,6 +17,8 @@ use serde::Serialize;
 use crate::claim::Claim;
 use crate::refusal::{Holder, Refusal};
 use crate::settings::SettingsError;
+use crate::text::{block, one_line};
+use sink::Sink;
 
 /// How it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +34,7 @@ pub enum Format {
 pub struct Log {
     format: Format,
     pid: u32,
-    out: Arc<Mutex<Box<dyn Write + Send>>>,
+    sink: Arc<Sink>,
 }
 
 /// One line of JSON. What is not known is left out.
@@ -82,17 +89,19 @@ impl Log {
         Self::to(format, own_pid(), out)
     }
 
-    /// To any writer, in the name of any process.
+    /// To any writer, in the name of any process. Only [`Log::flush`] says that it is there.
     pub fn to(format: Format, pid: u32, out: Box<dyn Write + Send>) -> Self {
-        Self { format, pid, out: Arc::new(Mutex::new(out)) }
+        Self { format, pid, sink: Arc::new(Sink::new(out, move |dropped| gap(format, pid, dropped))) }
+    }
+
+    /// Waits until everything is written, but for a reader who does not read only a second.
+    pub fn flush(&self) {
+        self.sink.flush();
     }
 
     /// Something that the user may not expect.
     pub fn note(&self, message: &str) {
-        match self.format {
-            Format::Text => self.block(&format!("refgate: note: {message}")),
-            Format::Json => self.line(&Line { message: Some(message.to_owned()), ..self.event("note") }),
-        }
+        self.sink.say(note(self.format, self.pid, message));
     }
 
     /// What the gateway has become. A refusal is not told here but by [`Log::refused`], which knows more.
@@ -103,13 +112,15 @@ impl Log {
             }
             Notice::Ready => {
                 let base = claim.ports.base();
-                ("ready", format!("ready on 127.0.0.1:{base} and [::1]:{base}"))
+                ("ready", format!("ready on loopback port {base}"))
             }
             Notice::Released => ("released", format!("released {}", claim.state.display())),
             Notice::Refused { .. } => return,
         };
         match self.format {
-            Format::Text => self.block(&format!("refgate: {message} (pid {})", self.pid)),
+            Format::Text => {
+                self.sink.say(format!("refgate: {} (pid {})", one_line(&message), self.pid));
+            }
             Format::Json => self.line(&Line {
                 port: Some(claim.ports.base().get()),
                 state: Some(claim.state.to_string_lossy().into_owned()),
@@ -122,7 +133,7 @@ impl Log {
     /// Why the gateway did not start, and what to do about it.
     pub fn refused(&self, refusal: &Refusal) {
         match self.format {
-            Format::Text => self.block(&refusal_text(refusal)),
+            Format::Text => self.sink.say(refusal_text(refusal)),
             Format::Json => self.line(&Line {
                 code: Some(refusal.code()),
                 exit: Some(refusal.exit_status()),
@@ -142,20 +153,16 @@ impl Log {
         let (code, exit) = (SettingsError::CODE, SettingsError::EXIT_STATUS);
         match self.format {
             Format::Text => {
-                self.block(&format!(
+                self.sink.say(block(&format!(
                     "{}\n\nrefgate: {error}\n  code      {code} (exit {exit})",
                     error.render()
-                ));
+                )));
             }
             Format::Json => self.line(&Line {
                 code: Some(code),
                 exit: Some(exit),
                 message: Some(error.to_string()),
-                evidence: error
-                    .problems
-                    .iter()
-                    .map(|problem| format!("{problem}; {}", problem.remedy()))
-                    .collect(),
+                evidence: error.lines(),
                 ..self.event("refused")
             }),
         }
@@ -164,7 +171,8 @@ impl Log {
     /// What went wrong in the program itself.
     pub fn failed(&self, exit: u8, message: &str) {
         match self.format {
-            Format::Text => self.block(&format!("refgate: {message}")),
+            // Such a message can have several lines; only the first may look like one of this log.
+            Format::Text => self.sink.say(block(&format!("refgate: {}", message.replace('\n', "\n  ")))),
             Format::Json => self.line(&Line {
                 exit: Some(exit),
                 message: Some(message.to_owned()),
@@ -173,27 +181,32 @@ impl Log {
         }
     }
 
-    fn event(&self, event: &'static str) -> Line<'_> {
+    fn event(&self, event: &'static str) -> Line<'static> {
         Line { event, pid: self.pid, ..Line::default() }
     }
 
     fn line(&self, line: &Line<'_>) {
-        // A struct of strings and integers always serialises.
-        self.write(&serde_json::to_string(line).unwrap_or_default());
+        self.sink.say(json(line));
     }
+}
 
-    fn block(&self, text: &str) {
-        let safe: String =
-            text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
-        self.write(&safe);
+fn note(format: Format, pid: u32, message: &str) -> String {
+    match format {
+        Format::Text => format!("refgate: note: {}", one_line(message)),
+        Format::Json => {
+            json(&Line { event: "note", pid, message: Some(message.to_owned()), ..Line::default() })
+        }
     }
+}
 
-    /// One write for the whole text, so that two processes on one terminal do not mix their lines.
-    fn write(&self, text: &str) {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        // A reader who is gone is no reason to stop a gateway.
-        let _ = out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush());
-    }
+/// What stands in the place of lines that found no room.
+fn gap(format: Format, pid: u32, dropped: u64) -> String {
+    note(format, pid, &format!("messages dropped here because nobody was reading: {dropped}"))
+}
+
+fn json(line: &Line<'_>) -> String {
+    // A struct of strings and integers always serialises.
+    serde_json::to_string(line).unwrap_or_default()
 }
 
 #[expect(
@@ -205,10 +218,10 @@ fn own_pid() -> u32 {
 }
 
 fn refusal_text(refusal: &Refusal) -> String {
-    let mut text = format!("refgate: {refusal}");
+    let mut text = format!("refgate: {}", one_line(&refusal.to_string()));
     let mut row = |name: &str, value: &str| {
         // Writing to a `String` cannot fail.
-        let _ = write!(text, "\n  {name:<8}  {}", value.replace('\n', "\n            "));
+        let _ = write!(text, "\n  {name:<8}  {}", one_line(value));
     };
     row("code", &format!("{} (exit {})", refusal.code(), refusal.exit_status()));
     if let Some(holder) = &refusal.holder {

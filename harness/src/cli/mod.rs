@@ -1,20 +1,28 @@
 //! The command line: arguments in, one exit status out.
+//!
+//! Who reads the answer may leave before it is complete. Then the work stops and the exit status says that it is unknown:
+//! a status that means "passed" is never given for an answer that was not.
+
+mod executable;
+mod interrupts;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use executable::BUILT_IN;
+use executable::Executable;
 
 use crate::designs::Design;
 use crate::replayed::{self, Outcome};
 use crate::report;
 use crate::runner::{self, Ended, Request};
 use crate::scenario::{self, Paint, Scenario};
-use crate::token::Token;
+use crate::token::{Token, TokenError};
 use crate::verdict::Executor;
 
 /// Exit statuses, as documented in the help.
@@ -26,16 +34,22 @@ mod status {
     pub(super) const NOTHING: u8 = 4;
     pub(super) const ENVIRONMENT: u8 = 5;
     pub(super) const INTERRUPTED: u8 = 130;
+    /// 128 and SIGPIPE, as a shell would say.
+    pub(super) const UNREAD: u8 = 141;
 }
 
 const STATUSES: &str = "Exit status:
-  0    every case passed, or the executor does not support it
-  1    a case failed; for replay: it still fails
-  2    wrong usage, or an invalid scenario file
-  3    nothing failed, but something stayed undecided; for replay: the token no longer applies
+  0    every case passed or is unsupported (the summary says if nothing was tested);
+       for replay: the whole schedule was taken and breaks nothing
+  1    a case failed; for replay: the schedule still breaks something
+  2    wrong usage, an invalid scenario file, or a damaged token
+  3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
+       its schedule asks for a step that cannot happen, its scenario has changed, or its case
+       is gone
   4    no case was selected
   5    the environment lacks something, for instance the gateway's executable
-  130  interrupted";
+  130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP
+  141  the reader of the output left before its end";
 
 /// Runs scenarios of gateways that compete for one state directory, one configuration or one port: on a simulated
 /// machine, where every schedule is tried, and on real processes.
@@ -70,29 +84,7 @@ enum On {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run scenarios
-    Run {
-        /// Scenario files, or directories of them
-        #[arg(default_value = "scenarios")]
-        paths: Vec<PathBuf>,
-        /// Only scenarios with this tag; may be given more than once
-        #[arg(long, value_name = "TAG")]
-        tag: Vec<String>,
-        /// Where to run them; may be given more than once
-        #[arg(long, value_enum, default_value = "sim")]
-        on: Vec<On>,
-        /// The lock that the simulated gateways have
-        #[arg(long, default_value = "refgate", value_parser = parse_design)]
-        design: Design,
-        /// The executable of the reference gateway [default: the one built into this program]
-        #[arg(long, value_name = "PATH")]
-        refgate: Option<PathBuf>,
-        /// Runs of each case on real processes [default: as the scenario says]
-        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-        tries: Option<u16>,
-        /// Cases at once on the simulated machine [default: one for each core]
-        #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..=256))]
-        jobs: Option<u16>,
-    },
+    Run(RunOptions),
     /// List the cases, one a line, or the designs
     List {
         /// Scenario files, or directories of them
@@ -118,6 +110,78 @@ enum Command {
     },
 }
 
+#[derive(Debug, Args)]
+struct RunOptions {
+    /// Scenario files, or directories of them
+    #[arg(default_value = "scenarios")]
+    paths: Vec<PathBuf>,
+    /// Only scenarios with this tag; may be given more than once
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// Where to run them; may be given more than once
+    #[arg(long, value_enum, default_value = "sim")]
+    on: Vec<On>,
+    /// The lock that the simulated gateways have [default: refgate]
+    #[arg(long, value_parser = parse_design)]
+    design: Option<Design>,
+    /// The executable of the reference gateway [default: the one built into this program]
+    #[arg(long, value_name = "PATH")]
+    refgate: Option<PathBuf>,
+    /// Runs of each case on real processes [default: as the scenario says]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    tries: Option<u16>,
+    /// Cases at once on the simulated machine [default: one for each core]
+    #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+}
+
+impl RunOptions {
+    /// The executors, each once.
+    fn executors(&self) -> Vec<Executor> {
+        let mut executors: Vec<Executor> = Vec::new();
+        for on in &self.on {
+            let executor = match on {
+                On::Sim => Executor::Sim,
+                On::Refgate => Executor::Refgate,
+            };
+            if !executors.contains(&executor) {
+                executors.push(executor);
+            }
+        }
+        executors
+    }
+
+    /// An option that would have no effect, as a message with its remedy: who gives it expects something of it.
+    fn without_effect(&self) -> Option<String> {
+        let (on_sim, on_refgate) = (self.on.contains(&On::Sim), self.on.contains(&On::Refgate));
+        if let Some(design) = self.design.filter(|design| on_refgate && *design != Design::Refgate) {
+            return Some(format!(
+                "error: `--design {}` exists only in the simulator\n  = help: leave out `--on refgate`",
+                design.name()
+            ));
+        }
+        let useless = |option, machine, on| {
+            format!(
+                "error: `{option}` has no effect: nothing is to be run on {machine}\n  = help: add `--on {on}`, or \
+                 leave out `{option}`"
+            )
+        };
+        let for_sim = [("--design", self.design.is_some()), ("--jobs", self.jobs.is_some())];
+        let for_refgate = [("--refgate", self.refgate.is_some()), ("--tries", self.tries.is_some())];
+        let given = |options: [(&'static str, bool); 2]| {
+            options.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
+        };
+        given(for_sim)
+            .filter(|_| !on_sim)
+            .map(|option| useless(option, "the simulated machine", "sim"))
+            .or_else(|| {
+                given(for_refgate)
+                    .filter(|_| !on_refgate)
+                    .map(|option| useless(option, "real processes", "refgate"))
+            })
+    }
+}
+
 fn parse_design(name: &str) -> Result<Design, String> {
     Design::of(name).ok_or_else(|| {
         let similar = |design: &Design| (strsim::jaro_winkler(&design.name(), name) * 1000.0) as u32;
@@ -135,8 +199,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers, everything else is a mistake; clap knows which goes where.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { status::USAGE } else { status::PASSED });
+            let status = if error.use_stderr() { status::USAGE } else { status::PASSED };
+            return ExitCode::from(told(error.print().map(|()| status)));
         }
     };
     match arguments.color {
@@ -147,21 +211,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     .write_global();
     let mut out = anstream::stdout().lock();
     let ended = match arguments.command {
-        Command::Run { paths, tag, on, design, refgate, tries, jobs } => {
-            run(&mut out, &Selection { paths, tags: tag }, &on, design, refgate.as_deref(), tries, jobs)
-        }
+        Command::Run(options) => run(&mut out, options),
         Command::List { designs: true, .. } => list_designs(&mut out),
         Command::List { paths, tag, designs: false } => list(&mut out, &Selection { paths, tags: tag }),
         Command::Replay { token } => replay(&mut out, &token),
         Command::Check { paths } => check(&mut out, &paths),
     };
-    match ended.and_then(|status| out.flush().map(|()| status)) {
-        Ok(status) => ExitCode::from(status),
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(status::PASSED),
+    ExitCode::from(told(ended.and_then(|status| out.flush().map(|()| status))))
+}
+
+/// The exit status of an answer that was to be written.
+fn told(answer: io::Result<u8>) -> u8 {
+    match answer {
+        Ok(status) => status,
+        // Whoever reads has left; that is no mistake, but the answer has not arrived either.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status::UNREAD,
         Err(error) => {
             complain(&format!("error: cannot write the report: {error}"));
-            ExitCode::from(status::ENVIRONMENT)
+            status::ENVIRONMENT
         }
     }
 }
@@ -199,54 +266,41 @@ fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, u8> {
     })
 }
 
-fn run(
-    out: &mut impl Write,
-    selection: &Selection,
-    on: &[On],
-    design: Design,
-    refgate: Option<&Path>,
-    tries: Option<u16>,
-    jobs: Option<u16>,
-) -> io::Result<u8> {
-    let mut executors: Vec<Executor> = Vec::new();
-    for executor in on {
-        let executor = match executor {
-            On::Sim => Executor::Sim,
-            On::Refgate => Executor::Refgate,
-        };
-        if !executors.contains(&executor) {
-            executors.push(executor);
-        }
-    }
-    if executors.contains(&Executor::Refgate) && design != Design::Refgate {
-        complain(&format!(
-            "error: `--design {}` exists only in the simulator\n  = help: leave out `--on refgate`",
-            design.name()
-        ));
+fn run(out: &mut impl Write, options: RunOptions) -> io::Result<u8> {
+    if let Some(why) = options.without_effect() {
+        complain(&why);
         return Ok(status::USAGE);
     }
-    let scenarios = match selection.load() {
+    let on = options.executors();
+    let RunOptions { paths, tag: tags, design, refgate, tries, jobs, on: _ } = options;
+    let scenarios = match (Selection { paths, tags }).load() {
         Ok(scenarios) => scenarios,
         Err(status) => return Ok(status),
     };
-    let gateway = match Gateway::find(refgate, executors.contains(&Executor::Refgate)) {
-        Ok(gateway) => gateway,
+    // From here on directories are made, which a signal must not leave behind.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    if let Err(error) = interrupts::watch(&interrupted) {
+        complain(&format!("error: cannot catch signals: {error}"));
+        return Ok(status::ENVIRONMENT);
+    }
+    let executable = match refgate {
+        Some(path) => Executable::named(&path),
+        None if on.contains(&Executor::Refgate) => Executable::built_in(),
+        None => Ok(Executable::none()),
+    };
+    let executable = match executable {
+        Ok(executable) => executable,
         Err(why) => {
             complain(&why);
             return Ok(status::ENVIRONMENT);
         }
     };
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = watch_for_interrupts(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let request = Request {
         scenarios,
-        on: executors,
-        design,
-        refgate: gateway.path.clone(),
+        on,
+        design: design.unwrap_or(Design::Refgate),
+        refgate: executable.path.clone(),
         tries,
         jobs: jobs.map_or(cores, usize::from),
         interrupted,
@@ -257,65 +311,6 @@ fn run(
         Ended::Inconclusive => status::INCONCLUSIVE,
         Ended::Interrupted => status::INTERRUPTED,
     })
-}
-
-/// The first signal asks for an orderly end, the second ends at once.
-fn watch_for_interrupts(interrupted: &Arc<AtomicBool>) -> io::Result<()> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            i32::from(status::INTERRUPTED),
-            Arc::clone(interrupted),
-        )?;
-        signal_hook::flag::register(signal, Arc::clone(interrupted))?;
-    }
-    Ok(())
-}
-
-/// The executable that acts as the gateway, and the directory that it lies in if it had to be made.
-struct Gateway {
-    path: PathBuf,
-    _made: Option<tempfile::TempDir>,
-}
-
-impl Gateway {
-    fn find(given: Option<&Path>, needed: bool) -> Result<Self, String> {
-        if let Some(path) = given {
-            return if path.is_file() {
-                let path = std::path::absolute(path).map_err(|error| format!("error: {error}"))?;
-                Ok(Self { path, _made: None })
-            } else {
-                Err(format!(
-                    "error: there is no gateway at `{}`\n  = help: build it with `cargo build --bin refgate`, or leave \
-                     `--refgate` out to use the built-in one",
-                    path.display()
-                ))
-            };
-        }
-        if !needed {
-            return Ok(Self { path: PathBuf::new(), _made: None });
-        }
-        let trouble = |error: io::Error| format!("error: cannot make the built-in gateway callable: {error}");
-        let directory = tempfile::Builder::new().prefix("portcullis-").tempdir().map_err(trouble)?;
-        let path = directory.path().join(BUILT_IN);
-        let own = std::env::current_exe().map_err(trouble)?;
-        link(&own, &path).map_err(trouble)?;
-        Ok(Self { path, _made: Some(directory) })
-    }
-}
-
-/// Under this name this program is the reference gateway.
-pub const BUILT_IN: &str = "refgate";
-
-#[cfg(unix)]
-fn link(original: &Path, link: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(original, link)
-}
-
-#[cfg(not(unix))]
-fn link(_: &Path, _: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn list(out: &mut impl Write, selection: &Selection) -> io::Result<u8> {
@@ -341,16 +336,22 @@ fn list_designs(out: &mut impl Write) -> io::Result<u8> {
 fn replay(out: &mut impl Write, token: &str) -> io::Result<u8> {
     let token = match Token::parse(token) {
         Ok(token) => token,
+        // The token is whole; what is missing is the design, as a case may be.
+        Err(error @ TokenError::Design { .. }) => {
+            writeln!(out, "not applicable: {error} any more")?;
+            return Ok(status::INCONCLUSIVE);
+        }
         Err(error) => {
             complain(&format!(
-                "error: not a token: {error}\n  = help: copy the last line of a failure block, without `portcullis replay`"
+                "error: this token cannot be read: {error}\n  = help: copy the whole last line of a failure block, \
+                 without `portcullis replay`"
             ));
             return Ok(status::USAGE);
         }
     };
     Ok(match replayed::replay(&token, out)? {
         Outcome::StillFails => status::FAILED,
-        Outcome::Fixed => status::PASSED,
+        Outcome::BreaksNothing => status::PASSED,
         Outcome::NotApplicable => status::INCONCLUSIVE,
     })
 }
