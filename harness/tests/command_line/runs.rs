@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{portcullis, shown};
+use super::{portcullis, root, shown};
 
 #[test]
 fn a_passing_run_says_what_it_rests_on() {
@@ -164,4 +164,16 @@ fn real_processes_of_the_built_in_gateway_keep_the_same_promises() {
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("observed  3 runs, 0 failures"), "{text}");
+}
+
+#[test]
+fn the_figures_in_the_readme_are_those_of_the_run() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let cases = ["scenarios/race/two-gateways.toml", "scenarios/race/two-gateways-one-killed.toml"];
+    let run = String::from_utf8(portcullis(&["run", cases[0], cases[1]]).stdout).unwrap();
+    let after_time = |line: &str| line.split_once("s] ").map(|(_, rest)| rest.to_owned());
+    let told: Vec<String> =
+        readme.lines().filter(|line| line.contains("] sim ")).filter_map(after_time).collect();
+    assert_eq!(told.len(), cases.len());
+    assert_eq!(told, run.lines().filter_map(after_time).take(cases.len()).collect::<Vec<_>>());
 }
