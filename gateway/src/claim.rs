@@ -62,7 +62,7 @@ impl fmt::Display for PortBlock {
     }
 }
 
-/// What to do where a directory cannot be locked, as on NFS.
+/// What to do where a directory cannot be locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DirectoryLock {
     /// Refuse to start.

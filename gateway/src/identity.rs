@@ -49,7 +49,7 @@ impl PhaseName {
     }
 }
 
-/// Where the tasks of the lock find the phase. Written by [`run`](crate::run) alone.
+/// Where the tasks of the lock find the phase. Written by [`run`](crate::run()) alone.
 pub(crate) const PHASE: Cell = Cell(0);
 
 /// The phase of this gateway as its server sees it, which runs outside the world of calls.

@@ -251,7 +251,7 @@ impl Refusal {
             Reason::Permission => "Check who owns the path and with which permissions.",
             Reason::ReadOnly => "Mount the file system read-write, or choose another state directory.",
             Reason::DiskFull => "Free some space, then start again.",
-            Reason::DescriptorLimit => "Raise the limit of open files.",
+            Reason::DescriptorLimit => "Raise the limit of open files, and of processes.",
             Reason::InvalidPath => "Name a path that is what it should be.",
             Reason::PathUnstable => "Find out who keeps replacing the path.",
             Reason::Error => "The error of the system is in the evidence.",

@@ -13,6 +13,8 @@ use super::{ATTEMPTS, PAUSE_MS};
 use crate::identity::PhaseName;
 use crate::refusal::{Holder, Reason, Refusal};
 
+/// How much of a command line is shown, in characters.
+const LONGEST_COMMAND: usize = 300;
 /// Clock ticks a second in `/proc`, a constant of the Linux interface for user programs.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -162,6 +164,7 @@ async fn verified<O: Os>(
 pub(super) async fn describe<O: Os>(os: &O, pid: Pid, uid: Option<Uid>) -> Option<Holder> {
     let status = os.process_status(pid).await.ok()?;
     let command = os.process_command(pid).await.unwrap_or_default();
+    let command = command.chars().take(LONGEST_COMMAND).collect();
     let uptime_seconds = os.read_clock(Clock::Boot).await.unwrap_or_default() / 1_000_000_000;
     Some(Holder {
         pid,

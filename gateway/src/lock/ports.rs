@@ -26,7 +26,10 @@ async fn take_one<O: Os>(os: &O, block: PortBlock, port: u16, own: Uid) -> Resul
             Err(Errno::AddressInUse) if attempt == ATTEMPTS => {}
             // A sleep that fails has only made the pause shorter.
             Err(Errno::AddressInUse) => drop(os.sleep(PAUSE_MS).await),
-            Err(errno) => return Err(Refusal::from_errno("reserve", &format!("port {port}"), errno)),
+            Err(errno) => {
+                let refusal = Refusal::from_errno("reserve", &format!("port {port}"), errno);
+                return Err(Refusal { next: "ulimit -a".to_owned(), ..refusal });
+            }
         }
     }
     let (peer, answer) = responder::ask(os, &responder::port_name(port), own).await;

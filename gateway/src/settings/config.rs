@@ -9,10 +9,9 @@ use json5::char::is_json5_line_terminator;
 use portcullis_os::Port;
 use serde::de::IgnoredAny;
 
-use crate::text::brief;
-
 use super::scan::{self, Member, Nesting};
 use super::{Excerpt, Origin, Problem, Problems};
+use crate::text::brief;
 
 /// What is found where the configuration should be, and where that is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use portcullis_os::Port;
 
-use crate::text::brief;
-
 use super::{Flags, GATEWAY_PORT, Origin, Problem, Problems, Profile, Surroundings};
+use crate::text::brief;
 
 /// The base port where nobody says anything.
 pub const DEFAULT_PORT: Port = match Port::new(18789) {

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use portcullis_os::Port;
 
+use super::Excerpt;
 use crate::claim::GATEWAY_SPAN;
 use crate::text::brief;
-
-use super::Excerpt;
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
