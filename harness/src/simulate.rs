@@ -69,20 +69,25 @@ pub fn run_case_until(case: &Case, design: Design, should_stop: &dyn Fn() -> boo
     })
 }
 
-/// The outcome that no schedule has shown, if the scenario asks for each of them.
+/// What makes a search without a finding worthless: nothing ever ended, or an outcome that was asked for never came.
 fn vacuous(scenario: &Scenario, exploration: &Exploration) -> Option<Failure> {
-    if scenario.expect.reach == scenario::Reach::Anything {
+    let states = exploration.states;
+    let (check, says, line) = if exploration.ends.is_empty() {
+        let says =
+            format!("no schedule comes to an end: the processes go on for ever ({states} states visited)");
+        ("outcomes", says, line_of(scenario, "outcomes"))
+    } else if scenario.expect.reach == scenario::Reach::Anything {
         return None;
-    }
-    let outcomes = scenario.expect.outcomes.iter().enumerate();
-    let (_, missed) = outcomes.into_iter().find(|(index, _)| !exploration.ends.contains_key(index))?;
-    Some(Failure {
-        check: "reach".to_owned(),
-        says: format!("no schedule ends with: {} ({} states visited)", missed.value, exploration.states),
-        line: Some(missed.line),
-        body: Vec::new(),
-        replay: None,
-    })
+    } else {
+        let mut outcomes = scenario.expect.outcomes.iter().enumerate();
+        let (_, missed) = outcomes.find(|(index, _)| !exploration.ends.contains_key(index))?;
+        (
+            "reach",
+            format!("no schedule ends with: {} ({states} states visited)", missed.value),
+            Some(missed.line),
+        )
+    };
+    Some(Failure { check: check.to_owned(), says, line, body: Vec::new(), replay: None })
 }
 
 impl Simulation {
@@ -263,4 +268,35 @@ fn actions(
             })],
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use sim::{Evidence, Exploration};
+
+    use super::vacuous;
+    use crate::scenario::parse;
+
+    #[test]
+    fn a_search_that_shows_no_end_or_not_every_outcome_is_no_pass() {
+        let text = "schema = 1\ntitle = \"t\"\n[gateway.a]\nstate = \"S\"\nport = 18789\n[run]\nsteps = [{ start = \"a\" }]\n\
+                    [expect]\noutcomes = [{ a = \"ready\" }, { a = \"refused\" }]\nreach = \"every-outcome\"\n";
+        let Ok(scenario) = parse(Path::new("t.toml"), text) else { panic!("the scenario is valid") };
+        let shown = |ends: &[usize]| Exploration {
+            states: 7,
+            transitions: 9,
+            histories: 3,
+            audits: 2,
+            depth: 5,
+            ends: ends.iter().map(|end| (*end, 1)).collect::<BTreeMap<_, _>>(),
+            evidence: Evidence::Complete,
+            found: None,
+        };
+        assert_eq!(vacuous(&scenario, &shown(&[])).map(|failure| failure.check), Some("outcomes".to_owned()));
+        assert_eq!(vacuous(&scenario, &shown(&[0])).map(|failure| failure.check), Some("reach".to_owned()));
+        assert_eq!(vacuous(&scenario, &shown(&[0, 1])), None);
+    }
 }
