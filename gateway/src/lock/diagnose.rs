@@ -6,7 +6,9 @@
 
 use std::path::Path;
 
-use portcullis_os::{Clock, Descriptor, Errno, FileId, FlockMode, Os, Pid, ProcessState, Uid};
+use portcullis_os::{
+    Clock, Descriptor, Errno, FileId, FlockMode, Os, PeerCredentials, Pid, ProcessState, Uid,
+};
 
 use super::responder::{self, Answer};
 use super::{ATTEMPTS, PAUSE_MS};
@@ -93,7 +95,7 @@ async fn try_lock<O: Os>(os: &O, file: &Descriptor<O>) -> Result<bool, Busy> {
 
 async fn look<O: Os>(os: &O, subject: &Subject) -> Sighting {
     let (peer, answer) = match &subject.control {
-        Some(name) => responder::ask(os, name, subject.uid).await,
+        Some(name) => ask_twice(os, name, subject.uid).await,
         None => (None, Answer::NotAsked),
     };
     let mut sighting = Sighting { holder: None, answer, takers: Vec::new(), blind: Vec::new() };
@@ -117,6 +119,16 @@ async fn look<O: Os>(os: &O, subject: &Subject) -> Sighting {
         sighting.holder = search(os, subject.file, &mut sighting.blind).await;
     }
     sighting
+}
+
+/// Asks once more if nobody listens: an owner opens its control socket a few calls after it has the lock.
+async fn ask_twice<O: Os>(os: &O, name: &str, uid: Uid) -> (Option<PeerCredentials>, Answer) {
+    let (peer, answer) = responder::ask(os, name, uid).await;
+    if !matches!(answer, Answer::NotListening) {
+        return (peer, answer);
+    }
+    let _ = os.sleep(PAUSE_MS).await;
+    responder::ask(os, name, uid).await
 }
 
 /// Looks through every visible process for one that holds the lock.
