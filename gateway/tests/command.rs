@@ -370,6 +370,28 @@ fn a_state_directory_that_is_a_file_is_not_blamed_on_the_configuration() {
 }
 
 #[test]
+fn a_state_directory_that_can_never_be_made_is_refused_and_not_tried_for_ever() {
+    let home = home();
+    symlink("/nowhere/at/all", home.path().join("dangling")).expect("a link");
+    for state in ["dangling/state", "/proc/state"] {
+        let mut command = refgate(home.path(), &["gateway", "--port", "21500"]);
+        command.env("OPENCLAW_STATE_DIR", home.path().join(state));
+        let output = assert_cmd::Command::from_std(command).output().expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{state}: {text}");
+        assert!(text.contains("invalid-path (exit 78)"), "{text}");
+    }
+}
+
+#[test]
+fn a_section_that_is_all_but_called_gateway_is_taken_for_a_slip() {
+    let home = home();
+    configuration(home.path(), b"{ gatway: { port: 20000 }, agents: {} }");
+    let text = shown(home.path(), &["gateway"]);
+    assert!(text.contains("did you mean \"gateway\"?") && text.ends_with("exit 2"), "{text}");
+}
+
+#[test]
 fn too_few_descriptors_for_a_start_are_a_refusal_and_no_crash() {
     let home = home();
     // With three or less not even the program itself is loaded.

@@ -214,3 +214,19 @@ fn a_file_with_a_byte_order_mark_and_windows_line_ends_is_read_and_its_lines_are
     assert_eq!(lines, [13, 14]);
     assert_eq!((scenario.expect.always[0].line, scenario.expect.outcomes[0].line), (17, 18));
 }
+
+#[test]
+fn what_the_parser_makes_up_to_go_on_is_not_called_a_mistake() {
+    for broken in ["port = = 5", "port = "] {
+        let text = format!(
+            "schema = 1\ntitle = \"t\"\n[gateway.a]\nstate = \"S\"\n{broken}\n[run]\nsteps = [{{ start = \"a\" }}]\n\
+             [expect]\noutcomes = [{{ a = \"ready\" }}]\n"
+        );
+        let problems = parse(Path::new("x.toml"), &text).expect_err("it is broken");
+        let lines: Vec<usize> = problems.iter().map(|problem| problem.line(&text)).collect();
+        assert!(
+            !lines.is_empty() && lines.iter().all(|line| *line == 5 || *line == 6),
+            "{broken}: {lines:?}"
+        );
+    }
+}

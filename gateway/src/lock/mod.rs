@@ -31,7 +31,7 @@ mod state;
 
 use std::path::Path;
 
-use portcullis_os::{Descriptor, Errno, Fd, Os, Ownership};
+use portcullis_os::{Descriptor, Errno, Fd, Links, Os, Ownership};
 
 use crate::claim::Claim;
 use crate::identity::Identity;
@@ -131,26 +131,39 @@ async fn introduce<O: Os>(os: &O, claim: &Claim, state: &state::StateLock<O>) ->
 
 /// Creates a directory and what is missing above it, private to this user.
 async fn make_directories<O: Os>(os: &O, path: &Path) -> Result<(), Refusal> {
-    let mut missing = vec![path];
-    while let Some(directory) = missing.last().copied() {
-        match os.make_directory(directory, 0o700).await {
-            Ok(()) | Err(Errno::Exists) => {
-                missing.pop();
-            }
-            Err(Errno::NotFound) => match directory.parent() {
-                Some(parent) => missing.push(parent),
-                None => return Err(failed("create", directory)(Errno::NotFound)),
-            },
-            // The directory may exist all the same, on a read-only or protected file system: opening it will tell.
-            Err(Errno::ReadOnly | Errno::AccessDenied)
-                if os.stat(directory, portcullis_os::Links::Follow).await.is_ok() =>
-            {
-                missing.pop();
-            }
-            Err(errno) => return Err(failed("create", directory)(errno)),
+    for _ in 0..PATH_ATTEMPTS {
+        // Up, until something is there, then down again.
+        let mut missing = Vec::new();
+        let mut directory = path;
+        while !make_directory(os, directory).await? {
+            missing.push(directory);
+            directory = directory.parent().ok_or_else(|| failed("create", path)(Errno::NotFound))?;
+        }
+        let mut all = true;
+        while let Some(directory) = missing.pop()
+            && all
+        {
+            // A parent that exists and can hold nothing is a dangling link or an odd file system, or was just removed.
+            all = make_directory(os, directory).await?;
+        }
+        if all {
+            return Ok(());
         }
     }
-    Ok(())
+    Err(failed("create", path)(Errno::NotFound))
+}
+
+/// Creates one directory, and answers whether there is one now; if not, its parent is missing.
+async fn make_directory<O: Os>(os: &O, directory: &Path) -> Result<bool, Refusal> {
+    match os.make_directory(directory, 0o700).await {
+        Ok(()) | Err(Errno::Exists) => Ok(true),
+        Err(Errno::NotFound) => Ok(false),
+        // The directory may exist all the same, on a read-only or protected file system: opening it will tell.
+        Err(Errno::ReadOnly | Errno::AccessDenied) if os.stat(directory, Links::Follow).await.is_ok() => {
+            Ok(true)
+        }
+        Err(errno) => Err(failed("create", directory)(errno)),
+    }
 }
 
 fn path_unstable(path: &Path) -> Refusal {

@@ -103,6 +103,7 @@ impl Reader<'_> {
     fn port(mut self) -> Option<(Port, Origin)> {
         let top = self.valid_object()?;
         let members = scan::members(self.text, top);
+        self.report_misspelt_section(&members);
         let gateway = self.only_one(&members, "gateway")?;
         if !self.source(&gateway.value).starts_with('{') {
             self.wrong_type(&gateway.value, "`gateway`", "an object");
@@ -191,6 +192,22 @@ impl Reader<'_> {
         Some(first)
     }
 
+    /// The file belongs to other programs too, so other sections are theirs; one that is all but called `gateway` is not.
+    fn report_misspelt_section(&mut self, members: &[Member]) {
+        for member in members {
+            let is_close = |key: &String| {
+                key != "gateway" && key.len() < 16 && strsim::damerau_levenshtein(key, "gateway") <= 2
+            };
+            let Some(key) = self.name(member).filter(is_close) else { continue };
+            self.report(|reader| Problem::UnknownKey {
+                at: reader.excerpt(&member.key),
+                similar: Some("gateway"),
+                section: "the configuration",
+                key: brief(&key),
+            });
+        }
+    }
+
     fn report_unknown_keys(&mut self, members: &[Member]) {
         for member in members {
             let Some(key) = self.name(member).filter(|key| !GATEWAY_KEYS.contains(&key.as_str())) else {
@@ -199,6 +216,7 @@ impl Reader<'_> {
             self.report(|reader| Problem::UnknownKey {
                 at: reader.excerpt(&member.key),
                 similar: similar(&key),
+                section: "`gateway`",
                 key: brief(&key),
             });
         }

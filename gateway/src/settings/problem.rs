@@ -103,13 +103,15 @@ pub enum Problem {
         /// What.
         what: String,
     },
-    /// A key of the `gateway` section that does not exist.
-    #[error("{at}: there is no key {key:?} in `gateway`")]
+    /// A key that does not exist.
+    #[error("{at}: there is no key {key:?} in {section}")]
     UnknownKey {
         /// Where.
         at: Excerpt,
         /// What.
         key: String,
+        /// In which part of the file.
+        section: &'static str,
         /// The known key that it looks like.
         similar: Option<&'static str>,
     },

@@ -22,7 +22,7 @@ fn around(variables: &[(&'static str, &str)]) -> Surroundings {
     Surroundings {
         variables: variables.iter().map(|(name, value)| (*name, OsString::from(value))).collect(),
         home: Some(PathBuf::from("/home/u")),
-        directory: Some(PathBuf::from("/work/here")),
+        directory: Some(PathBuf::from("/here")),
     }
 }
 
@@ -95,8 +95,8 @@ fn the_paths_follow_the_profile_unless_the_environment_names_them() {
         ("", &[(STATE_DIR, "/s")], "/s", "/s/openclaw.json"),
         ("ops", &[(STATE_DIR, "/s")], "/s", "/s/openclaw.json"),
         ("", &[(CONFIG_PATH, "/c.json")], "/home/u/.refgate", "/c.json"),
-        ("", &[(STATE_DIR, "s"), (CONFIG_PATH, "../c")], "/work/here/s", "/work/here/../c"),
-        ("", &[(STATE_DIR, "./s//t/.//")], "/work/here/s/t", "/work/here/s/t/openclaw.json"),
+        ("", &[(STATE_DIR, "s"), (CONFIG_PATH, "../c")], "/here/s", "/here/../c"),
+        ("", &[(STATE_DIR, "./s//t/.//")], "/here/s/t", "/here/s/t/openclaw.json"),
         ("", &[(STATE_DIR, "~/s")], "/home/u/s", "/home/u/s/openclaw.json"),
         ("", &[(STATE_DIR, "~")], "/home/u", "/home/u/openclaw.json"),
         ("", &[(STATE_DIR, "")], "/home/u/.refgate", "/home/u/.refgate/openclaw.json"),

@@ -327,7 +327,9 @@ fn meant(path: &Path) -> Option<PathBuf> {
     let folder = path.parent()?;
     let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let names = names_in(listed).unwrap_or_default();
-    closest(wrong, names.iter().filter_map(|name| name.to_str())).map(|name| folder.join(name))
+    // The name itself is listed if it is a link that leads nowhere.
+    let others = names.iter().filter_map(|name| name.to_str()).filter(|name| *name != wrong);
+    closest(wrong, others).map(|name| folder.join(name))
 }
 
 fn problems_in_words(count: usize) -> String {

@@ -186,7 +186,8 @@ fn with_syntax_errors(diagnostics: Diagnostics, errors: &[toml::de::Error], text
         all.add(Problem::new(error.message(), span).label("not valid TOML"));
     }
     for problem in diagnostics.into_problems() {
-        if !lines.contains(&problem.line(text)) {
+        // A value that the parser has made up to go on has no place of its own.
+        if !problem.span.is_empty() && !lines.contains(&problem.line(text)) {
             all.add(problem);
         }
     }

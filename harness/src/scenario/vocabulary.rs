@@ -68,22 +68,22 @@ impl Check {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::SingleOwner => "At most one live process owns a state directory.",
-            Self::NoTheft => "The lock of a live owner is never removed, replaced or judged dead.",
-            Self::NoForeignUnlink => "A process removes only what is its own.",
-            Self::NoCollateral => {
-                "No process is signalled and no file is touched that does not belong to the intended target."
-            }
+            Self::NoTheft => "A file of a live owner is never removed or replaced by another process.",
+            Self::NoForeignUnlink => "A process that owns nothing removes only what it made.",
+            Self::NoCollateral => "No gateway signals another process.",
             Self::PortsDisjoint => "The port blocks of live gateways in one network namespace never overlap.",
             Self::ConfigIdentity => "One configuration file has at most one owner.",
             Self::EffectAfterLock => {
                 "Nothing durable happens before ownership, and a refused start changes no existing file."
             }
-            Self::NoWedge => "Whenever nobody owns, a fresh gateway that runs alone becomes ready.",
+            Self::NoWedge => {
+                "Wherever nothing alive stands in the way, a fresh gateway that runs alone becomes ready."
+            }
             Self::Truthful => {
-                "The reason that is reported was true at some instant between the attempt and the report."
+                "The reported reason was true of the named process at some instant since the start."
             }
             Self::FailFast => "A refusal takes a bounded number of calls.",
-            Self::ClockFree => "No decision about safety reads a wall clock or a modification time.",
+            Self::ClockFree => "No wall clock is read before ownership.",
         }
     }
 
