@@ -191,10 +191,22 @@ pub struct Holder {
     pub uid: Option<Uid>,
 }
 
+impl Holder {
+    /// Its pid and name.
+    pub(crate) fn in_short(&self) -> String {
+        format!("pid {} ({})", self.pid, self.name)
+    }
+
+    /// The command that shows more of it.
+    pub(crate) fn inspect(&self) -> String {
+        format!("ps -o pid,lstart,stat,args -p {}", self.pid)
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pid, name, start, age_seconds, .. } = self;
-        write!(f, "pid {pid} ({name}), started {age_seconds} s ago (tick {start} after boot)")
+        let Self { start, age_seconds, .. } = self;
+        write!(f, "{}, started {age_seconds} s ago (tick {start} after boot)", self.in_short())
     }
 }
 

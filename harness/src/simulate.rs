@@ -221,8 +221,8 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design) -> (Slot
     };
     let mut locked = vec![state.clone()];
     locked.extend(design.lock_files(&state));
-    let name = config.file_name().unwrap_or_default().to_string_lossy();
-    locked.push(config.with_file_name(format!(".{name}.gateway.lock")));
+    let name = config.file_name().unwrap_or_default();
+    locked.push(config.with_file_name(gateway::lock::companion_name(name)));
     locked.push(config.clone());
     let command = format!("refgate gateway --port {}", gateway.port);
     let spawn = Spawn { name: "refgate".to_owned(), command, uid: USER, parent: None, pid: None };

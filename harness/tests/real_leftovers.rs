@@ -3,28 +3,16 @@
 #![expect(clippy::disallowed_methods, reason = "the tests look at real processes and files from outside")]
 #![expect(clippy::unwrap_used, reason = "what prepares a test may fail it")]
 
+#[path = "common/endless.rs"]
+mod endless;
+
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// A gateway that is never gone, because it is paused, beside a bystander.
-const ENDLESS: &str = r#"
-schema = 1
-title  = "This never ends"
-[gateway.a]
-state = "S"
-port  = 18789
-[process.p]
-looks_like = "/usr/sbin/MARK -f"
-[run]
-setup = [{ start = ["a", "p"] }, { wait = "a.ready" }]
-steps = [{ pause = "a" }, { stop = "a" }, { wait = "a.gone" }]
-[expect]
-always   = ["no-collateral"]
-outcomes = [{ p = "running" }]
-"#;
+use endless::ENDLESS;
 
 /// A run that is under way, and its own directory for temporary files.
 struct Run {

@@ -5,6 +5,9 @@
 #![expect(clippy::disallowed_methods, reason = "the tests look at real processes and files from outside")]
 #![expect(clippy::unwrap_used, reason = "what prepares a test may fail it")]
 
+#[path = "common/endless.rs"]
+mod endless;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -15,6 +18,8 @@ use harness::real::{Isolation, Options, run_case};
 use harness::scenario::{Case, parse};
 use harness::verdict::{Evidence, Verdict};
 use tempfile::TempDir;
+
+use endless::ENDLESS;
 
 const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
 
@@ -35,23 +40,6 @@ steps = [{ start = "b" }, { wait = "settled" }]
 always   = ["single-owner"]
 outcomes = [{ a = "ready", b = "refused:held" }]
 refusal  = { names = "a", exit = 78 }
-"#;
-
-/// A gateway that is never gone, because it is paused, beside a bystander.
-const ENDLESS: &str = r#"
-schema = 1
-title  = "This never ends"
-[gateway.a]
-state = "S"
-port  = 18789
-[process.p]
-looks_like = "/usr/sbin/MARK -f"
-[run]
-setup = [{ start = ["a", "p"] }, { wait = "a.ready" }]
-steps = [{ pause = "a" }, { stop = "a" }, { wait = "a.gone" }]
-[expect]
-always   = ["no-collateral"]
-outcomes = [{ p = "running" }]
 "#;
 
 /// A program that is run as `refgate`, and where it lies.

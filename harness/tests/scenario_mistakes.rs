@@ -1,28 +1,13 @@
 //! Every mistake that a scenario file can hold has its own message, its line and, where there is one, its remedy.
 
+#[path = "common/valid.rs"]
+mod valid;
+
 use std::path::Path;
 
 use harness::scenario::{Problem, parse};
 
-const VALID: &str = r#"schema = 1
-title = "t"
-[gateway.a]
-state = "S"
-port = 18789
-[gateway.b]
-state = "S"
-port = 18789
-[process.cron]
-looks_like = "cron -f"
-[run]
-steps = [
-  { start = ["a", "b", "cron"] },
-  { wait = "settled" },
-]
-[expect]
-always = ["single-owner"]
-outcomes = [{ a = "ready", b = "refused:held" }]
-"#;
+use valid::VALID;
 
 /// A text of the valid file, what is written instead, and all that is said about it: line, message, remedy.
 struct Mistake {

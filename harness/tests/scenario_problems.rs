@@ -1,28 +1,13 @@
 //! What a user sees for a mistake in a scenario file: place, caret, remedy, and every mistake of the file at once.
 
+#[path = "common/valid.rs"]
+mod valid;
+
 use std::path::Path;
 
 use harness::scenario::{Paint, parse};
 
-const VALID: &str = r#"schema = 1
-title = "t"
-[gateway.a]
-state = "S"
-port = 18789
-[gateway.b]
-state = "S"
-port = 18789
-[process.cron]
-looks_like = "cron -f"
-[run]
-steps = [
-  { start = ["a", "b", "cron"] },
-  { wait = "settled" },
-]
-[expect]
-always = ["single-owner"]
-outcomes = [{ a = "ready", b = "refused:held" }]
-"#;
+use valid::VALID;
 
 /// Everything that is drawn for a text.
 fn drawn(text: &str) -> String {

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::kernel::{Completion, Effect, Life, ProcessId, Readiness, Spawn};
 use crate::learn::{Answer, Forest, TreeId};
 use crate::script::{Action, Condition};
-use crate::world::{Checker, Choice, Setup, SlotState, Step, Stepped, Told, Violation, World};
+use crate::world::{Checker, Choice, Setup, SlotState, Step, Stepped, Told, View, Violation, World};
 
 /// Lists and carries out what can happen.
 pub(crate) struct Engine<'a, C: Checker> {
@@ -291,25 +291,24 @@ impl<'a, C: Checker> Engine<'a, C> {
         if let Some(violation) = self.unfit(world) {
             return Err(violation);
         }
-        let mut memory = world.memory.clone();
-        let verdict = self.checker.step(&mut memory, &world.view(), step);
-        world.memory = memory;
-        verdict
+        let view = View { kernel: &world.kernel, slots: &world.slots };
+        self.checker.step(&mut world.memory, &view, step)
     }
 
-    /// Lets a fresh process start wherever nobody is left alive, and has the checker judge it.
+    /// Lets a fresh process start wherever nothing stands in its way, and has the checker judge it.
     pub(crate) fn probe(&mut self, world: &World<C::Memory>) -> Result<(), Violation> {
         let mut programs = (0..world.slots.len()).filter(|slot| self.setup.slots[*slot].program.is_some());
         if self.checker.probes().is_empty() || programs.all(|slot| world.slots[slot].process.is_none()) {
             return Ok(());
         }
-        for probe in self.checker.probes().to_vec() {
-            if !self.checker.is_free(probe, &world.view()) {
+        let checker = self.checker;
+        for probe in checker.probes() {
+            if !checker.is_free(*probe, &world.view()) {
                 continue;
             }
             let mut alone = world.clone();
-            self.run_alone(&mut alone, probe);
-            self.checker.probed(probe, &alone.view())?;
+            self.run_alone(&mut alone, *probe);
+            checker.probed(*probe, &alone.view())?;
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ struct Frame<M> {
     world: World<M>,
     choices: Vec<Choice>,
     next: usize,
-    /// The preemptions on the way here.
+    /// The preemptions on the way here; 0 where they are not bounded.
     preemptions: u16,
     /// Which task was answered what on the last step, if one was.
     answered: Option<(usize, TreeId, Answer)>,
@@ -199,11 +199,12 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
             };
             frame.next += 1;
             let mut world = frame.world.clone();
-            let preemptions = frame.preemptions + engine.preemption(&world, choice);
-            if let Policy::Preemptions(most) = self.bounds.policy
-                && preemptions > most
-            {
-                continue;
+            let mut preemptions = 0;
+            if let Policy::Preemptions(most) = self.bounds.policy {
+                preemptions = frame.preemptions + engine.preemption(&world, choice);
+                if preemptions > most {
+                    continue;
+                }
             }
             let stepped = engine.take(&mut world, choice);
             self.result.transitions += 1;

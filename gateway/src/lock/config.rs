@@ -22,7 +22,7 @@ pub(super) struct ConfigLock<O: Os> {
 }
 
 /// The file that is locked beside a configuration. The name is frozen: another version must find the same file.
-pub(super) fn companion_name(name: &OsStr) -> OsString {
+pub fn companion_name(name: &OsStr) -> OsString {
     let mut companion = OsString::from(".");
     companion.push(name);
     companion.push(".gateway.lock");

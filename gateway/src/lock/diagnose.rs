@@ -244,10 +244,7 @@ impl Sighting {
 }
 
 fn sentence(what: &str, reason: Reason, holder: Option<&Holder>) -> String {
-    let who = match holder {
-        None => "something that is not visible from here".to_owned(),
-        Some(holder) => format!("pid {} ({})", holder.pid, holder.name),
-    };
+    let who = holder.map_or_else(|| "something that is not visible from here".to_owned(), Holder::in_short);
     if reason == Reason::HeldUnknown {
         format!("the lock on {what} is held by {who}")
     } else {
@@ -272,7 +269,7 @@ fn how_it_is(reason: Reason) -> &'static str {
 fn next_command(reason: Reason, holder: Option<&Holder>) -> String {
     match (holder, reason) {
         (Some(holder), Reason::HeldStopped) => format!("kill -CONT {}", holder.pid),
-        (Some(holder), _) => format!("ps -o pid,lstart,stat,args -p {}", holder.pid),
+        (Some(holder), _) => holder.inspect(),
         (None, _) => "cat /proc/locks".to_owned(),
     }
 }

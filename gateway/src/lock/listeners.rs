@@ -110,10 +110,8 @@ fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>) -> 
             (Reason::PortUnknown, format!("{address} is taken, and by whom is not visible from here"))
         }
     };
-    let next = holder.as_ref().map_or_else(
-        || format!("ss -tanp 'sport = :{}'", address.port()),
-        |holder| format!("ps -o pid,lstart,stat,args -p {}", holder.pid),
-    );
+    let next =
+        holder.as_ref().map_or_else(|| format!("ss -tanp 'sport = :{}'", address.port()), Holder::inspect);
     let holder = holder.map(Box::new);
     Refusal {
         reason,

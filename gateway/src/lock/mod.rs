@@ -42,6 +42,8 @@ pub const LOCK_FILE: &str = "gateway.lock";
 /// The owner record inside the state directory, for people.
 pub const OWNER_RECORD: &str = "gateway.owner.json";
 
+pub use config::companion_name;
+
 /// The port whose token an abstract Unix socket is, if its name is that of a token.
 pub fn token_port(name: &str) -> Option<u16> {
     responder::token_port(name)

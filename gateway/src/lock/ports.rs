@@ -57,14 +57,12 @@ fn refusal(
         evidence.push(format!("SO_PEERCRED of @{name}: pid {pid}, uid {}", peer.uid));
     }
     evidence.extend(answer.evidence());
-    let who = holder.as_ref().map_or_else(
-        || "a process that is not visible from here".to_owned(),
-        |holder| format!("pid {} ({})", holder.pid, holder.name),
-    );
-    let next = holder.as_ref().map_or_else(
-        || format!("grep '@{name}' /proc/net/unix"),
-        |holder| format!("ps -o pid,lstart,stat,args -p {}", holder.pid),
-    );
+    let holder = holder.map(Box::new);
+    let who = holder
+        .as_ref()
+        .map_or_else(|| "a process that is not visible from here".to_owned(), |holder| holder.in_short());
+    let next =
+        holder.as_ref().map_or_else(|| format!("grep '@{name}' /proc/net/unix"), |holder| holder.inspect());
     let paused = holder.as_ref().is_some_and(|holder| holder.state == ProcessState::Stopped);
     let theirs = match answer {
         // A block without the port in question explains nothing.
@@ -104,6 +102,5 @@ fn refusal(
             (Reason::PortUnknown, format!("the token of port {port} is held by {who}"))
         }
     };
-    let holder = holder.map(Box::new);
     Refusal { reason, what, holder, evidence, next, do_not: Some("move a gateway by less than 111 ports") }
 }

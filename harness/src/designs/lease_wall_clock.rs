@@ -3,9 +3,9 @@
 //! It asks again and again until it may, and a step of the wall clock is enough to make two owners.
 
 use gateway::Claim;
-use portcullis_os::{Clock, Errno, Notice, Open, Os};
+use portcullis_os::{Clock, Errno, Open, Os};
 
-use super::pidfile_unlink_stale::{announce, prepare, until_told};
+use super::naive::{announce, live, prepare};
 
 pub(super) const LEASE_FILE: &str = "gateway.lease";
 
@@ -16,13 +16,8 @@ const ATTEMPTS: u32 = 400;
 
 /// The whole life of a gateway with this lock.
 pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
-    match own(&os, &claim).await {
-        Ok(true) => until_told(&os, &claim).await,
-        Ok(false) | Err(_) => {
-            let _ = os.notify(Notice::Refused { code: "held".to_owned(), holder: None }).await;
-            1
-        }
-    }
+    let owns = own(&os, &claim).await;
+    live(&os, owns, &claim.state.join(LEASE_FILE)).await
 }
 
 async fn own<O: Os>(os: &O, claim: &Claim) -> Result<bool, Errno> {

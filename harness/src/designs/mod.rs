@@ -3,6 +3,7 @@
 //! A design that is wrong on purpose is how we know that the checkers can see.
 
 mod lease_wall_clock;
+mod naive;
 mod pidfile_kill_owner;
 mod pidfile_unlink_stale;
 mod weakened;

@@ -3,22 +3,18 @@
 //! It is the "force" of many gateways, and of many unit files. The pid may belong to somebody else by now.
 
 use gateway::Claim;
-use portcullis_os::{Errno, Notice, Open, Os, Signal};
+use portcullis_os::{Errno, Open, Os, Signal};
 
-use super::pidfile_unlink_stale::{LOCK_FILE, Recorded, announce, prepare, recorded, until_told};
+use super::naive::{announce, live, prepare};
+use super::pidfile_unlink_stale::{LOCK_FILE, Recorded, recorded};
 
 /// How often it tries to make room.
 const ATTEMPTS: u32 = 3;
 
 /// The whole life of a gateway with this lock.
 pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
-    match own(&os, &claim).await {
-        Ok(true) => until_told(&os, &claim).await,
-        Ok(false) | Err(_) => {
-            let _ = os.notify(Notice::Refused { code: "held".to_owned(), holder: None }).await;
-            1
-        }
-    }
+    let owns = own(&os, &claim).await;
+    live(&os, owns, &claim.state.join(LOCK_FILE)).await
 }
 
 async fn own<O: Os>(os: &O, claim: &Claim) -> Result<bool, Errno> {

@@ -5,7 +5,9 @@
 //! done the same and created a new one, which is then unlinked in its place.
 
 use gateway::Claim;
-use portcullis_os::{Descriptor, Errno, Links, Notice, Open, Os, Ownership, Pid};
+use portcullis_os::{Descriptor, Errno, Notice, Open, Os, Pid};
+
+use super::naive::{announce, prepare, serve};
 
 pub(super) const LOCK_FILE: &str = "gateway.pid";
 
@@ -15,7 +17,7 @@ const ATTEMPTS: u32 = 3;
 /// The whole life of a gateway with this lock.
 pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
     match own(&os, &claim).await {
-        Ok(Ok(_file)) => until_told(&os, &claim).await,
+        Ok(Ok(_file)) => serve(&os, &claim.state.join(LOCK_FILE)).await,
         Ok(Err(holder)) => {
             let _ = os.notify(Notice::Refused { code: "held".to_owned(), holder }).await;
             1
@@ -24,24 +26,6 @@ pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
             let _ = os.notify(Notice::Refused { code: "error".to_owned(), holder: None }).await;
             1
         }
-    }
-}
-
-/// Serves until it is told to stop, then removes its lock file.
-pub(super) async fn until_told<O: Os>(os: &O, claim: &Claim) -> u8 {
-    // The file stays behind when the process dies, which is why others must judge it.
-    let _ = os.next_signal().await;
-    let _ = os.notify(Notice::Released).await;
-    let _ = os.unlink(&claim.state.join(LOCK_FILE)).await;
-    0
-}
-
-/// What comes before the lock.
-pub(super) async fn prepare<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
-    os.catch_signals().await?;
-    match os.make_directory(&claim.state, 0o700).await {
-        Ok(()) | Err(Errno::Exists) => Ok(()),
-        Err(errno) => Err(errno),
     }
 }
 
@@ -93,12 +77,4 @@ pub(super) async fn recorded<O: Os>(os: &O, path: &std::path::Path) -> Result<Re
     let bytes = os.read(&file, 0, 32).await?;
     let pid = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::new);
     Ok(pid.map_or(Recorded::Unreadable, Recorded::Pid))
-}
-
-/// Says that this is the owner, and ready.
-pub(super) async fn announce<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
-    let state = os.stat(&claim.state, Links::Follow).await?.id;
-    let owned = Ownership { state, config: None, base: claim.ports.base(), span: claim.ports.span() };
-    os.notify(Notice::Owner(owned)).await?;
-    os.notify(Notice::Ready).await
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use gateway::Claim;
-use gateway::lock::LOCK_FILE;
+use gateway::lock::{LOCK_FILE, companion_name};
 use portcullis_os::{Call, Errno, Fd, FlockMode, Reply};
 use sim::Rule;
 
@@ -76,11 +76,10 @@ const FIRST_PHANTOM: i32 = 1_000_000;
 impl Without {
     pub(super) fn new(token: Token, claim: &Claim) -> Self {
         let name = claim.config.file_name().unwrap_or_default();
-        let companion = format!(".{}.gateway.lock", name.to_string_lossy());
         Self {
             token,
             state: claim.state.clone(),
-            config_locks: [PathBuf::from(companion), PathBuf::from(name)],
+            config_locks: [companion_name(name).into(), name.into()],
             open: BTreeMap::new(),
             next_phantom: FIRST_PHANTOM,
         }
