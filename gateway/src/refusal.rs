@@ -144,6 +144,7 @@ impl Reason {
             Errno::NoSpace | Errno::QuotaExceeded => Self::DiskFull,
             Errno::TooManyFiles | Errno::TooManyFilesOnHost => Self::DescriptorLimit,
             Errno::IsDirectory
+            | Errno::NoDeviceOrAddress
             | Errno::NotDirectory
             | Errno::SymlinkLoop
             | Errno::NameTooLong
@@ -153,6 +154,16 @@ impl Reason {
             | Errno::AddressFamilyNotSupported
             | Errno::WouldBlock
             | Errno::BadDescriptor
+            | Errno::Busy
+            | Errno::NoChild
+            | Errno::FileTooBig
+            | Errno::IsConnected
+            | Errno::TooManyLinks
+            | Errno::NotImplemented
+            | Errno::NotConnected
+            | Errno::NotSocket
+            | Errno::Overflow
+            | Errno::NotSeekable
             | Errno::ConnectionRefused
             | Errno::ConnectionReset
             | Errno::Exists

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use portcullis_os::{Call, Fd, Reply};
 use sim::kernel::Effect;
+use sim::supervisor::Order;
 use sim::{Action, Trace, TraceStep, View, What, Who};
 
 use crate::checks::Role;
@@ -90,7 +91,7 @@ pub fn stale_read(simulation: &Simulation, trace: &Trace) -> Option<String> {
 /// What it took to get there, in one line.
 pub fn needed(trace: &Trace, is_shortest: bool) -> String {
     let preemptions = trace.steps.iter().filter(|step| step.is_preemption).count();
-    let faults = trace.steps.iter().filter(|step| matches!(step.who, Who::Fault(_))).count();
+    let faults = trace.steps.iter().filter(|step| matches!(step.who, Who::Fault(_) | Who::Outage(_))).count();
     let steps = trace.steps.iter().filter(|step| !step.in_setup).count();
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let proof = if is_shortest { "; nothing less breaks it" } else { "" };
@@ -117,10 +118,25 @@ fn rows(simulation: &Simulation, trace: &Trace) -> Vec<Row> {
                 }
                 (Some(slot), told(slot, call, reply, &names))
             }
+            (Who::Slot(slot), What::Execute) => (Some(slot), "(executes its program)".to_owned()),
+            (Who::Slot(slot), What::Release(fd)) => (Some(slot), format!("(dying: releases {fd})")),
             (Who::Slot(slot), What::Exit(status)) => (Some(slot), format!("exit {status}")),
             (Who::Fault(slot), _) => (Some(slot), "x SIGKILL (fault)".to_owned()),
+            (Who::Supervisor(slot), What::LosePatience) => (Some(slot), "x SIGKILL (supervisor)".to_owned()),
+            (Who::Supervisor(slot), What::Restart) => (Some(slot), restart_text(&step.view(), slot)),
             (_, What::Action(action)) => action_text(action),
-            (_, What::Call(..) | What::Exit(_) | What::Kill) => (None, String::new()),
+            (Who::Outage(_), _) => (None, "power loss (fault)".to_owned()),
+            (
+                _,
+                What::Call(..)
+                | What::Execute
+                | What::Exit(_)
+                | What::Release(_)
+                | What::Kill
+                | What::Restart
+                | What::LosePatience
+                | What::PowerLoss { .. },
+            ) => (None, String::new()),
         };
         rows.push(Row {
             number: if step.in_setup { "-".to_owned() } else { number.to_string() },
@@ -174,13 +190,23 @@ fn matters(step: &TraceStep) -> bool {
         Effect::Signalled { .. }
         | Effect::Changed { .. }
         | Effect::Unlinked { .. }
+        | Effect::Linked { .. }
         | Effect::Renamed { .. }
         | Effect::Locked { .. }
+        | Effect::Spawned { .. }
         | Effect::Died { .. }
         | Effect::Notified { .. } => true,
     });
     let looks = match &step.what {
-        What::Call(_, Err(_)) | What::Exit(_) | What::Action(_) | What::Kill => true,
+        What::Call(_, Err(_))
+        | What::Execute
+        | What::Exit(_)
+        | What::Release(_)
+        | What::Action(_)
+        | What::Restart
+        | What::LosePatience
+        | What::Kill
+        | What::PowerLoss { .. } => true,
         What::Call(
             Call::Read { .. } | Call::Kill { .. } | Call::Receive { .. } | Call::Flock { .. },
             Ok(_),
@@ -196,11 +222,11 @@ fn named(call: &Call) -> Option<String> {
     if let Call::Open { path, .. } = call {
         return last(path);
     }
-    if let Call::BindTcp { address } = call {
+    if let Call::BindTcp { address, .. } = call {
         return Some(address.to_string());
     }
     if let Call::ListenUnix { name, .. } | Call::ConnectUnix { name } = call {
-        return Some(format!("@{name}"));
+        return Some(name.to_string());
     }
     None
 }
@@ -209,9 +235,9 @@ fn named(call: &Call) -> Option<String> {
 fn subject(call: &Call) -> Option<(&'static str, Fd)> {
     if let Call::Flock { fd, mode } = call {
         let verb = match mode {
-            portcullis_os::FlockMode::Exclusive => "flock",
-            portcullis_os::FlockMode::Shared => "flock shared",
-            portcullis_os::FlockMode::Unlock => "unlock",
+            portcullis_os::LockMode::Exclusive => "flock",
+            portcullis_os::LockMode::Shared => "flock shared",
+            portcullis_os::LockMode::Unlock => "unlock",
         };
         return Some((verb, *fd));
     }
@@ -262,11 +288,21 @@ fn told(
     }
 }
 
+fn restart_text(view: &View<'_>, slot: usize) -> String {
+    if view.is_alive(slot) {
+        return format!("(started by its supervisor, {} in all)", view.starts(slot));
+    }
+    "(started too often, says its supervisor)".to_owned()
+}
+
 fn action_text(action: &Action) -> (Option<usize>, String) {
     match action {
         Action::Start(slot) => (Some(*slot), "(started)".to_owned()),
         Action::Signal(slot, signal) => (Some(*slot), format!("({signal})")),
+        Action::Order(slot, Order::Stop) => (Some(*slot), "(its service is stopped)".to_owned()),
+        Action::Order(slot, Order::Restart) => (Some(*slot), "(its service is restarted)".to_owned()),
         Action::Recycle { heir, .. } => (Some(*heir), "(started with the dead one's pid)".to_owned()),
+        Action::Operate(operation) => (None, format!("-- {operation} --")),
         Action::Remove(_) => (None, "-- an operator removes the lock file --".to_owned()),
         Action::Wait(_) => (None, String::new()),
     }

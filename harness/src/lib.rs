@@ -7,6 +7,7 @@ pub mod checks;
 pub mod cli;
 pub mod designs;
 pub mod lanes;
+mod machine;
 #[cfg(target_os = "linux")]
 pub mod real;
 pub mod replayed;
@@ -15,5 +16,7 @@ pub mod runner;
 pub mod scenario;
 pub mod simulate;
 pub mod stale;
+#[cfg(target_os = "linux")]
+pub mod stepped;
 pub mod token;
 pub mod verdict;

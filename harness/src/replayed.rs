@@ -41,7 +41,7 @@ pub fn replay(token: &Token, out: &mut impl Write) -> io::Result<Outcome> {
         }
     };
     let simulation = Simulation::new(&case.scenario, token.design);
-    let trace = sim::replay(&simulation.setup, &simulation.checks, simulation.bounds.kills, &token.schedule);
+    let trace = sim::replay(&simulation.setup, &simulation.checks, &simulation.bounds, &token.schedule);
     let file = case.scenario.file.display();
     let has_changed = token::hash_trace(&trace) != token.trace;
     if trace.left_over > 0 && trace.violation.is_none() {
@@ -89,7 +89,7 @@ pub fn replay(token: &Token, out: &mut impl Write) -> io::Result<Outcome> {
 }
 
 /// The case that a token names, unless its scenario has changed since.
-fn find(token: &Token) -> Result<Case, String> {
+pub(crate) fn find(token: &Token) -> Result<Case, String> {
     let file = token.file();
     let scenarios =
         scenario::load(std::slice::from_ref(&file)).map_err(|errors| errors.render(Paint::Plain))?;

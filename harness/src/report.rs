@@ -87,9 +87,9 @@ fn evidence_text(evidence: &Evidence) -> String {
         Evidence::Complete { states, transitions, kills: faults } => {
             format!("{word}  {} states, {} steps{}", grouped(*states), grouped(*transitions), kills(*faults))
         }
-        Evidence::Bounded { preemptions, states, transitions, kills: faults } => format!(
+        Evidence::Bounded { preemptions, starts, states, transitions, kills: faults } => format!(
             "{word}   {}, {} states, {} steps{}",
-            count(usize::from(*preemptions), "preemption"),
+            bounds(*preemptions, *starts),
             grouped(*states),
             grouped(*transitions),
             kills(*faults)
@@ -103,6 +103,12 @@ fn evidence_text(evidence: &Evidence) -> String {
             )
         }
     }
+}
+
+fn bounds(preemptions: Option<u8>, starts: Option<u8>) -> String {
+    let preemptions = preemptions.map(|most| count(usize::from(most), "preemption"));
+    let starts = starts.map(|most| format!("{} by a supervisor", count(usize::from(most), "start")));
+    preemptions.into_iter().chain(starts).collect::<Vec<_>>().join(", ")
 }
 
 /// The failure rate that so many clean runs rule out with 95 % confidence: 1 - 0.05^(1/n).

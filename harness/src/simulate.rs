@@ -1,25 +1,22 @@
 //! One case on the simulated machine: the scenario becomes a machine, programs and a script, and every schedule is tried.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use gateway::{Claim, DirectoryLock, PortBlock};
-use portcullis_os::{Signal, Uid};
-use sim::kernel::{LockSupport, Mount, Spawn};
-use sim::{Action, Bounds, Condition, Evidence as Proof, Exploration, Kernel, Policy, Script, Setup, Slot};
+use portcullis_os::Signal;
+use sim::kernel::{Place, Spawn};
+use sim::{Action, Bounds, Condition, Evidence as Proof, Exploration, Policy, Script, Setup, Slot};
 
 use crate::checks::{Checks, Role, Stake};
 use crate::designs::Design;
 use crate::lanes;
+use crate::machine::{Machine, USER, bystander_slot, config_path, state_path};
 use crate::scenario::{self, Case, Check, Gateway, Scenario, Wait};
 use crate::token::Token;
 use crate::verdict::{Evidence, Failure, Verdict};
 
 /// How many states a case may have before it is given up as inconclusive.
 pub const MOST_STATES: usize = 4_000_000;
-
-/// Whose files and processes these are. An ordinary user, so that permissions count.
-const USER: Uid = Uid(1000);
 
 /// A case made ready for the simulator.
 #[derive(Debug)]
@@ -61,11 +58,16 @@ pub fn run_case_until(case: &Case, design: Design, should_stop: &dyn Fn() -> boo
     }
     let (states, transitions) = (exploration.states, exploration.transitions);
     let kills = case.scenario.explore.kills;
-    Verdict::Pass(match case.scenario.explore.policy {
-        scenario::Policy::Exhaustive => Evidence::Complete { states, transitions, kills },
-        scenario::Policy::Preemptions(preemptions) => {
-            Evidence::Bounded { preemptions, states, transitions, kills }
-        }
+    let preemptions = match case.scenario.explore.policy {
+        scenario::Policy::Exhaustive => None,
+        scenario::Policy::Preemptions(most) => Some(most),
+    };
+    let cut = exploration.cut.iter().filter_map(|slot| setup.slots[*slot].supervisor.as_ref());
+    let starts = cut.map(|supervised| supervised.most_starts).max();
+    Verdict::Pass(if preemptions.is_none() && starts.is_none() {
+        Evidence::Complete { states, transitions, kills }
+    } else {
+        Evidence::Bounded { preemptions, starts, states, transitions, kills }
     })
 }
 
@@ -93,28 +95,31 @@ fn vacuous(scenario: &Scenario, exploration: &Exploration) -> Option<Failure> {
 impl Simulation {
     /// Makes a case ready.
     pub fn new(scenario: &Scenario, design: Design) -> Self {
+        let machine = Machine::new(scenario);
         let mut slots = Vec::new();
         let mut roles = Vec::new();
         for gateway in &scenario.gateways {
-            let (slot, stake) = gateway_slot(scenario, gateway, design);
-            slots.push(slot);
+            let (slot, stake) = gateway_slot(scenario, gateway, design, machine.place(gateway));
+            slots.push(Slot { supervisor: gateway.supervisor.clone(), ..slot });
             roles.push((gateway.name.clone(), Role::Gateway(stake)));
         }
         for bystander in &scenario.processes {
-            slots.push(bystander_slot(&bystander.name, &bystander.looks_like, bystander.listens.clone()));
-            roles.push((bystander.name.clone(), Role::Bystander));
+            slots.push(bystander_slot(scenario, bystander));
+            let is_quiet = bystander.does.is_none() && bystander.connects.is_empty();
+            let role = if is_quiet { Role::Bystander } else { Role::Actor };
+            roles.push((bystander.name.clone(), role));
         }
         let probes: Vec<usize> = (slots.len()..slots.len() + scenario.gateways.len()).collect();
         for gateway in &scenario.gateways {
-            let (slot, stake) = gateway_slot(scenario, gateway, design);
+            let (slot, stake) = gateway_slot(scenario, gateway, design, machine.place(gateway));
             slots.push(slot);
             roles.push((gateway.name.clone(), Role::Probe(stake)));
         }
         let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
         let lock_files_of = |label: &str| design.lock_files(&state_path(label));
         let script = Script {
-            setup: actions(&scenario.setup, &names, &lock_files_of),
-            steps: actions(&scenario.steps, &names, &lock_files_of),
+            setup: actions(&scenario.setup, &names, &lock_files_of, &machine),
+            steps: actions(&scenario.steps, &names, &lock_files_of, &machine),
         };
         let mut labels: Vec<&String> = scenario.gateways.iter().map(|gateway| &gateway.state).collect();
         labels.sort();
@@ -124,7 +129,7 @@ impl Simulation {
             .filter_map(|label| Some((label.clone(), lock_files_of(label).into_iter().next()?)))
             .collect();
         Self {
-            setup: Setup { kernel: machine(scenario), slots, script },
+            setup: Setup { kernel: machine.kernel, slots, script },
             checks: Checks { slots: roles, expect: scenario.expect.clone(), probes },
             bounds: Bounds {
                 policy: match scenario.explore.policy {
@@ -132,6 +137,7 @@ impl Simulation {
                     scenario::Policy::Preemptions(most) => Policy::Preemptions(u16::from(most)),
                 },
                 kills: scenario.explore.kills,
+                power_losses: 0,
                 states: MOST_STATES,
             },
             lock_files,
@@ -139,7 +145,7 @@ impl Simulation {
     }
 
     fn failure(&self, case: &Case, design: Design, exploration: &Exploration, found: &sim::Found) -> Failure {
-        let trace = sim::replay(&self.setup, &self.checks, self.bounds.kills, &found.schedule);
+        let trace = sim::replay(&self.setup, &self.checks, &self.bounds, &found.schedule);
         let token = Token::new(case, design, &trace, found.schedule.clone());
         let mut body = lanes::render(self, &trace);
         body.extend(lanes::stale_read(self, &trace));
@@ -169,48 +175,14 @@ pub fn line_of(scenario: &Scenario, check: &str) -> Option<usize> {
     }
 }
 
-/// Where the state directory of a label lies.
-fn state_path(label: &str) -> PathBuf {
-    Path::new("/srv").join(label)
-}
-
-fn config_path(gateway: &Gateway) -> PathBuf {
-    match &gateway.config {
-        Some(label) => Path::new("/etc/refgate").join(label).join("openclaw.json"),
-        None => state_path(&gateway.state).join("openclaw.json"),
-    }
-}
-
-fn machine(scenario: &Scenario) -> Kernel {
-    let mut kernel = Kernel::new();
-    kernel.make_directory(Path::new("/srv"), 0o755, USER);
-    for gateway in &scenario.gateways {
-        if let (Some(_), path) = (&gateway.config, config_path(gateway)) {
-            let directory = path.parent().unwrap_or(Path::new("/"));
-            kernel.make_directory(directory, 0o755, USER);
-            kernel.write_file(&path, b"{}");
-        }
-    }
-    for mount in &scenario.mounts {
-        let path = state_path(&mount.state);
-        let locks = if mount.directory_locks { LockSupport::Everything } else { LockSupport::FilesOnly };
-        kernel.make_directory(&path, 0o700, USER);
-        kernel.mount(&path, Mount { locks, ..Mount::local() });
-        kernel.make_directory(&path, 0o700, USER);
-    }
-    // Setting the scene is no event.
-    kernel.take_effects();
-    kernel
-}
-
-fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design) -> (Slot, Stake) {
-    let (state, config) = (state_path(&gateway.state), config_path(gateway));
+/// What a gateway of a scenario wants to own.
+pub(crate) fn claim(scenario: &Scenario, gateway: &Gateway) -> Claim {
     let Some(ports) = PortBlock::new(gateway.port, scenario.explore.span) else {
         unreachable!("the parser admits only ports whose whole block fits")
     };
-    let claim = Claim {
-        state: state.clone(),
-        config: config.clone(),
+    Claim {
+        state: state_path(&gateway.state),
+        config: config_path(gateway),
         ports,
         directory_lock: if gateway.allow_file_lock {
             DirectoryLock::Optional
@@ -218,29 +190,39 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design) -> (Slot
             DirectoryLock::Required
         },
         version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    }
+}
+
+fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, place: Place) -> (Slot, Stake) {
+    let claim = claim(scenario, gateway);
+    let (state, config, ports) = (claim.state.clone(), claim.config.clone(), claim.ports);
     let mut locked = vec![state.clone()];
     locked.extend(design.lock_files(&state));
     let name = config.file_name().unwrap_or_default();
     locked.push(config.with_file_name(gateway::lock::companion_name(name)));
     locked.push(config.clone());
     let command = format!("refgate gateway --port {}", gateway.port);
-    let spawn = Spawn { name: "refgate".to_owned(), command, uid: USER, parent: None, pid: None };
+    let spawn = Spawn { name: "refgate".to_owned(), command, uid: USER, parent: None, pid: None, place };
     let program = Some(design.program(claim));
-    (Slot { name: gateway.name.clone(), spawn, program, listens: Vec::new() }, Stake { state, locked, ports })
-}
-
-fn bystander_slot(name: &str, looks_like: &str, listens: Vec<SocketAddr>) -> Slot {
-    let program = looks_like.split_whitespace().next().unwrap_or(looks_like);
-    let short = program.rsplit('/').next().unwrap_or(program).to_owned();
-    let spawn = Spawn { name: short, command: looks_like.to_owned(), uid: USER, parent: None, pid: None };
-    Slot { name: name.to_owned(), spawn, program: None, listens }
+    (
+        Slot {
+            name: gateway.name.clone(),
+            spawn,
+            program,
+            listens: Vec::new(),
+            connections: Vec::new(),
+            supervisor: None,
+            spawned_as: None,
+        },
+        Stake { state, locked, ports },
+    )
 }
 
 fn actions(
     steps: &[scenario::Step],
     names: &[&str],
     lock_files: &impl Fn(&str) -> Vec<PathBuf>,
+    machine: &Machine,
 ) -> Vec<Action> {
     let slot = |name: &String| names.iter().position(|known| known == name).unwrap_or(usize::MAX);
     let signals = |targets: &[String], signal| -> Vec<Action> {
@@ -256,10 +238,14 @@ fn actions(
             scenario::Action::Kill(targets) => signals(targets, Signal::Kill),
             scenario::Action::Pause(targets) => signals(targets, Signal::Stop),
             scenario::Action::Resume(targets) => signals(targets, Signal::Continue),
+            scenario::Action::Order(order, targets) => {
+                targets.iter().map(|name| Action::Order(slot(name), *order)).collect()
+            }
             scenario::Action::Recycle { old, new } => {
                 vec![Action::Recycle { old: slot(old), heir: slot(new) }]
             }
             scenario::Action::RemoveLockFile { state } => vec![Action::Remove(lock_files(state))],
+            scenario::Action::Operate(operation) => vec![Action::Operate(machine.operation(operation))],
             scenario::Action::Wait(wait) => vec![Action::Wait(match wait {
                 Wait::Settled => Condition::AllSettled,
                 Wait::ReadyOf(name) => Condition::Ready(slot(name)),
@@ -272,7 +258,7 @@ fn actions(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::Path;
 
     use sim::{Evidence, Exploration};
@@ -293,6 +279,7 @@ mod tests {
             depth: 5,
             ends: ends.iter().map(|end| (*end, 1)).collect::<BTreeMap<_, _>>(),
             evidence: Evidence::Complete,
+            cut: BTreeSet::new(),
             found: None,
         };
         assert_eq!(vacuous(&scenario, &shown(&[])).map(|failure| failure.check), Some("outcomes".to_owned()));

@@ -96,7 +96,7 @@ fn touches(trace: &Trace) -> Vec<Option<Touch>> {
                 }
                 touch(slot, call, reply, &step.effects, &names)
             }
-            (Who::Slot(_) | Who::Script | Who::Fault(_), _) => None,
+            (Who::Slot(_) | Who::Script | Who::Supervisor(_) | Who::Fault(_) | Who::Outage(_), _) => None,
         };
         if !step.in_setup {
             touches.push(touch);
@@ -117,9 +117,12 @@ fn touch(
         Effect::Created { .. }
         | Effect::Changed { .. }
         | Effect::Unlinked { .. }
+        | Effect::Linked { .. }
         | Effect::Renamed { .. } => true,
         Effect::Notified { notice, .. } => matches!(notice, Notice::Released),
-        Effect::Signalled { .. } | Effect::Locked { .. } | Effect::Died { .. } => false,
+        Effect::Signalled { .. } | Effect::Locked { .. } | Effect::Spawned { .. } | Effect::Died { .. } => {
+            false
+        }
     });
     let (object, looks) = if let Call::Open { path, .. } = call {
         (last(path), reply.as_ref().err().map(|errno| errno.name()))

@@ -195,13 +195,20 @@ pub fn hash_trace(trace: &Trace) -> u32 {
         let who = match step.who {
             Who::Slot(slot) => format!("slot {slot}"),
             Who::Script => "script".to_owned(),
+            Who::Supervisor(slot) => format!("supervisor {slot}"),
             Who::Fault(slot) => format!("fault {slot}"),
+            Who::Outage(host) => format!("outage {}", host.0),
         };
         let what = match &step.what {
             What::Call(call, reply) => format!("{call} {reply:?}"),
             What::Exit(status) => format!("exit {status}"),
             What::Action(action) => format!("{action:?}"),
+            What::Execute => "execute".to_owned(),
+            What::Release(fd) => format!("release {fd}"),
+            What::Restart => "restart".to_owned(),
+            What::LosePatience => "lose patience".to_owned(),
             What::Kill => "kill".to_owned(),
+            What::PowerLoss { outcome } => format!("power loss {outcome}"),
         };
         hasher.write(format!("{who}: {what}\n").as_bytes());
     }

@@ -35,8 +35,10 @@ pub enum Evidence {
     },
     /// Every schedule within a bound was covered.
     Bounded {
-        /// The bound.
-        preemptions: u8,
+        /// The bound on preemptions, if there was one.
+        preemptions: Option<u8>,
+        /// How often a supervisor started a gateway before it was left waiting, if one was.
+        starts: Option<u8>,
         /// Different states.
         states: usize,
         /// Steps between them.

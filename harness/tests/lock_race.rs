@@ -81,8 +81,7 @@ fn case(text: &str) -> Case {
 /// Takes one random execution. A broken promise is told with what replays it.
 fn run(case: &Case, design: Design, picks: &[u8]) -> Result<(), TestCaseError> {
     let simulation = Simulation::new(&case.scenario, design);
-    let Walk { trace, schedule } =
-        walk(&simulation.setup, &simulation.checks, simulation.bounds.kills, picks);
+    let Walk { trace, schedule } = walk(&simulation.setup, &simulation.checks, &simulation.bounds, picks);
     let Some(violation) = &trace.violation else { return Ok(()) };
     let token = Token::new(case, design, &trace, schedule);
     let (file, source) = (case.scenario.file.display(), &case.scenario.source);
@@ -127,7 +126,7 @@ fn a_random_schedule_finds_the_race_in_the_naive_lock_and_shrinks_it() {
     let token = Token::parse(printed.unwrap()).unwrap();
     assert_eq!((token.design, token.file()), (design, case.scenario.file.clone()));
     let simulation = Simulation::new(&case.scenario, design);
-    let (setup, checks, kills) = (&simulation.setup, &simulation.checks, simulation.bounds.kills);
-    let trace = sim::replay(setup, checks, kills, &token.schedule);
+    let (setup, checks, bounds) = (&simulation.setup, &simulation.checks, &simulation.bounds);
+    let trace = sim::replay(setup, checks, bounds, &token.schedule);
     assert_eq!(trace.violation.map(|violation| violation.check), Some("single-owner".to_owned()));
 }

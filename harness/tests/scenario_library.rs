@@ -22,17 +22,34 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     let scenarios = load(&[library()]).unwrap_or_else(|errors| panic!("{}", errors.render(Paint::Plain)));
     let ids: Vec<_> = scenarios.iter().flat_map(|scenario| scenario.cases()).map(|case| case.id).collect();
     insta::assert_snapshot!(ids.join("\n"), @"
+    clock/suspended
+    clock/wall-steps-back
+    clock/wall-steps-forward
+    container/recreated-with-the-same-pid
+    container/second-container-shares-state
     crash/killed-during-start
+    disk/full-then-well
+    host/network-file-system-refused
+    host/reboot
+    host/second-host-on-shared-storage
+    host/shared-storage-with-locks
     isolation/disjoint-port-blocks
     isolation/overlapping-cdp-ranges[18791]
     isolation/overlapping-cdp-ranges[18809]
     isolation/overlapping-cdp-ranges[18899]
     isolation/shared-config
+    operator/backup-reads-lock
+    operator/config-edited
     operator/lock-file-removed
+    operator/old-files-cleaned-up
     operator/owner-paused
+    operator/port-freed-by-force
+    operator/state-directory-moved
+    operator/state-directory-opened-up
     pid/recycled-pid[cron]
     pid/recycled-pid[api-gateway]
     pid/stale-lock-race
+    port/ephemeral-connection
     port/foreign-holder
     port/foreign-holder-on-v6-only
     race/three-gateways
@@ -41,6 +58,11 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     restart/rival-starts-while-owner-stops
     storage/file-lock-only
     storage/no-directory-locks
+    supervisor/launchd-ignores-statuses
+    supervisor/service-restart
+    supervisor/systemd-restarts-after-crashes
+    supervisor/systemd-rival-refused
+    supervisor/two-managers
     ");
 }
 

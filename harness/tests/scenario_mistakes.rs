@@ -167,14 +167,14 @@ const MISTAKES: [Mistake; 67] = [
         right: r#"{ wait = "settled" }"#,
         wrong: "{}",
         seen: &[
-            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `recycle`, `remove`, `wait`",
+            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
         ],
     },
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#"{ as = "cron" }"#,
         seen: &[
-            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `recycle`, `remove`, `wait`",
+            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
         ],
     },
     Mistake {
@@ -186,7 +186,7 @@ const MISTAKES: [Mistake; 67] = [
         right: r#"{ wait = "settled" }"#,
         wrong: "{ sleep = 1 }",
         seen: &[
-            "14: a step has no key `sleep`; its keys are: `start`, `stop`, `kill`, `pause`, `resume`, `recycle`, `remove`, `wait`, `as`, `state`",
+            "14: a step has no key `sleep`; its keys are: `start`, `stop`, `kill`, `pause`, `resume`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`, `as`, `state`, `mode`, `host`",
         ],
     },
     Mistake {
@@ -260,7 +260,9 @@ const MISTAKES: [Mistake; 67] = [
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#"{ remove = "lock", state = "S" }"#,
-        seen: &["14: an operator cannot remove `lock`; what can be removed: `lock-file`"],
+        seen: &[
+            "14: an operator cannot remove `lock`; what can be removed is: `lock-file`, `state-directory`",
+        ],
     },
     Mistake {
         right: r#"{ wait = "settled" }"#,
@@ -369,7 +371,7 @@ const MISTAKES: [Mistake; 67] = [
             "18: `kills` is 5, which is out of range",
             "19: `span` is 0, which is out of range; a gateway never claims more than 110 ports above its base",
             "20: `tries` is 0, which is out of range",
-            "21: `[explore]` has no key `seed`; its keys are: `policy`, `kills`, `span`, `tries`",
+            "21: `[explore]` has no key `seed`; its keys are: `policy`, `kills`, `span`, `slow_release`, `tries`",
         ],
     },
     Mistake {

@@ -67,8 +67,8 @@ fn the_trace_of_each_missing_token_is_the_shortest_and_replays_to_the_same_viola
         let replay = failure.replay.as_deref().map(token::Token::parse);
         let Some(Ok(replay)) = replay else { panic!("{id} prints no token: {replay:?}") };
         let simulation = Simulation::new(&case.scenario, design);
-        let (setup, checks, kills) = (&simulation.setup, &simulation.checks, simulation.bounds.kills);
-        let trace = sim::replay(setup, checks, kills, &replay.schedule);
+        let (setup, checks, bounds) = (&simulation.setup, &simulation.checks, &simulation.bounds);
+        let trace = sim::replay(setup, checks, bounds, &replay.schedule);
         let violation = trace.violation.as_ref().map(|violation| (&violation.check, &violation.says));
         assert_eq!(violation, Some((&failure.check, &failure.says)));
         assert_eq!(token::hash_trace(&trace), replay.trace);

@@ -1,14 +1,20 @@
 //! What could happen next in a state, and how it happens.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use portcullis_os::{Notice, Pid, Signal};
+use portcullis_os::{Call, Pid, Signal};
 
+use crate::explore::Bounds;
 use crate::fault::Fault;
-use crate::kernel::{Completion, Effect, Life, ProcessId, Readiness, Spawn};
-use crate::learn::{Answer, Forest, TreeId};
+use crate::kernel::{Completion, HostId, Life, ProcessId, Readiness, Spawn};
+use crate::learn::{Answer, Forest, TaskState, TreeId};
+use crate::operator::Operation;
+use crate::outage::Outages;
 use crate::script::{Action, Condition};
-use crate::world::{Checker, Choice, Setup, SlotState, Step, Stepped, Told, View, Violation, World};
+use crate::supervisor::Supervision;
+use crate::world::{
+    Answered, Checker, Choice, Setup, SlotState, Step, Stepped, Told, View, Violation, World,
+};
 
 /// Lists and carries out what can happen.
 pub(crate) struct Engine<'a, C: Checker> {
@@ -17,7 +23,8 @@ pub(crate) struct Engine<'a, C: Checker> {
     forest: Forest,
     mains: Vec<Option<TreeId>>,
     /// What the tasks of each slot were answered during the setup.
-    preludes: Vec<Vec<(TreeId, Answer)>>,
+    preludes: Vec<Vec<Answered>>,
+    outages: Outages,
 }
 
 impl<'a, C: Checker> Engine<'a, C> {
@@ -29,7 +36,7 @@ impl<'a, C: Checker> Engine<'a, C> {
             .map(|slot| slot.program.as_ref().map(|program| forest.plant(program)))
             .collect();
         let preludes = vec![Vec::new(); setup.slots.len()];
-        Self { setup, checker, forest, mains, preludes }
+        Self { setup, checker, forest, mains, preludes, outages: Outages::new() }
     }
 
     /// How many histories of programs were executed.
@@ -38,15 +45,24 @@ impl<'a, C: Checker> Engine<'a, C> {
     }
 
     /// What the tasks of a slot were answered during the setup.
-    pub(crate) fn prelude(&self, slot: usize) -> &[(TreeId, Answer)] {
+    pub(crate) fn prelude(&self, slot: usize) -> &[Answered] {
         &self.preludes[slot]
     }
 
-    /// Compares what was explored of the process of a slot with one run of it as a whole.
-    pub(crate) fn audit(&self, slot: usize, history: &[(TreeId, Answer)]) -> Result<(), Violation> {
+    /// Compares what was explored of each process of a slot with one run of it as a whole.
+    pub(crate) fn audit(&self, slot: usize, history: &[&Answered]) -> Result<(), Violation> {
         let Some(main) = self.mains[slot] else { return Ok(()) };
         let name = &self.setup.slots[slot].name;
-        self.forest.audit(main, history).map_err(|fault| unfit(name, &fault))
+        let audit = |history: &[(TreeId, Answer)]| {
+            self.forest.audit(main, history).map_err(|fault| unfit(name, &fault))
+        };
+        if history.is_empty() {
+            return audit(&[]);
+        }
+        history.chunk_by(|one, next| one.life == next.life).try_for_each(|life| {
+            let life: Vec<_> = life.iter().map(|answered| (answered.task, answered.answer.clone())).collect();
+            audit(&life)
+        })
     }
 
     pub(crate) fn first(&self) -> World<C::Memory> {
@@ -56,8 +72,11 @@ impl<'a, C: Checker> Engine<'a, C> {
                 .setup
                 .slots
                 .iter()
-                .map(|_| SlotState {
+                .map(|slot| SlotState {
                     process: None,
+                    past: Vec::new(),
+                    supervision: slot.supervisor.as_ref().map(|_| Supervision::NEW),
+                    service: None,
                     owner: None,
                     ready: false,
                     refused: None,
@@ -68,6 +87,7 @@ impl<'a, C: Checker> Engine<'a, C> {
                 .collect(),
             position: 0,
             kills: 0,
+            power_losses: 0,
             memory: self.checker.start(),
             last: None,
         }
@@ -80,6 +100,7 @@ impl<'a, C: Checker> Engine<'a, C> {
 
     /// What the program of a slot could do next.
     fn steps_of(&self, world: &World<C::Memory>, slot: usize, choices: &mut Vec<Choice>) {
+        choices.extend(self.execution(world, slot));
         let Some(process) = self.running(world, slot) else { return };
         for (task, state) in world.slots[slot].tasks.iter().enumerate() {
             let Some(call) = self.forest.call(*state) else { continue };
@@ -95,7 +116,13 @@ impl<'a, C: Checker> Engine<'a, C> {
         }
     }
 
-    fn exit(&self, world: &World<C::Memory>, slot: usize) -> Option<u8> {
+    /// The call that a task has under way.
+    pub(crate) fn call(&self, task: TaskState) -> Option<&Call> {
+        self.forest.call(task).map(|call| &**call)
+    }
+
+    /// The status with which the process of a slot exits next, if its main task is over.
+    pub(crate) fn exit(&self, world: &World<C::Memory>, slot: usize) -> Option<u8> {
         world.slots[slot].tasks.first().and_then(|main| self.forest.exit(*main))
     }
 
@@ -106,8 +133,16 @@ impl<'a, C: Checker> Engine<'a, C> {
         !choices.is_empty()
     }
 
-    /// Everything that could happen next, in a fixed order; faults, of which `kills` more may come, are last.
-    pub(crate) fn choices(&self, world: &World<C::Memory>, kills: u8) -> Vec<Choice> {
+    /// Everything that could happen next, in a fixed order; faults are last.
+    ///
+    /// # Errors
+    ///
+    /// If a loss of power has more outcomes than are explored.
+    pub(crate) fn choices(
+        &mut self,
+        world: &World<C::Memory>,
+        bounds: &Bounds,
+    ) -> Result<Vec<Choice>, Violation> {
         let mut choices = Vec::new();
         for slot in 0..world.slots.len() {
             self.steps_of(world, slot, &mut choices);
@@ -115,12 +150,31 @@ impl<'a, C: Checker> Engine<'a, C> {
         if self.script_is_ready(world) {
             choices.push(Choice::Script);
         }
-        if world.kills < kills && !self.setup.script.is_setup(world.position) {
+        for slot in 0..world.slots.len() {
+            choices.extend(self.supervisor_choice(world, slot));
+            choices.extend(Self::releases(world, slot));
+        }
+        if self.setup.script.is_setup(world.position) {
+            return Ok(choices);
+        }
+        if world.kills < bounds.kills {
             let alive = (0..world.slots.len())
-                .filter(|slot| self.mains[*slot].is_some() && world.view().is_alive(*slot));
+                .filter(|slot| self.mains[*slot].is_some() && world.view().can_act(*slot));
             choices.extend(alive.map(|slot| Choice::Kill { slot }));
         }
-        choices
+        if world.power_losses < bounds.power_losses {
+            for host in self.hosts(world) {
+                let outcomes = 0..self.outages.count(&world.kernel, host)?;
+                choices.extend(outcomes.map(|outcome| Choice::PowerLoss { host, outcome }));
+            }
+        }
+        Ok(choices)
+    }
+
+    /// The hosts that a process has run on, ascending. On others there is nothing to lose.
+    fn hosts(&self, world: &World<C::Memory>) -> BTreeSet<HostId> {
+        let started = world.slots.iter().zip(&self.setup.slots).filter(|(state, _)| state.process.is_some());
+        started.map(|(_, slot)| slot.spawn.place.host).collect()
     }
 
     fn script_is_ready(&self, world: &World<C::Memory>) -> bool {
@@ -130,7 +184,13 @@ impl<'a, C: Checker> Engine<'a, C> {
                 matches!(world.kernel.life(process), Life::Dead(_))
                     && world.kernel.process_of(world.kernel.pid(process)).is_none()
             }),
-            Some(Action::Start(_) | Action::Signal(..) | Action::Remove(_)) => true,
+            Some(
+                Action::Start(_)
+                | Action::Order(..)
+                | Action::Signal(..)
+                | Action::Remove(_)
+                | Action::Operate(_),
+            ) => true,
         }
     }
 
@@ -149,7 +209,7 @@ impl<'a, C: Checker> Engine<'a, C> {
             Condition::AllSettled => (0..world.slots.len())
                 .all(|slot| world.slots[slot].process.is_none() || self.is_settled(world, slot)),
             Condition::Settled(slot) => world.slots[*slot].process.is_some() && self.is_settled(world, *slot),
-            Condition::Ready(slot) => world.slots[*slot].ready && world.view().is_alive(*slot),
+            Condition::Ready(slot) => world.slots[*slot].ready && world.view().can_act(*slot),
             Condition::Gone(slot) => world.slots[*slot].process.is_some() && !world.view().is_alive(*slot),
         }
     }
@@ -157,7 +217,10 @@ impl<'a, C: Checker> Engine<'a, C> {
     fn is_settled(&self, world: &World<C::Memory>, slot: usize) -> bool {
         let state = &world.slots[slot];
         let serves = state.ready && state.owner.is_some() && !state.asked;
-        serves || !self.can_step(world, slot)
+        let moves = self.can_step(world, slot)
+            || self.supervisor_choice(world, slot).is_some()
+            || Self::releases(world, slot).next().is_some();
+        serves || !moves
     }
 
     /// Carries a choice out.
@@ -166,6 +229,17 @@ impl<'a, C: Checker> Engine<'a, C> {
             Choice::Run { slot, task, how } => {
                 world.last = Some(slot);
                 self.run(world, slot, task, how)
+            }
+            Choice::Execute { slot } => {
+                world.last = Some(slot);
+                self.execute(world, slot);
+                Told::Execute
+            }
+            Choice::Release { slot, fd } => {
+                if let Some(process) = world.slots[slot].process {
+                    world.kernel.release(process, fd);
+                }
+                Told::Release(fd)
             }
             Choice::Exit { slot } => {
                 world.last = Some(slot);
@@ -176,6 +250,14 @@ impl<'a, C: Checker> Engine<'a, C> {
                 Told::Exit(status)
             }
             Choice::Script => self.act(world),
+            Choice::Restart { slot } => {
+                self.restart(world, slot);
+                Told::Restart
+            }
+            Choice::LosePatience { slot } => {
+                self.lose_patience(world, slot);
+                Told::LosePatience
+            }
             Choice::Kill { slot } => {
                 world.kills += 1;
                 if let Some(process) = world.slots[slot].process {
@@ -183,9 +265,19 @@ impl<'a, C: Checker> Engine<'a, C> {
                 }
                 Told::Kill
             }
+            Choice::PowerLoss { host, outcome } => {
+                world.power_losses += 1;
+                world.kernel = self.outages.outcome(&world.kernel, host, outcome);
+                Told::PowerLoss { outcome }
+            }
         };
-        let effects = world.kernel.take_effects();
-        note(world, &effects);
+        let effects = self.note(world);
+        if let Choice::PowerLoss { host, .. } = choice {
+            self.boot(world, host);
+        }
+        if let Told::Action(Action::Operate(Operation::Reboot(host))) = told {
+            self.boot(world, host);
+        }
         Stepped { effects, told }
     }
 
@@ -212,6 +304,7 @@ impl<'a, C: Checker> Engine<'a, C> {
         world.position += 1;
         match action {
             Action::Start(slot) => self.start(world, *slot, None),
+            Action::Order(slot, order) => self.order(world, *slot, *order),
             Action::Signal(slot, signal) => {
                 if let Some(process) = world.slots[*slot].process {
                     world.kernel.signal(ProcessId::ENVIRONMENT, process, *signal);
@@ -227,28 +320,45 @@ impl<'a, C: Checker> Engine<'a, C> {
                     let _ = world.kernel.remove(path);
                 }
             }
+            Action::Operate(operation) => Self::operate(world, operation),
             Action::Wait(_) => unreachable!("a wait is passed, never carried out"),
         }
         Told::Action(action.clone())
     }
 
-    /// Starts the process of a slot. A slot that was started before stays as it is.
+    /// Starts the process of a slot, or asks its supervisor to. Without one, a slot that was started before stays as it is.
     pub(crate) fn start(&self, world: &mut World<C::Memory>, slot: usize, pid: Option<Pid>) {
-        if world.slots[slot].process.is_some() {
-            return;
+        let starts = match world.slots[slot].supervision {
+            Some(_) => self.asked_to_start(world, slot),
+            None => world.slots[slot].process.is_none(),
+        };
+        if starts {
+            self.launch(world, slot, pid);
         }
+    }
+
+    /// Puts a process into a slot whose last one, if it had any, is dead.
+    pub(crate) fn launch(&self, world: &mut World<C::Memory>, slot: usize, pid: Option<Pid>) {
         let template = &self.setup.slots[slot];
         let spawn = Spawn { pid, ..template.spawn.clone() };
         let Ok(process) = world.kernel.spawn(&spawn) else { return };
-        world.slots[slot].process = Some(process);
-        world.slots[slot].tasks = self.mains[slot].map(|main| self.forest.first(main)).unwrap_or_default();
-        for address in &template.listens {
-            // A program that cannot have its port ends, and the outcome shows it.
-            if world.kernel.hold_port(process, *address).is_err() {
-                world.kernel.exit(process, 1);
-                return;
-            }
+        let state = &mut world.slots[slot];
+        state.past.extend(state.process.replace(process));
+        (state.owner, state.refused) = (None, None);
+        (state.ready, state.asked) = (false, false);
+        state.tasks = self.first_tasks(slot);
+        let kernel = &mut world.kernel;
+        let has_all = template.listens.iter().all(|address| kernel.hold_port(process, *address).is_ok())
+            && template.connections.iter().all(|local| kernel.hold_connection(process, *local).is_ok());
+        // A program that cannot have its port ends, and the outcome shows it.
+        if !has_all {
+            kernel.exit(process, 1);
         }
+    }
+
+    /// What a program begins with.
+    pub(crate) fn first_tasks(&self, slot: usize) -> Vec<TaskState> {
+        self.mains[slot].map(|main| self.forest.first(main)).unwrap_or_default()
     }
 
     /// What is wrong with a program in this state.
@@ -263,8 +373,7 @@ impl<'a, C: Checker> Engine<'a, C> {
     /// Runs one slot alone until it can do nothing more or has said that it is ready.
     pub(crate) fn run_alone(&mut self, world: &mut World<C::Memory>, slot: usize) {
         self.start(world, slot, None);
-        let effects = world.kernel.take_effects();
-        note(world, &effects);
+        self.note(world);
         // Long enough for any start; a program that loops for ever is not ready, which is what is asked.
         for _ in 0..100_000 {
             let mut choices = Vec::new();
@@ -288,7 +397,7 @@ impl<'a, C: Checker> Engine<'a, C> {
     /// Passes waits and looks for broken promises after a step.
     pub(crate) fn judge(&self, world: &mut World<C::Memory>, step: &Step<'_>) -> Result<(), Violation> {
         self.pass_waits(world);
-        if let Some(violation) = self.unfit(world) {
+        if let Some(violation) = self.unfit(world).or_else(|| self.stray(world, step.effects)) {
             return Err(violation);
         }
         let view = View { kernel: &world.kernel, slots: &world.slots };
@@ -317,6 +426,7 @@ impl<'a, C: Checker> Engine<'a, C> {
     pub(crate) fn end(&self, world: &World<C::Memory>) -> Result<usize, Violation> {
         // A fault may well keep a script from going on; without one, a wait that never ends is a mistake somewhere.
         if world.kills == 0
+            && world.power_losses == 0
             && let Some(action) = self.setup.script.get(world.position)
         {
             let says = format!("the script comes no further than {}", self.described(action));
@@ -333,8 +443,11 @@ impl<'a, C: Checker> Engine<'a, C> {
             Action::Wait(Condition::Ready(slot)) => format!("`wait = \"{}.ready\"`", name(slot)),
             Action::Wait(Condition::Gone(slot)) => format!("`wait = \"{}.gone\"`", name(slot)),
             Action::Recycle { old, .. } => format!("`recycle = \"{}\"`, which is not gone", name(old)),
-            Action::Start(slot) | Action::Signal(slot, _) => format!("a step of {}", name(slot)),
+            Action::Start(slot) | Action::Order(slot, _) | Action::Signal(slot, _) => {
+                format!("a step of {}", name(slot))
+            }
             Action::Remove(_) => "the removal of files".to_owned(),
+            Action::Operate(operation) => format!("`{operation}`"),
         }
     }
 
@@ -349,15 +462,15 @@ impl<'a, C: Checker> Engine<'a, C> {
         self.preludes.iter_mut().for_each(Vec::clear);
         self.pass_waits(world);
         while self.setup.script.is_setup(world.position) {
-            let choices = self.choices(world, 0);
+            let choices = self.choices(world, &Bounds::killing(0))?;
             let script = choices.iter().find(|choice| **choice == Choice::Script);
             let Some(choice) = script.or(choices.first()).copied() else {
                 let says = "the setup waits for something that never comes".to_owned();
                 return Err(Violation { check: "setup".to_owned(), says });
             };
             let stepped = self.take(world, choice);
-            if let (Choice::Run { slot, .. }, Told::Call { task, reply, .. }) = (choice, &stepped.told) {
-                self.preludes[slot].push((*task, reply.clone()));
+            if let Some(answered) = stepped.answered(choice, world) {
+                self.preludes[answered.slot].push(answered);
             }
             let verdict = self.judge(world, &stepped.step(choice));
             each(world, choice, stepped);
@@ -372,33 +485,4 @@ impl<'a, C: Checker> Engine<'a, C> {
 fn unfit(name: &str, fault: &Fault) -> Violation {
     let check = if matches!(fault, Fault::Panicked { .. }) { "panicked" } else { "explorable" };
     Violation { check: check.to_owned(), says: format!("{name}: {fault}") }
-}
-
-/// Remembers what processes have told.
-fn note<M>(world: &mut World<M>, effects: &[Effect]) {
-    for effect in effects {
-        let (Effect::Notified { process, .. }
-        | Effect::Died { process, .. }
-        | Effect::Signalled { target: process, signal: Signal::Terminate | Signal::Interrupt, .. }) = effect
-        else {
-            continue;
-        };
-        let Some(slot) = world.slots.iter_mut().find(|slot| slot.process == Some(*process)) else { continue };
-        if matches!(effect, Effect::Signalled { .. }) {
-            slot.asked = true;
-            continue;
-        }
-        let Effect::Notified { notice, .. } = effect else {
-            // How far its code had come makes no difference any more.
-            slot.tasks.clear();
-            slot.calls = 0;
-            continue;
-        };
-        match notice {
-            Notice::Owner(ownership) => slot.owner = Some(Arc::new(ownership.clone())),
-            Notice::Ready => slot.ready = true,
-            Notice::Refused { code, holder } => slot.refused = Some((Arc::from(code.as_str()), *holder)),
-            Notice::Released => slot.owner = None,
-        }
-    }
 }

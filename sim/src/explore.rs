@@ -3,17 +3,17 @@
 //! Proving goes depth-first and merges equal states; when something is broken, a second search ordered by faults,
 //! preemptions and steps finds the provably shortest way there. What was not visited is never called proved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::engine::Engine;
-use crate::learn::{Answer, TaskState, TreeId};
+use crate::learn::TaskState;
 use crate::schedule::Schedule;
 use crate::seen::Seen;
 use crate::shortest::shortest;
-use crate::world::{Checker, Choice, Setup, Told, Violation, World};
+use crate::world::{Answered, Checker, Choice, Setup, Violation, World};
 
 /// Which schedules are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,18 @@ pub struct Bounds {
     pub policy: Policy,
     /// How many processes may be killed, each at any point.
     pub kills: u8,
+    /// How often the power may fail, each time at any point and with any of its outcomes. What a disk may lose is said by
+    /// [`Kernel::set_persistence`](crate::Kernel::set_persistence).
+    pub power_losses: u8,
     /// How many states may be visited before the search gives up without a verdict.
     pub states: usize,
+}
+
+impl Bounds {
+    /// Everything that can happen while at most so many processes are killed.
+    pub(crate) const fn killing(kills: u8) -> Self {
+        Self { policy: Policy::Exhaustive, kills, power_losses: 0, states: usize::MAX }
+    }
 }
 
 /// What a search without a finding proves.
@@ -40,7 +50,7 @@ pub struct Bounds {
 pub enum Evidence {
     /// Every schedule was covered.
     Complete,
-    /// Every schedule within the bound on preemptions was covered.
+    /// Every schedule within the bounds on preemptions and on starts was covered.
     Bounded,
     /// The budget of states ran out: nothing is proved.
     Cut,
@@ -76,6 +86,11 @@ pub struct Exploration {
     pub ends: BTreeMap<usize, u64>,
     /// What it proves, if nothing was found.
     pub evidence: Evidence,
+    /// The slots whose supervisors would have started one more process than [`Supervised::most_starts`] in some execution.
+    /// What comes after that was not visited.
+    ///
+    /// [`Supervised::most_starts`]: crate::Supervised::most_starts
+    pub cut: BTreeSet<usize>,
     /// What is broken.
     pub found: Option<Found>,
 }
@@ -90,7 +105,7 @@ struct Frame<M> {
     /// The preemptions on the way here; 0 where they are not bounded.
     preemptions: u16,
     /// Which task was answered what on the last step, if one was.
-    answered: Option<(usize, TreeId, Answer)>,
+    answered: Option<Answered>,
 }
 
 /// Of so many executions that meet a known state or end, each is run again as a whole, process by process, and compared
@@ -127,6 +142,7 @@ pub fn explore_until<C: Checker>(
                 Policy::Exhaustive => Evidence::Complete,
                 Policy::Preemptions(_) => Evidence::Bounded,
             },
+            cut: BTreeSet::new(),
             found: None,
         },
     };
@@ -143,6 +159,9 @@ pub fn explore_until<C: Checker>(
         let search_on = !search.audits.failed;
         let least = search_on.then(|| shortest(&mut engine, bounds, should_stop)).flatten();
         result.found = Some(least.unwrap_or(first));
+    }
+    if result.evidence == Evidence::Complete && !result.cut.is_empty() {
+        result.evidence = Evidence::Bounded;
     }
     result.histories = engine.histories();
     result
@@ -209,10 +228,7 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
             let stepped = engine.take(&mut world, choice);
             self.result.transitions += 1;
             engine.judge(&mut world, &stepped.step(choice))?;
-            let answered = match (choice, stepped.told) {
-                (Choice::Run { slot, .. }, Told::Call { task, reply, .. }) => Some((slot, task, reply)),
-                _ => None,
-            };
+            let answered = stepped.answered(choice, &world);
             self.enter(engine, world, preemptions, answered)?;
             let is_time_to_ask = self.result.transitions.is_multiple_of(ASK_EVERY);
             if self.seen.len() > self.bounds.states || (is_time_to_ask && should_stop()) {
@@ -229,9 +245,9 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
         engine: &mut Engine<'_, C>,
         world: World<M>,
         preemptions: u16,
-        answered: Option<(usize, TreeId, Answer)>,
+        answered: Option<Answered>,
     ) -> Result<(), Violation> {
-        if let Some((slot, ..)) = &answered
+        if let Some(Answered { slot, .. }) = &answered
             && self.audits.met.visit(tasks_key(*slot, &world.slots[*slot].tasks), 0)
         {
             self.audit_slot(engine, *slot, answered.as_ref())?;
@@ -244,9 +260,10 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
         }
         // From here on the path to a violation ends in this state, which the caller reads off the stack.
         engine.probe(&world)?;
-        let choices = engine.choices(&world, self.bounds.kills);
-        if choices.iter().all(|choice| matches!(choice, Choice::Kill { .. })) {
+        let choices = engine.choices(&world, &self.bounds)?;
+        if choices.iter().all(|choice| choice.is_fault()) {
             let outcome = engine.end(&world)?;
+            self.result.cut.extend(engine.cut(&world));
             *self.result.ends.entry(outcome).or_default() += 1;
             self.audit(engine, &world, answered.as_ref())?;
         }
@@ -260,7 +277,7 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
         &mut self,
         engine: &Engine<'_, C>,
         world: &World<M>,
-        last: Option<&(usize, TreeId, Answer)>,
+        last: Option<&Answered>,
     ) -> Result<(), Violation> {
         if !self.audits.choose() {
             return Ok(());
@@ -268,16 +285,17 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
         (0..world.slots.len()).try_for_each(|slot| self.audit_slot(engine, slot, last))
     }
 
-    /// Runs one process of the present execution as a whole, and compares.
+    /// Runs each process that a slot has had in the present execution as a whole, and compares.
     fn audit_slot<C: Checker<Memory = M>>(
         &mut self,
         engine: &Engine<'_, C>,
         slot: usize,
-        last: Option<&(usize, TreeId, Answer)>,
+        last: Option<&Answered>,
     ) -> Result<(), Violation> {
-        let answered = self.stack.iter().filter_map(|frame| frame.answered.as_ref()).chain(last);
-        let rest = answered.filter(|(of, ..)| *of == slot).map(|(_, task, answer)| (*task, answer.clone()));
-        let history: Vec<(TreeId, Answer)> = engine.prelude(slot).iter().cloned().chain(rest).collect();
+        let prelude = engine.prelude(slot).iter();
+        let answered =
+            prelude.chain(self.stack.iter().filter_map(|frame| frame.answered.as_ref())).chain(last);
+        let history: Vec<&Answered> = answered.filter(|answered| answered.slot == slot).collect();
         self.result.audits += 1;
         let verdict = engine.audit(slot, &history);
         self.audits.failed = verdict.is_err();

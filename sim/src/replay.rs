@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use portcullis_os::{Call, Errno, Reply};
+use portcullis_os::{Call, Errno, Fd, Reply};
 
 use crate::engine::Engine;
-use crate::kernel::{Effect, Kernel};
-use crate::learn::{Answer, TreeId};
+use crate::explore::Bounds;
+use crate::kernel::{Effect, HostId, Kernel};
 use crate::schedule::Schedule;
 use crate::script::Action;
-use crate::world::{Checker, Choice, Setup, SlotState, Stepped, Told, View, Violation, World};
+use crate::world::{Answered, Checker, Choice, Setup, SlotState, Stepped, Told, View, Violation, World};
 
 /// Who took a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,27 @@ pub enum Who {
     Slot(usize),
     /// The script.
     Script,
+    /// The supervisor of the process of a slot.
+    Supervisor(usize),
     /// The explorer, by a fault in the process of a slot.
     Fault(usize),
+    /// The explorer, by a fault of a host.
+    Outage(HostId),
+}
+
+impl Who {
+    pub(crate) const fn of(choice: Choice) -> Self {
+        match choice {
+            Choice::Run { slot, .. }
+            | Choice::Execute { slot }
+            | Choice::Exit { slot }
+            | Choice::Release { slot, .. } => Self::Slot(slot),
+            Choice::Script => Self::Script,
+            Choice::Restart { slot } | Choice::LosePatience { slot } => Self::Supervisor(slot),
+            Choice::Kill { slot } => Self::Fault(slot),
+            Choice::PowerLoss { host, .. } => Self::Outage(host),
+        }
+    }
 }
 
 /// What a step was.
@@ -27,12 +46,25 @@ pub enum Who {
 pub enum What {
     /// A call and its reply.
     Call(Call, Result<Reply, Errno>),
+    /// The process executed the program that it was made for.
+    Execute,
     /// The process exited.
     Exit(u8),
+    /// The process, which was dying, lost a descriptor.
+    Release(Fd),
     /// The script acted.
     Action(Action),
+    /// The supervisor's timer has run out: it started the process again, unless it had done so too often.
+    Restart,
+    /// The supervisor has killed a process that did not end when it was asked to.
+    LosePatience,
     /// The process was killed.
     Kill,
+    /// The power failed and came back.
+    PowerLoss {
+        /// To which of [`Kernel::power_loss_outcomes`].
+        outcome: usize,
+    },
 }
 
 /// One step of an execution.
@@ -73,8 +105,9 @@ pub struct Trace {
     pub left_over: usize,
 }
 
-/// Takes one schedule again.
-pub fn replay<C: Checker>(setup: &Setup, checker: &C, kills: u8, schedule: &Schedule) -> Trace {
+/// Takes one schedule again. The faults that `bounds` allows are those that it was found with, since they are choices
+/// too; how far a search would go makes no difference.
+pub fn replay<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, schedule: &Schedule) -> Trace {
     let mut engine = Engine::new(setup, checker);
     let mut world = engine.first();
     let mut steps = Vec::new();
@@ -84,32 +117,32 @@ pub fn replay<C: Checker>(setup: &Setup, checker: &C, kills: u8, schedule: &Sche
     if let Err(violation) = prepared {
         return Trace { steps, violation: Some(violation), left_over: schedule.len() };
     }
-    let mut answered = vec![Vec::new(); setup.slots.len()];
+    let mut answered = Vec::new();
     let mut taken = 0;
-    let mut violation = look(&mut engine, &world, kills).err();
+    let mut violation = look(&mut engine, &world, bounds).err();
     for index in schedule.indices() {
         if violation.is_some() {
             break;
         }
-        let Some(choice) = engine.choices(&world, kills).get(index).copied() else { break };
+        let choices = engine.choices(&world, bounds).unwrap_or_default();
+        let Some(choice) = choices.get(index).copied() else { break };
         let is_preemption = engine.preemption(&world, choice) > 0;
         let stepped = engine.take(&mut world, choice);
         taken += 1;
-        if let (Choice::Run { slot, .. }, Told::Call { task, reply, .. }) = (choice, &stepped.told) {
-            answered[slot].push((*task, reply.clone()));
-        }
+        answered.extend(stepped.answered(choice, &world));
         let verdict = engine.judge(&mut world, &stepped.step(choice));
         steps.push(record(&world, choice, stepped, false, is_preemption));
-        violation = verdict.and_then(|()| look(&mut engine, &world, kills)).err();
+        violation = verdict.and_then(|()| look(&mut engine, &world, bounds)).err();
     }
-    let violation = violation.or_else(|| audit(&engine, answered).err());
+    let violation = violation.or_else(|| audit(&engine, setup, &answered).err());
     Trace { steps, violation, left_over: schedule.len() - taken }
 }
 
 /// Runs every process again as a whole: what was learned of its tasks one by one must be what they do together.
-fn audit<C: Checker>(engine: &Engine<'_, C>, answered: Vec<Vec<(TreeId, Answer)>>) -> Result<(), Violation> {
-    for (slot, answers) in answered.into_iter().enumerate() {
-        let history: Vec<_> = engine.prelude(slot).iter().cloned().chain(answers).collect();
+fn audit<C: Checker>(engine: &Engine<'_, C>, setup: &Setup, answered: &[Answered]) -> Result<(), Violation> {
+    for slot in 0..setup.slots.len() {
+        let all = engine.prelude(slot).iter().chain(answered);
+        let history: Vec<&Answered> = all.filter(|answered| answered.slot == slot).collect();
         engine.audit(slot, &history)?;
     }
     Ok(())
@@ -128,15 +161,15 @@ pub struct Walk {
 ///
 /// Each pick is taken modulo the number of choices, so any numbers will do, for instance those that a property test
 /// generates and shrinks. When they run out, the first choice that is no fault is taken.
-pub fn walk<C: Checker>(setup: &Setup, checker: &C, kills: u8, picks: &[u8]) -> Walk {
+pub fn walk<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, picks: &[u8]) -> Walk {
     let mut engine = Engine::new(setup, checker);
     let mut world = engine.first();
     let mut indices = Vec::new();
     let prepared = engine.run_setup(&mut world, |_, _, _| {});
     let mut picks = picks.iter();
     while prepared.is_ok() && indices.len() < MOST_STEPS {
-        let choices = engine.choices(&world, kills);
-        let harmless = choices.iter().filter(|choice| !matches!(choice, Choice::Kill { .. })).count();
+        let choices = engine.choices(&world, bounds).unwrap_or_default();
+        let harmless = choices.iter().filter(|choice| !choice.is_fault()).count();
         let picked = match picks.next() {
             Some(pick) if !choices.is_empty() => usize::from(*pick) % choices.len(),
             None if harmless > 0 => 0,
@@ -149,7 +182,7 @@ pub fn walk<C: Checker>(setup: &Setup, checker: &C, kills: u8, picks: &[u8]) -> 
         }
     }
     let schedule = Schedule::from_indices(indices);
-    Walk { trace: replay(setup, checker, kills, &schedule), schedule }
+    Walk { trace: replay(setup, checker, bounds, &schedule), schedule }
 }
 
 /// Longer than any start: a program that loops for ever is cut here.
@@ -159,10 +192,10 @@ const MOST_STEPS: usize = 100_000;
 fn look<C: Checker>(
     engine: &mut Engine<'_, C>,
     world: &World<C::Memory>,
-    kills: u8,
+    bounds: &Bounds,
 ) -> Result<(), Violation> {
     engine.probe(world)?;
-    if engine.choices(world, kills).iter().all(|choice| matches!(choice, Choice::Kill { .. })) {
+    if engine.choices(world, bounds)?.iter().all(|choice| choice.is_fault()) {
         engine.end(world)?;
     }
     Ok(())
@@ -175,16 +208,17 @@ fn record<M>(
     in_setup: bool,
     is_preemption: bool,
 ) -> TraceStep {
-    let who = match choice {
-        Choice::Run { slot, .. } | Choice::Exit { slot } => Who::Slot(slot),
-        Choice::Script => Who::Script,
-        Choice::Kill { slot } => Who::Fault(slot),
-    };
+    let who = Who::of(choice);
     let what = match stepped.told {
         Told::Call { call, reply, .. } => What::Call(Arc::unwrap_or_clone(call), reply),
+        Told::Execute => What::Execute,
+        Told::Release(fd) => What::Release(fd),
         Told::Exit(status) => What::Exit(status),
         Told::Action(action) => What::Action(action),
+        Told::Restart => What::Restart,
+        Told::LosePatience => What::LosePatience,
         Told::Kill => What::Kill,
+        Told::PowerLoss { outcome } => What::PowerLoss { outcome },
     };
     let (kernel, slots) = (world.kernel.clone(), world.slots.clone());
     TraceStep { who, what, effects: stepped.effects, kernel, slots, in_setup, is_preemption }

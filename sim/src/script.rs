@@ -4,11 +4,16 @@ use std::path::PathBuf;
 
 use portcullis_os::Signal;
 
+use crate::operator::Operation;
+use crate::supervisor::Order;
+
 /// One thing that is done to the machine. Processes are named by their place in [`Setup::slots`](crate::Setup::slots).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A process is started.
+    /// A process is started, or its supervisor is asked to start it.
     Start(usize),
+    /// The supervisor of a process is asked to end it, or to end and start it.
+    Order(usize, Order),
     /// A process is sent a signal, if it lives.
     Signal(usize, Signal),
     /// A process is started with the pid of one that is dead. Waits until that pid is free.
@@ -20,6 +25,8 @@ pub enum Action {
     },
     /// An operator deletes files, where they exist.
     Remove(Vec<PathBuf>),
+    /// Something is done to the machine.
+    Operate(Operation),
     /// Nothing further is done until something is the case.
     Wait(Condition),
 }
@@ -27,13 +34,13 @@ pub enum Action {
 /// What a script can wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Each started process is ready, gone or stopped, or can do nothing more.
+    /// Each started process is ready, gone or stopped, or can do nothing more, and no supervisor is about to start one.
     AllSettled,
     /// The same for one process.
     Settled(usize),
     /// A process has said that it is ready.
     Ready(usize),
-    /// A process is dead.
+    /// A process is dead. Its supervisor may be about to start the next one.
     Gone(usize),
 }
 

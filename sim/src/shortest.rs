@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::explore::{ASK_EVERY, Bounds, Found, Policy};
 use crate::schedule::Schedule;
 use crate::seen::Seen;
-use crate::world::{Checker, Choice, Violation, World};
+use crate::world::{Checker, Violation, World};
 
 /// Faults, preemptions, steps, then the order of discovery.
 type Cost = (u8, u16, u32, u32);
@@ -53,15 +53,18 @@ pub(crate) fn shortest<C: Checker>(
         if let Err(violation) = engine.probe(&world) {
             return Some(found(violation));
         }
-        let choices = engine.choices(&world, bounds.kills);
-        if choices.iter().all(|choice| matches!(choice, Choice::Kill { .. }))
+        let choices = match engine.choices(&world, bounds) {
+            Ok(choices) => choices,
+            Err(violation) => return Some(found(violation)),
+        };
+        if choices.iter().all(|choice| choice.is_fault())
             && let Err(violation) = engine.end(&world)
         {
             return Some(found(violation));
         }
         for (index, choice) in (0..).zip(choices) {
             let cost: Cost = (
-                faults + u8::from(matches!(choice, Choice::Kill { .. })),
+                faults + u8::from(choice.is_fault()),
                 preemptions + engine.preemption(&world, choice),
                 steps + 1,
                 u32::try_from(waiting.len()).ok()?,

@@ -7,12 +7,13 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use portcullis_os::{Call, Ownership, Pid};
+use portcullis_os::{Call, Fd, Ownership, Pid};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use crate::kernel::{Completion, Effect, Kernel, Life, ProcessId, Spawn};
+use crate::kernel::{Completion, Effect, HostId, Kernel, Life, ProcessId, Spawn};
 use crate::learn::{Answer, Program, TaskState, TreeId};
 use crate::script::{Action, Script};
+use crate::supervisor::{Supervision, Supervisor};
 
 pub use crate::kernel::Ending;
 
@@ -27,6 +28,23 @@ pub struct Slot {
     pub program: Option<Program>,
     /// The TCP ports that a bystander listens on from its start.
     pub listens: Vec<SocketAddr>,
+    /// The local addresses of the connections to other machines that a bystander has from its start.
+    pub connections: Vec<SocketAddr>,
+    /// Who starts it again when it has ended.
+    pub supervisor: Option<Supervised>,
+    /// The path of the program that this is when another process starts it ([`Call::Spawn`]): the first free slot of that
+    /// path is the child's.
+    pub spawned_as: Option<String>,
+}
+
+/// That a process is looked after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervised {
+    /// By whom.
+    pub by: Supervisor,
+    /// How many processes are started in the slot, at least 1. A supervisor that would start more is left waiting, which
+    /// [`Exploration::cut`](crate::Exploration::cut) says.
+    pub most_starts: u8,
 }
 
 /// A machine, its processes and what happens to them.
@@ -43,8 +61,14 @@ pub struct Setup {
 /// How far the process of a slot has come.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SlotState {
-    /// Its process, once it was started.
+    /// Its process, once it was started; the last one, if a supervisor has started several.
     pub process: Option<ProcessId>,
+    /// The processes that it had before, all of them dead, in order.
+    pub past: Vec<ProcessId>,
+    /// What its supervisor knows, if it has one.
+    pub supervision: Option<Supervision>,
+    /// The slot whose supervisor looks after the process that has started this one, if one does.
+    pub service: Option<usize>,
     /// What it says it owns, until it says that it has stopped owning it.
     pub owner: Option<Arc<Ownership>>,
     /// Whether it has said that it is ready.
@@ -69,7 +93,7 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// Whether the process of a slot was started and is not dead.
+    /// Whether the process of a slot was started and is not dead. One that is dying still is in the way of others.
     pub fn is_alive(&self, slot: usize) -> bool {
         self.slots[slot].process.is_some_and(|process| !matches!(self.kernel.life(process), Life::Dead(_)))
     }
@@ -77,11 +101,24 @@ impl View<'_> {
     /// The slots whose live process acts as an owner.
     pub fn owners(&self) -> Vec<usize> {
         (0..self.slots.len())
-            .filter(|slot| self.slots[*slot].owner.is_some() && self.is_alive(*slot))
+            .filter(|slot| self.slots[*slot].owner.is_some() && self.can_act(*slot))
             .collect()
     }
 
-    /// The slot that a process belongs to.
+    /// Whether the process of a slot was started and has not come to its end.
+    pub fn can_act(&self, slot: usize) -> bool {
+        self.slots[slot].process.is_some_and(|process| match self.kernel.life(process) {
+            Life::Running | Life::Stopped | Life::Uninterruptible => true,
+            Life::Dying(_) | Life::Dead(_) => false,
+        })
+    }
+
+    /// How many processes were started in a slot.
+    pub fn starts(&self, slot: usize) -> usize {
+        self.slots[slot].past.len() + usize::from(self.slots[slot].process.is_some())
+    }
+
+    /// The slot whose present process this is.
     pub fn slot_of(&self, process: ProcessId) -> Option<usize> {
         self.slots.iter().position(|slot| slot.process == Some(process))
     }
@@ -163,20 +200,49 @@ pub trait Checker {
 pub(crate) enum Choice {
     /// The call that a task has under way is carried out.
     Run { slot: usize, task: usize, how: Completion },
+    /// The process executes the program that it was made for.
+    Execute { slot: usize },
     /// The process exits.
     Exit { slot: usize },
+    /// The kernel takes a descriptor from a dying process.
+    Release { slot: usize, fd: Fd },
     /// The next action of the script.
     Script,
+    /// A supervisor starts the process again, or finds that it has done so too often.
+    Restart { slot: usize },
+    /// A supervisor kills the process that it has asked to end.
+    LosePatience { slot: usize },
     /// A fault: the process is killed.
     Kill { slot: usize },
+    /// A fault: the power of a host fails and comes back, and the machine is one of those that may stand there then.
+    PowerLoss { host: HostId, outcome: usize },
 }
 
 impl Choice {
     /// The program that takes the step, if one does.
     pub(crate) const fn runs(self) -> Option<usize> {
         match self {
-            Self::Run { slot, .. } | Self::Exit { slot } => Some(slot),
-            Self::Script | Self::Kill { .. } => None,
+            Self::Run { slot, .. } | Self::Execute { slot } | Self::Exit { slot } => Some(slot),
+            Self::Release { .. }
+            | Self::Script
+            | Self::Restart { .. }
+            | Self::LosePatience { .. }
+            | Self::Kill { .. }
+            | Self::PowerLoss { .. } => None,
+        }
+    }
+
+    /// Whether it is a fault: something that nobody has to expect.
+    pub(crate) const fn is_fault(self) -> bool {
+        match self {
+            Self::Kill { .. } | Self::PowerLoss { .. } => true,
+            Self::Run { .. }
+            | Self::Execute { .. }
+            | Self::Exit { .. }
+            | Self::Release { .. }
+            | Self::Script
+            | Self::Restart { .. }
+            | Self::LosePatience { .. } => false,
         }
     }
 }
@@ -188,6 +254,7 @@ pub(crate) struct World<M> {
     pub(crate) slots: Vec<SlotState>,
     pub(crate) position: usize,
     pub(crate) kills: u8,
+    pub(crate) power_losses: u8,
     pub(crate) memory: M,
     /// The slot that took the last step. Not part of the state unless preemptions are counted.
     pub(crate) last: Option<usize>,
@@ -205,6 +272,7 @@ impl<M: Hash> World<M> {
         self.slots.hash(&mut hasher);
         self.position.hash(&mut hasher);
         self.kills.hash(&mut hasher);
+        self.power_losses.hash(&mut hasher);
         self.memory.hash(&mut hasher);
         if with_last {
             self.last.hash(&mut hasher);
@@ -214,11 +282,36 @@ impl<M: Hash> World<M> {
     }
 }
 
+/// The answer to a call, and which process it went to.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    pub(crate) slot: usize,
+    /// How many processes the slot had before this one.
+    pub(crate) life: usize,
+    pub(crate) task: TreeId,
+    pub(crate) answer: Answer,
+}
+
 impl Stepped {
+    /// Which answer the step that has led to a state was.
+    pub(crate) fn answered<M>(&self, choice: Choice, world: &World<M>) -> Option<Answered> {
+        let (Choice::Run { slot, .. }, Told::Call { task, reply, .. }) = (choice, &self.told) else {
+            return None;
+        };
+        Some(Answered { slot, life: world.slots[slot].past.len(), task: *task, answer: reply.clone() })
+    }
+
     pub(crate) fn step(&self, choice: Choice) -> Step<'_> {
         let call = match &self.told {
             Told::Call { call, .. } => Some(&**call),
-            Told::Exit(_) | Told::Action(_) | Told::Kill => None,
+            Told::Execute
+            | Told::Exit(_)
+            | Told::Release(_)
+            | Told::Action(_)
+            | Told::Restart
+            | Told::LosePatience
+            | Told::Kill
+            | Told::PowerLoss { .. } => None,
         };
         Step { slot: choice.runs(), call, effects: self.effects.as_slice() }
     }
@@ -233,7 +326,12 @@ pub(crate) struct Stepped {
 /// A step in words, for a trace.
 pub(crate) enum Told {
     Call { task: TreeId, call: Arc<Call>, reply: Answer },
+    Execute,
     Exit(u8),
+    Release(Fd),
     Action(Action),
+    Restart,
+    LosePatience,
     Kill,
+    PowerLoss { outcome: usize },
 }

@@ -10,12 +10,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use portcullis_os::{
-    Call, Errno, Fd, FileId, FileKind, FlockMode, Links, Linux, Open, Os, PeerCredentials, Pid, Reply, Uid,
+    BindOptions, Call, Errno, Fd, FileId, FileKind, Links, Linux, LockMode, Open, Os, PeerCredentials, Pid,
+    Reply, Uid,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use sim::Kernel;
-use sim::kernel::{Completion, ProcessId, Readiness, Spawn};
+use sim::kernel::{Completion, Place, ProcessId, Readiness, Spawn};
 
 const NAMES: [&str; 12] =
     ["a", "b", "a/", "sub", "sub/", "sub/c", "sub/deep", "../x/a", ".", "sub/..", "link", "absent/x"];
@@ -72,7 +73,14 @@ impl Pair {
         let mut kernel = Kernel::new();
         kernel.make_directory(directory, 0o700, uid);
         let mut process = |name: &str| {
-            let spawn = Spawn { name: name.to_owned(), command: String::new(), uid, parent: None, pid: None };
+            let spawn = Spawn {
+                name: name.to_owned(),
+                command: String::new(),
+                uid,
+                parent: None,
+                pid: None,
+                place: Place::default(),
+            };
             let Ok(sim) = kernel.spawn(&spawn) else { panic!("{name} is not started") };
             Process { linux: Linux::new(|_| {}), sim, open: Vec::new() }
         };
@@ -126,6 +134,7 @@ impl Pair {
             0..5 => {
                 let open = Open {
                     write: flag(0),
+                    append: false,
                     create: flag(1),
                     exclusive: flag(2) && flag(3),
                     truncate: flag(4),
@@ -153,18 +162,23 @@ impl Pair {
             }
             12 | 13 => Call::MakeDirectory { at: None, path: path(draw.name), mode: 0o700 },
             14 => Call::Unlink { at: None, path: path(draw.name) },
-            15 | 16 => {
-                Call::Rename { from_at: None, from: path(draw.name), to_at: None, to: path(draw.other) }
-            }
+            15 | 16 => Call::Rename {
+                from_at: None,
+                from: path(draw.name),
+                to_at: None,
+                to: path(draw.other),
+                replace: true,
+            },
             17 => {
-                let modes =
-                    [FlockMode::Exclusive, FlockMode::Exclusive, FlockMode::Shared, FlockMode::Unlock];
+                let modes = [LockMode::Exclusive, LockMode::Exclusive, LockMode::Shared, LockMode::Unlock];
                 Call::Flock { fd, mode: modes[usize::from(draw.flags % 4)] }
             }
-            18 => Call::BindTcp { address: SocketAddr::new(address, self.port) },
+            18 => {
+                Call::BindTcp { address: SocketAddr::new(address, self.port), options: BindOptions::SERVER }
+            }
             19 => Call::Listen { fd, backlog: 1 },
-            20 if flag(0) => Call::ListenUnix { name, backlog: 1 },
-            20 => Call::ConnectUnix { name },
+            20 if flag(0) => Call::ListenUnix { name: name.into(), backlog: 1 },
+            20 => Call::ConnectUnix { name: name.into() },
             21 => Call::Accept { fds: vec![fd] },
             22 if flag(0) => Call::PeerCredentials { fd },
             22 => Call::Send { fd, bytes: vec![b's'; draw.other % 3] },
@@ -194,6 +208,7 @@ fn plain(reply: Result<Reply, Errno>) -> Result<Reply, Errno> {
                 // Some file systems count subdirectories as links and some do not; the size is theirs as well.
                 (status.links, status.size) = (status.links.min(1), 0);
             }
+            status.modified_ns = 0;
             Ok(Reply::File(status))
         }
         Ok(Reply::Peer(peer)) => {

@@ -7,11 +7,11 @@ mod kernel_machine;
 use std::path::{Path, PathBuf};
 
 use kernel_machine::{USER, ask, fd, flock, machine, open, start};
-use portcullis_os::{Call, Errno, Fd, FileKind, FileStatus, FlockMode, Links, Open, Reply, Uid};
+use portcullis_os::{Call, Errno, Fd, FileKind, FileStatus, Links, LockMode, Open, Reply, Uid};
 use sim::Kernel;
-use sim::kernel::{Effect, LockSupport, Mount, ProcessId, Spawn};
+use sim::kernel::{Effect, LockSupport, Mount, Place, ProcessId, Spawn};
 
-const BUSY: Errno = Errno::Other(16);
+const BUSY: Errno = Errno::Busy;
 
 /// Directory `d` with directory `d/s`, file `f`, and links to the directory, to the file and to nowhere.
 fn furnished() -> (Kernel, ProcessId) {
@@ -40,7 +40,7 @@ fn status(reply: Result<Reply, Errno>) -> Result<FileStatus, Errno> {
 
 fn rename(from: &str, to: &str) -> Call {
     let under = |name: &str| PathBuf::from(format!("/state/{name}"));
-    Call::Rename { from_at: None, from: under(from), to_at: None, to: under(to) }
+    Call::Rename { from_at: None, from: under(from), to_at: None, to: under(to), replace: true }
 }
 
 fn unlink(name: &str) -> Call {
@@ -102,21 +102,23 @@ fn each_way_to_open_a_path_has_the_errno_of_linux() {
 }
 
 #[test]
-fn a_path_is_checked_before_the_directory_it_starts_from() {
+fn a_descriptor_is_checked_before_a_path_and_a_path_before_the_directory_it_starts_from() {
     let (mut kernel, who) = furnished();
     let file = fd(ask(&mut kernel, who, open("/state/f", Open::read())));
     let mut at = |at: i32, path: &str| {
         let call = Call::Open { at: Some(Fd(at)), path: PathBuf::from(path), open: Open::read() };
         ask(&mut kernel, who, call).map(|_| ())
     };
+    for path in ["x", "", "/state"] {
+        assert_eq!(at(999, path), Err(Errno::BadDescriptor), "{path}");
+    }
     assert_eq!(at(file.0, "x"), Err(Errno::NotDirectory));
-    assert_eq!(at(999, "x"), Err(Errno::BadDescriptor));
-    assert_eq!(at(999, ""), Err(Errno::NotFound));
-    assert_eq!(at(999, "/state"), Ok(()));
-    assert_eq!(at(999, &"n".repeat(4096)), Err(Errno::NameTooLong));
-    assert_eq!(at(999, &format!("/{}", "n".repeat(256))), Err(Errno::NameTooLong));
-    assert_eq!(at(999, &format!("/{}", "n".repeat(255))), Err(Errno::NotFound));
-    assert_eq!(at(999, "/a\0b"), Err(Errno::InvalidArgument));
+    assert_eq!(at(file.0, ""), Err(Errno::NotFound));
+    assert_eq!(at(file.0, "/state"), Ok(()));
+    assert_eq!(at(file.0, &"n".repeat(4096)), Err(Errno::NameTooLong));
+    assert_eq!(at(file.0, &format!("/{}", "n".repeat(256))), Err(Errno::NameTooLong));
+    assert_eq!(at(file.0, &format!("/{}", "n".repeat(255))), Err(Errno::NotFound));
+    assert_eq!(at(file.0, "/a\0b"), Err(Errno::InvalidArgument));
 }
 
 #[test]
@@ -205,11 +207,20 @@ fn bytes_are_read_where_they_were_written_and_holes_are_zero() {
     assert_eq!(ask(&mut kernel, who, write(0, b"abc")), Ok(Reply::Count(3)));
     assert_eq!(ask(&mut kernel, who, read(2, 2)), Ok(Reply::Bytes(b"cd".to_vec())));
     assert_eq!(ask(&mut kernel, who, read(6, 2)), Ok(Reply::Bytes(Vec::new())));
-    assert_eq!(ask(&mut kernel, who, read(u64::MAX, 2)), Ok(Reply::Bytes(Vec::new())));
+    assert_eq!(ask(&mut kernel, who, read(u64::MAX, 2)), Err(Errno::InvalidArgument));
     assert_eq!(ask(&mut kernel, who, Call::Truncate { fd: file, length: 2 }), Ok(Reply::Done));
     assert_eq!(kernel.contents(Path::new("/state/new")), Some(b"ab".to_vec()));
-    assert_eq!(ask(&mut kernel, who, write(u64::MAX, b"x")), Err(Errno::Other(27)));
-    assert_eq!(ask(&mut kernel, who, write(u64::MAX, b"")), Ok(Reply::Count(0)));
+    let last = u64::MAX >> 1;
+    assert_eq!(ask(&mut kernel, who, write(last - 1, b"x")), Err(Errno::FileTooBig));
+    assert_eq!(ask(&mut kernel, who, write(last, b"x")), Err(Errno::InvalidArgument));
+    assert_eq!(ask(&mut kernel, who, write(last, b"")), Ok(Reply::Count(0)));
+    assert_eq!(ask(&mut kernel, who, write(last + 1, b"")), Err(Errno::InvalidArgument));
+    assert_eq!(ask(&mut kernel, who, read(last, 1)), Err(Errno::InvalidArgument));
+    assert_eq!(
+        ask(&mut kernel, who, Call::Truncate { fd: file, length: last + 1 }),
+        Err(Errno::InvalidArgument)
+    );
+    assert_eq!(ask(&mut kernel, who, Call::Truncate { fd: file, length: last }), Err(Errno::FileTooBig));
     assert_eq!(ask(&mut kernel, who, Call::Sync { fd: file }), Ok(Reply::Done));
     assert_eq!(ask(&mut kernel, who, Call::FileSystem { fd: file }).unwrap().to_string(), "0xef53");
 }
@@ -219,15 +230,15 @@ fn a_descriptor_that_is_not_for_writing_says_so_as_linux_does() {
     let (mut kernel, who) = furnished();
     let file = fd(ask(&mut kernel, who, open("/state/f", Open::read())));
     let directory = fd(ask(&mut kernel, who, open("/state/d", Open::read())));
-    let socket = fd(ask(&mut kernel, who, Call::ListenUnix { name: "x".to_owned(), backlog: 1 }));
+    let socket = fd(ask(&mut kernel, who, Call::ListenUnix { name: "x".into(), backlog: 1 }));
     let mut errno = |call: Call| ask(&mut kernel, who, call).unwrap_err();
     for fd in [file, directory] {
         assert_eq!(errno(Call::Write { fd, offset: 0, bytes: Vec::new() }), Errno::BadDescriptor);
         assert_eq!(errno(Call::Truncate { fd, length: 0 }), Errno::InvalidArgument);
     }
     assert_eq!(errno(Call::Read { fd: directory, offset: 0, length: 0 }), Errno::IsDirectory);
-    assert_eq!(errno(Call::Read { fd: socket, offset: 0, length: 1 }), Errno::Other(29));
-    assert_eq!(errno(Call::Write { fd: socket, offset: 0, bytes: vec![1] }), Errno::Other(29));
+    assert_eq!(errno(Call::Read { fd: socket, offset: 0, length: 1 }), Errno::NotSeekable);
+    assert_eq!(errno(Call::Write { fd: socket, offset: 0, bytes: vec![1] }), Errno::NotSeekable);
     assert_eq!(errno(Call::Truncate { fd: socket, length: 0 }), Errno::InvalidArgument);
     assert_eq!(errno(Call::Sync { fd: socket }), Errno::InvalidArgument);
     assert_eq!(errno(Call::Sync { fd: Fd(77) }), Errno::BadDescriptor);
@@ -290,7 +301,7 @@ fn two_descriptions_of_one_file_exclude_each_other_even_in_one_process() {
 #[test]
 fn a_failed_upgrade_loses_the_shared_lock() {
     let (mut kernel, who) = furnished();
-    let shared = |fd| Call::Flock { fd, mode: FlockMode::Shared };
+    let shared = |fd| Call::Flock { fd, mode: LockMode::Shared };
     let [one, two, three] = [(); 3].map(|()| fd(ask(&mut kernel, who, open("/state/f", Open::read()))));
     ask(&mut kernel, who, shared(one)).unwrap();
     ask(&mut kernel, who, shared(two)).unwrap();
@@ -299,7 +310,7 @@ fn a_failed_upgrade_loses_the_shared_lock() {
     assert_eq!(ask(&mut kernel, who, shared(three)), Err(Errno::WouldBlock));
     assert_eq!(ask(&mut kernel, who, shared(two)), Ok(Reply::Done));
     assert_eq!(ask(&mut kernel, who, shared(three)), Ok(Reply::Done));
-    ask(&mut kernel, who, Call::Flock { fd: two, mode: FlockMode::Unlock }).unwrap();
+    ask(&mut kernel, who, Call::Flock { fd: two, mode: LockMode::Unlock }).unwrap();
     assert_eq!(ask(&mut kernel, who, flock(three)), Ok(Reply::Done));
 }
 
@@ -313,7 +324,7 @@ fn a_mount_decides_what_flock_can_do() {
     ];
     for (locks, on_directory, on_file, on_file_again) in cases {
         let mut kernel = machine();
-        kernel.mount(Path::new("/state"), Mount { magic: 0x6969, locks });
+        kernel.mount(Path::new("/state"), Mount { magic: 0x6969, locks, ..Mount::local() });
         kernel.write_file(Path::new("/state/lock"), b"");
         let who = start(&mut kernel, "refgate");
         let directory = fd(ask(&mut kernel, who, open("/state", Open::directory())));
@@ -330,7 +341,10 @@ fn a_mount_decides_what_flock_can_do() {
 fn nothing_is_renamed_from_one_mount_to_another() {
     let (mut kernel, who) = furnished();
     kernel.make_directory(Path::new("/state/nfs"), 0o700, USER);
-    kernel.mount(Path::new("/state/nfs"), Mount { magic: 0x6969, locks: LockSupport::FilesOnly });
+    kernel.mount(
+        Path::new("/state/nfs"),
+        Mount { magic: 0x6969, locks: LockSupport::FilesOnly, ..Mount::local() },
+    );
     assert_eq!(ask(&mut kernel, who, rename("f", "nfs/f")), Err(Errno::CrossDevice));
     assert_eq!(ask(&mut kernel, who, rename("nfs", "n")), Err(BUSY));
     ask(&mut kernel, who, make_directory("nfs/x")).unwrap();
@@ -346,8 +360,14 @@ fn mode_bits_stop_other_users_and_never_root() {
     kernel.write_file(Path::new("/open/f"), b"");
     kernel.write_file(Path::new("/shared/roots"), b"");
     let mut user = |name: &str, uid| {
-        let spawn =
-            Spawn { name: name.to_owned(), command: String::new(), uid: Uid(uid), parent: None, pid: None };
+        let spawn = Spawn {
+            name: name.to_owned(),
+            command: String::new(),
+            uid: Uid(uid),
+            parent: None,
+            pid: None,
+            place: Place::default(),
+        };
         kernel.spawn(&spawn).unwrap()
     };
     let (owner, other, root) = (user("owner", 1000), user("other", 1001), user("root", 0));

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use kernel_machine::{USER, ask, fd, flock, machine, open, start};
 use portcullis_os::{
-    Call, Cell, Clock, Errno, FileId, Notice, Open, Pid, ProcessState, ProcessStatus, Reply, Signal, Tick,
-    Uid,
+    BindOptions, Call, Cell, Clock, Errno, FileId, Notice, Open, Pid, ProcessState, ProcessStatus, Reply,
+    Signal, Tick, Uid,
 };
 use sim::Kernel;
-use sim::kernel::{Completion, Effect, Ending, Life, ProcessId, Readiness, Spawn};
+use sim::kernel::{Completion, Effect, Ending, Life, Place, ProcessId, Readiness, Spawn};
 
 const OUTSIDE: ProcessId = ProcessId::ENVIRONMENT;
 const KILLED: Ending = Ending::Killed(Signal::Kill);
@@ -23,6 +23,7 @@ fn child(kernel: &mut Kernel, parent: ProcessId, uid: Uid) -> ProcessId {
         uid,
         parent: Some(parent),
         pid: None,
+        place: Place::default(),
     };
     match kernel.spawn(&spawn) {
         Ok(process) => process,
@@ -37,6 +38,7 @@ fn with_pid(kernel: &mut Kernel, pid: Pid) -> Result<ProcessId, Errno> {
         uid: USER,
         parent: None,
         pid: Some(pid),
+        place: Place::default(),
     };
     kernel.spawn(&spawn)
 }
@@ -98,7 +100,8 @@ fn a_zombie_keeps_its_pid_and_its_name_until_it_is_reaped() {
     assert_eq!(command(&mut kernel, parent, zombie), Ok(Reply::Text(String::new())));
     assert_eq!(ask(&mut kernel, parent, Call::Kill { pid, signal: None }), Ok(Reply::Done));
     assert_eq!(ask(&mut kernel, parent, Call::Kill { pid, signal: Some(Signal::Kill) }), Ok(Reply::Done));
-    assert_eq!(ask(&mut kernel, parent, holds(pid, NOBODYS)), Err(Errno::AccessDenied));
+    assert_eq!(ask(&mut kernel, parent, holds(pid, NOBODYS)), Ok(Reply::Truth(false)));
+    assert_eq!(ask(&mut kernel, parent, Call::HoldsSocket { pid, socket: 1 }), Err(Errno::AccessDenied));
     assert_eq!(with_pid(&mut kernel, pid), Err(Errno::Exists));
 
     kernel.reap(zombie);
@@ -143,6 +146,7 @@ fn death_releases_everything_in_the_same_step() {
     let end = |kernel: &mut Kernel, who, how| match how {
         Ending::Exited(status) => kernel.exit(who, status),
         Ending::Killed(signal) => kernel.signal(OUTSIDE, who, signal),
+        Ending::KilledBy(number) => panic!("signal {number} has no name"),
     };
     for how in [Ending::Exited(78), KILLED, Ending::Killed(Signal::Terminate)] {
         let mut kernel = machine();
@@ -151,10 +155,10 @@ fn death_releases_everything_in_the_same_step() {
         let directory = fd(ask(&mut kernel, owner, open("/state", Open::directory())));
         ask(&mut kernel, owner, flock(directory)).unwrap();
         let address = "127.0.0.1:18789".parse().unwrap();
-        let socket = fd(ask(&mut kernel, owner, Call::BindTcp { address }));
+        let socket = fd(ask(&mut kernel, owner, Call::BindTcp { address, options: BindOptions::SERVER }));
         ask(&mut kernel, owner, Call::Listen { fd: socket, backlog: 1 }).unwrap();
-        ask(&mut kernel, owner, Call::ListenUnix { name: "token".to_owned(), backlog: 1 }).unwrap();
-        ask(&mut kernel, owner, Call::ConnectUnix { name: "token".to_owned() }).unwrap();
+        ask(&mut kernel, owner, Call::ListenUnix { name: "token".into(), backlog: 1 }).unwrap();
+        ask(&mut kernel, owner, Call::ConnectUnix { name: "token".into() }).unwrap();
         ask(&mut kernel, owner, Call::Random).unwrap();
         ask(&mut kernel, owner, Call::Store { cell: Cell(1), value: 7 }).unwrap();
         kernel.take_effects();

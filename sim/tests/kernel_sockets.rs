@@ -5,15 +5,17 @@ mod kernel_machine;
 use std::net::{Ipv6Addr, SocketAddr};
 
 use kernel_machine::{USER, ask, fd, flock, machine, open, start};
-use portcullis_os::{Call, Errno, Fd, Open, PeerCredentials, Port, Reply, Signal, TcpState, Uid};
+use portcullis_os::{
+    BindOptions, Call, Errno, Fd, Open, PeerCredentials, Port, Reply, Signal, TcpState, Uid,
+};
 use sim::Kernel;
-use sim::kernel::{Completion, ProcessId, Readiness, Spawn};
+use sim::kernel::{Completion, Place, ProcessId, Readiness, Spawn};
 
 const BACKLOG: u16 = 8;
 
 fn bind(kernel: &mut Kernel, who: ProcessId, address: &str) -> Result<Fd, Errno> {
     let Ok(address) = address.parse() else { panic!("{address} is no address") };
-    ask(kernel, who, Call::BindTcp { address }).map(|reply| fd(Ok(reply)))
+    ask(kernel, who, Call::BindTcp { address, options: BindOptions::SERVER }).map(|reply| fd(Ok(reply)))
 }
 
 fn listen(kernel: &mut Kernel, who: ProcessId, fd: Fd) -> Result<(), Errno> {
@@ -21,11 +23,11 @@ fn listen(kernel: &mut Kernel, who: ProcessId, fd: Fd) -> Result<(), Errno> {
 }
 
 fn serve(kernel: &mut Kernel, who: ProcessId, name: &str, backlog: u16) -> Fd {
-    fd(ask(kernel, who, Call::ListenUnix { name: name.to_owned(), backlog }))
+    fd(ask(kernel, who, Call::ListenUnix { name: name.into(), backlog }))
 }
 
 fn connect(kernel: &mut Kernel, who: ProcessId, name: &str) -> Result<Fd, Errno> {
-    ask(kernel, who, Call::ConnectUnix { name: name.to_owned() }).map(|reply| fd(Ok(reply)))
+    ask(kernel, who, Call::ConnectUnix { name: name.into() }).map(|reply| fd(Ok(reply)))
 }
 
 fn accept(kernel: &mut Kernel, who: ProcessId, fds: &[Fd]) -> (Fd, Fd) {
@@ -54,7 +56,7 @@ fn tcp_sockets() -> Call {
 
 #[test]
 fn two_listeners_on_one_port_get_along_as_in_the_table_of_linux() {
-    const ADDRESSES: [&str; 6] = ["0.0.0.0", "127.0.0.1", "127.0.0.2", "192.168.1.7", "[::]", "[::1]"];
+    const ADDRESSES: [&str; 6] = ["0.0.0.0", "127.0.0.1", "127.0.0.2", "192.0.2.10", "[::]", "[::1]"];
     // Rows: who came first. Columns: who came second. `x`: the second is refused.
     const TABLE: [&str; 6] = ["xxxx..", "xx....", "x.x...", "x..x..", "....xx", "....xx"];
     for (first, row) in ADDRESSES.iter().zip(TABLE) {
@@ -100,11 +102,23 @@ fn a_bound_socket_reserves_nothing_and_a_closed_one_leaves_nothing() {
 fn an_address_that_cannot_be_bound_has_the_errno_of_linux() {
     let mut kernel = machine();
     let user = start(&mut kernel, "user");
-    let root =
-        Spawn { name: "root".to_owned(), command: String::new(), uid: Uid(0), parent: None, pid: None };
+    let root = Spawn {
+        name: "root".to_owned(),
+        command: String::new(),
+        uid: Uid(0),
+        parent: None,
+        pid: None,
+        place: Place::default(),
+    };
     let root = kernel.spawn(&root).unwrap();
-    assert_eq!(bind(&mut kernel, user, "127.0.0.1:0"), Err(Errno::InvalidArgument));
     assert_eq!(bind(&mut kernel, user, "127.0.0.1:80"), Err(Errno::AccessDenied));
+    assert_eq!(bind(&mut kernel, user, "192.0.2.11:80"), Err(Errno::AddressNotAvailable));
+    assert_eq!(
+        bind(&mut kernel, user, "[fd00::1]:80"),
+        Err(Errno::AccessDenied),
+        "IPv6 looks at the port first"
+    );
+    assert_eq!(bind(&mut kernel, user, "192.0.2.11:18789"), Err(Errno::AddressNotAvailable));
     assert_eq!(bind(&mut kernel, root, "127.0.0.1:80"), Ok(Fd(3)));
     assert_eq!(bind(&mut kernel, user, "[::ffff:127.0.0.1]:18789"), Err(Errno::InvalidArgument));
     assert_eq!(bind(&mut kernel, user, "[fd00::1]:18789"), Err(Errno::AddressNotAvailable));
@@ -139,7 +153,7 @@ fn a_name_has_one_holder_until_its_last_close() {
     let mut kernel = machine();
     let [a, b] = ["a", "b"].map(|name| start(&mut kernel, name));
     let held = serve(&mut kernel, a, "token", BACKLOG);
-    let taken = Call::ListenUnix { name: "token".to_owned(), backlog: BACKLOG };
+    let taken = Call::ListenUnix { name: "token".into(), backlog: BACKLOG };
     assert_eq!(ask(&mut kernel, b, taken.clone()), Err(Errno::AddressInUse));
     assert_eq!(ask(&mut kernel, a, taken.clone()), Err(Errno::AddressInUse));
     ask(&mut kernel, a, Call::Close { fd: held }).unwrap();
@@ -147,7 +161,7 @@ fn a_name_has_one_holder_until_its_last_close() {
     assert!(ask(&mut kernel, b, taken.clone()).is_ok());
     kernel.signal(ProcessId::ENVIRONMENT, b, Signal::Kill);
     assert!(ask(&mut kernel, a, taken).is_ok());
-    let long = Call::ListenUnix { name: "n".repeat(108), backlog: 0 };
+    let long = Call::ListenUnix { name: "n".repeat(108).into(), backlog: 0 };
     assert_eq!(ask(&mut kernel, a, long), Err(Errno::NameTooLong));
 }
 
@@ -254,8 +268,8 @@ fn the_end_of_a_process_is_the_end_of_its_streams() {
 
 #[test]
 fn what_is_no_stream_says_so_as_linux_does() {
-    const NOT_CONNECTED: Errno = Errno::Other(107);
-    const NO_SOCKET: Errno = Errno::Other(88);
+    const NOT_CONNECTED: Errno = Errno::NotConnected;
+    const NO_SOCKET: Errno = Errno::NotSocket;
     let mut kernel = machine();
     let who = start(&mut kernel, "refgate");
     let file = fd(ask(&mut kernel, who, open("/state", Open::directory())));

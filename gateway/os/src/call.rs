@@ -2,118 +2,18 @@
 //!
 //! The enum is closed on purpose: a new call breaks every executor at compile time, so none can forget it.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::{Fd, FileId, Notice, Pid, Port};
+use serde::{Deserialize, Serialize};
 
-/// How a file is opened, as in open(2). Every descriptor is opened close-on-exec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Open {
-    /// Allow writing. Reading is always allowed.
-    pub write: bool,
-    /// `O_CREAT`: create the file if the name is free.
-    pub create: bool,
-    /// `O_EXCL`: with `create`, fail with [`Errno::Exists`](crate::Errno::Exists) if the name is taken.
-    pub exclusive: bool,
-    /// `O_TRUNC`: empty the file.
-    pub truncate: bool,
-    /// `O_DIRECTORY`: fail unless it is a directory.
-    pub directory: bool,
-    /// `O_NOFOLLOW`: fail with [`Errno::SymlinkLoop`](crate::Errno::SymlinkLoop) if the last part is a symbolic link.
-    pub no_follow: bool,
-    /// The permission bits of a file that is created, before the umask.
-    pub mode: u32,
-}
-
-impl Open {
-    /// An existing file, for reading.
-    pub const fn read() -> Self {
-        Self {
-            write: false,
-            create: false,
-            exclusive: false,
-            truncate: false,
-            directory: false,
-            no_follow: false,
-            mode: 0o600,
-        }
-    }
-
-    /// An existing directory, not through a symbolic link.
-    pub const fn directory() -> Self {
-        Self { directory: true, no_follow: true, ..Self::read() }
-    }
-
-    /// A file of mode 0600 for reading and writing, created if absent, not through a symbolic link.
-    pub const fn read_write_create() -> Self {
-        Self { write: true, create: true, no_follow: true, ..Self::read() }
-    }
-
-    /// A file of mode 0600 that must not exist yet.
-    pub const fn create_exclusive() -> Self {
-        Self { exclusive: true, ..Self::read_write_create() }
-    }
-
-    /// A file of mode 0600, emptied if it exists.
-    pub const fn create_truncate() -> Self {
-        Self { truncate: true, ..Self::read_write_create() }
-    }
-}
-
-/// What happens to a symbolic link at the end of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Links {
-    /// The file that it names is meant.
-    Follow,
-    /// The link itself is meant.
-    NoFollow,
-}
-
-/// The operations of flock(2). None of them waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FlockMode {
-    /// `LOCK_EX | LOCK_NB`.
-    Exclusive,
-    /// `LOCK_SH | LOCK_NB`.
-    Shared,
-    /// `LOCK_UN`.
-    Unlock,
-}
-
-/// The signals that the project sends or catches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Signal {
-    /// `SIGTERM`: please stop.
-    Terminate,
-    /// `SIGINT`: please stop, from a terminal.
-    Interrupt,
-    /// `SIGKILL`: the kernel ends the process.
-    Kill,
-    /// `SIGSTOP`: the kernel stops scheduling the process.
-    Stop,
-    /// `SIGCONT`: the kernel schedules it again.
-    Continue,
-}
-
-/// The clocks of clock_gettime(2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Clock {
-    /// `CLOCK_REALTIME`: nanoseconds after 1970 that anybody may set forwards or back. For display only.
-    Wall,
-    /// `CLOCK_MONOTONIC`: nanoseconds that never go back and pause in suspend.
-    Monotonic,
-    /// `CLOCK_BOOTTIME`: nanoseconds after boot, suspend included.
-    Boot,
-}
-
-/// A word of memory that the tasks of one process share, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cell(pub u8);
+use crate::{
+    BindOptions, ByteRange, Cell, Clock, Fd, FileId, Links, LockMode, Notice, Open, Pid, Port, RangeOwner,
+    Signal, UnixName,
+};
 
 /// One indivisible step of the machine, asked for by one process. Paths without `at` are absolute.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Call {
     /// openat(2). Answers [`Reply::Fd`](crate::Reply::Fd).
     Open {
@@ -195,8 +95,69 @@ pub enum Call {
         from: PathBuf,
         /// The directory that `to` starts from.
         to_at: Option<Fd>,
-        /// The new name, replaced if it exists.
+        /// The new name.
         to: PathBuf,
+        /// Whether a file that has the new name is replaced; if not (`RENAME_NOREPLACE`), it is
+        /// [`Errno::Exists`](crate::Errno::Exists).
+        replace: bool,
+    },
+    /// linkat(2): one more name of a file, not through a symbolic link at its end. Answers `Done`.
+    Link {
+        /// The directory that `from` starts from.
+        from_at: Option<Fd>,
+        /// A name that the file has.
+        from: PathBuf,
+        /// The directory that `to` starts from.
+        to_at: Option<Fd>,
+        /// The name that it gets, which must be free.
+        to: PathBuf,
+    },
+    /// symlinkat(2). Answers `Done`.
+    Symlink {
+        /// What the link says.
+        target: PathBuf,
+        /// The directory that a relative path starts from.
+        at: Option<Fd>,
+        /// The name of the link.
+        path: PathBuf,
+    },
+    /// readlinkat(2). Answers `Path`.
+    ReadLink {
+        /// The directory that a relative path starts from.
+        at: Option<Fd>,
+        /// The link.
+        path: PathBuf,
+    },
+    /// unlinkat(2) of an empty directory. Answers `Done`.
+    RemoveDirectory {
+        /// The directory that a relative path starts from.
+        at: Option<Fd>,
+        /// The name.
+        path: PathBuf,
+    },
+    /// getdents64(2): every name in a directory but `.` and `..`. Answers `Names`, ascending.
+    ReadDirectory {
+        /// The directory.
+        fd: Fd,
+    },
+    /// fchmod(2). Answers `Done`.
+    SetMode {
+        /// Which file.
+        fd: Fd,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// futimens(2) of the time of the last change. Answers `Done`.
+    SetModified {
+        /// Which file.
+        fd: Fd,
+        /// Nanoseconds after 1970.
+        modified_ns: u64,
+    },
+    /// umask(2). Answers `Word` with the old mask.
+    SetUmask {
+        /// The bits that are taken from the mode of what this process creates.
+        mask: u32,
     },
     /// unlinkat(2) of a name that is no directory. Answers `Done`.
     Unlink {
@@ -210,12 +171,96 @@ pub enum Call {
         /// The open file description whose lock this is.
         fd: Fd,
         /// What to do.
-        mode: FlockMode,
+        mode: LockMode,
+    },
+    /// fcntl(2) `F_SETLK` or `F_OFD_SETLK`, never waiting. Answers `Done` or
+    /// [`Errno::WouldBlock`](crate::Errno::WouldBlock).
+    LockRange {
+        /// The file; open for writing if the lock is to be exclusive.
+        fd: Fd,
+        /// Whom the lock belongs to.
+        owner: RangeOwner,
+        /// What to do.
+        mode: LockMode,
+        /// Which bytes.
+        range: ByteRange,
+    },
+    /// fcntl(2) `F_GETLK` or `F_OFD_GETLK`: the first lock that would be in the way. Answers `Range`.
+    RangeHolder {
+        /// The file.
+        fd: Fd,
+        /// Whom the lock would belong to.
+        owner: RangeOwner,
+        /// What would be done.
+        mode: LockMode,
+        /// Which bytes.
+        range: ByteRange,
+    },
+    /// fcntl(2) `F_DUPFD_CLOEXEC`: one more descriptor of the same open file description. Answers `Fd`.
+    Duplicate {
+        /// Which.
+        fd: Fd,
+    },
+    /// fcntl(2) `F_SETFD`: whether a program that this process executes gets the descriptor. Answers `Done`.
+    SetInherit {
+        /// Which.
+        fd: Fd,
+        /// `true` takes `FD_CLOEXEC` away, `false` sets it.
+        inherit: bool,
+    },
+    /// sendmsg(2) of one byte and one descriptor (`SCM_RIGHTS`), never waiting. Answers `Done`.
+    SendFd {
+        /// A connected Unix socket.
+        socket: Fd,
+        /// What is sent. The sender keeps its own.
+        fd: Fd,
+    },
+    /// recvmsg(2) of one byte and the descriptor that came with it, waiting until the deadline. Answers `Fd`;
+    /// [`Errno::NotFound`](crate::Errno::NotFound) if the byte came without one or the stream is at its end.
+    ReceiveFd {
+        /// A connected Unix socket.
+        socket: Fd,
+        /// How long to wait, in milliseconds.
+        deadline_ms: u32,
     },
     /// getpid(2). Answers `Pid`.
     OwnPid,
     /// geteuid(2). Answers `Uid`.
     OwnUid,
+    /// `/proc/self/ns`: which namespaces this process is in. Answers `Namespaces`.
+    OwnNamespaces,
+    /// fork(2) and execve(2): a child that runs another program and has every descriptor that
+    /// [`Call::SetInherit`] has marked. Answers `Pid`, once it is certain that the program will run: a moment later the
+    /// child closes the descriptors that are not marked.
+    Spawn {
+        /// The program, by absolute path, and its arguments.
+        command: Vec<String>,
+    },
+    /// waitpid(2) with `WNOHANG`. Answers `Ended`, and the pid of the child is free again;
+    /// [`Errno::WouldBlock`](crate::Errno::WouldBlock) while it lives.
+    Reap {
+        /// A child of this process.
+        pid: Pid,
+    },
+    /// pidfd_open(2). Answers `Fd`.
+    OpenPidfd {
+        /// Which process, by number: what is opened stays that process.
+        pid: Pid,
+    },
+    /// pidfd_send_signal(2); without a signal it only checks. Answers `Done`.
+    SignalPidfd {
+        /// A pidfd.
+        fd: Fd,
+        /// The signal, or none to ask whether it has not been reaped.
+        signal: Option<Signal>,
+    },
+    /// poll(2) of a pidfd: waits until its process is dead, be it reaped or not, or until the deadline. Answers `Done`.
+    WaitPidfd {
+        /// A pidfd.
+        fd: Fd,
+        /// How long to wait, in milliseconds.
+        deadline_ms: u32,
+    },
     /// kill(2); without a signal it only checks (`kill(pid, 0)`). Answers `Done`.
     Kill {
         /// The target, by number alone: exactly the weakness of kill(2).
@@ -268,19 +313,34 @@ pub enum Call {
     },
     /// socket(2), setsockopt(2) and bind(2) of a TCP socket. Answers `Fd`.
     ///
-    /// `SO_REUSEADDR` is set, `SO_REUSEPORT` never; an IPv6 socket is IPv6 only. The three are one step because the
-    /// first two are invisible to everybody else.
+    /// The three are one step because the first two are invisible to everybody else.
     BindTcp {
-        /// The address and port.
+        /// The address and port; with port 0 the kernel chooses one.
         address: SocketAddr,
+        /// How.
+        options: BindOptions,
     },
-    /// socket(2), bind(2) and listen(2) of a stream socket in the abstract Unix namespace. Answers `Fd`.
+    /// socket(2) and connect(2) of a TCP socket, waiting until the deadline. Answers `Fd`.
+    ConnectTcp {
+        /// Where to.
+        address: SocketAddr,
+        /// Bound to this address first, with `SO_REUSEADDR`; `None`: the kernel chooses a port.
+        from: Option<SocketAddr>,
+        /// How long to wait, in milliseconds.
+        deadline_ms: u32,
+    },
+    /// getsockname(2) of a TCP socket. Answers `Address`.
+    LocalAddress {
+        /// Which.
+        fd: Fd,
+    },
+    /// socket(2), bind(2) and listen(2) of a Unix stream socket. Answers `Fd`.
     ///
     /// They are one step because the name is taken by bind(2); until listen(2) connections to it are refused, which is
     /// also what an observer sees of a name whose holder has just died.
     ListenUnix {
-        /// The name, without the leading NUL.
-        name: String,
+        /// Where.
+        name: UnixName,
         /// How many connections may wait.
         backlog: u16,
     },
@@ -296,11 +356,11 @@ pub enum Call {
         /// The listening sockets.
         fds: Vec<Fd>,
     },
-    /// connect(2) to an abstract Unix name. Never waits: a full backlog is [`Errno::WouldBlock`](crate::Errno::WouldBlock).
-    /// Answers `Fd`.
+    /// connect(2) to a Unix stream socket. Never waits: a full backlog is
+    /// [`Errno::WouldBlock`](crate::Errno::WouldBlock). Answers `Fd`.
     ConnectUnix {
-        /// The name, without the leading NUL.
-        name: String,
+        /// Where.
+        name: UnixName,
     },
     /// `SO_PEERCRED`: on a client, who called listen(2) at the other end. Answers `Peer`.
     PeerCredentials {
@@ -355,79 +415,4 @@ pub enum Call {
     },
     /// Tells whoever watches this process what it has become. Answers `Done`.
     Notify(Notice),
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Terminate => "SIGTERM",
-            Self::Interrupt => "SIGINT",
-            Self::Kill => "SIGKILL",
-            Self::Stop => "SIGSTOP",
-            Self::Continue => "SIGCONT",
-        })
-    }
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open { path, open, .. } => {
-                let verb = match (open.directory, open.exclusive, open.create) {
-                    (true, _, _) => "open dir",
-                    (_, true, _) => "create excl",
-                    (_, _, true) => "open or create",
-                    _ => "open",
-                };
-                write!(f, "{verb} {}", last(path))
-            }
-            Self::Close { fd } => write!(f, "close {fd}"),
-            Self::Read { fd, .. } => write!(f, "read {fd}"),
-            Self::Write { fd, .. } => write!(f, "write {fd}"),
-            Self::Truncate { fd, length } => write!(f, "truncate {fd} to {length}"),
-            Self::Sync { fd } => write!(f, "fsync {fd}"),
-            Self::Stat { path, .. } => write!(f, "stat {}", last(path)),
-            Self::StatFd { fd } => write!(f, "fstat {fd}"),
-            Self::FileSystem { fd } => write!(f, "fstatfs {fd}"),
-            Self::MakeDirectory { path, .. } => write!(f, "mkdir {}", last(path)),
-            Self::Rename { from, to, .. } => write!(f, "rename {} {}", last(from), last(to)),
-            Self::Unlink { path, .. } => write!(f, "unlink {}", last(path)),
-            Self::Flock { fd, mode: FlockMode::Exclusive } => write!(f, "flock {fd}"),
-            Self::Flock { fd, mode: FlockMode::Shared } => write!(f, "flock {fd} shared"),
-            Self::Flock { fd, mode: FlockMode::Unlock } => write!(f, "unlock {fd}"),
-            Self::OwnPid => f.write_str("getpid"),
-            Self::OwnUid => f.write_str("geteuid"),
-            Self::Kill { pid, signal: None } => write!(f, "is {pid} alive?"),
-            Self::Kill { pid, signal: Some(signal) } => write!(f, "{signal} to {pid}"),
-            Self::CatchSignals => f.write_str("catch signals"),
-            Self::NextSignal => f.write_str("wait for a signal"),
-            Self::Processes => f.write_str("list processes"),
-            Self::ProcessStatus { pid } => write!(f, "stat of pid {pid}"),
-            Self::ProcessCommand { pid } => write!(f, "cmdline of pid {pid}"),
-            Self::HoldsLock { pid, .. } => write!(f, "does pid {pid} hold the lock?"),
-            Self::HoldsSocket { pid, .. } => write!(f, "does pid {pid} hold the socket?"),
-            Self::LockTakers { .. } => f.write_str("who took the lock?"),
-            Self::TcpSockets { port } => write!(f, "who has port {port}?"),
-            Self::BindTcp { address } => write!(f, "bind {address}"),
-            Self::ListenUnix { name, .. } => write!(f, "bind @{name}"),
-            Self::Listen { fd, .. } => write!(f, "listen {fd}"),
-            Self::Accept { .. } => f.write_str("accept"),
-            Self::ConnectUnix { name } => write!(f, "connect @{name}"),
-            Self::PeerCredentials { fd } => write!(f, "peer of {fd}"),
-            Self::Send { fd, .. } => write!(f, "send {fd}"),
-            Self::Receive { fd, .. } => write!(f, "receive {fd}"),
-            Self::ReadClock { clock } => write!(f, "read {clock:?} clock"),
-            Self::Sleep { milliseconds } => write!(f, "sleep {milliseconds} ms"),
-            Self::Random => f.write_str("random"),
-            Self::BootId => f.write_str("boot id"),
-            Self::Load { cell } => write!(f, "load cell {}", cell.0),
-            Self::Store { cell, value } => write!(f, "store {value} in cell {}", cell.0),
-            Self::Notify(notice) => notice.fmt(f),
-        }
-    }
-}
-
-/// The last part of a path: lanes are narrow, and a scenario has few files.
-fn last(path: &std::path::Path) -> std::borrow::Cow<'_, str> {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 macro_rules! errnos {
     ($($variant:ident $name:literal $text:literal,)*) => {
         /// Why the kernel refused a call. Names and meanings are those of errno(3).
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Errno {
             $(#[doc = concat!("`", $name, "`: ", $text, ".")] $variant,)*
             /// Any other error, by its number on this platform.
@@ -52,31 +54,42 @@ errnos! {
     AddressFamilyNotSupported "EAFNOSUPPORT" "address family not supported",
     WouldBlock "EAGAIN" "it would have to wait",
     BadDescriptor "EBADF" "bad file descriptor",
+    Busy "EBUSY" "it is in use",
+    NoChild "ECHILD" "no such child",
     ConnectionRefused "ECONNREFUSED" "connection refused",
     ConnectionReset "ECONNRESET" "connection reset by peer",
     Exists "EEXIST" "file exists",
+    FileTooBig "EFBIG" "file too large",
     Interrupted "EINTR" "interrupted by a signal",
     InvalidArgument "EINVAL" "invalid argument",
     InputOutput "EIO" "input/output error",
     IsDirectory "EISDIR" "is a directory",
+    IsConnected "EISCONN" "it is connected already",
     SymlinkLoop "ELOOP" "is a symbolic link, or too many of them",
     TooManyFiles "EMFILE" "too many open files in this process",
     TooManyFilesOnHost "ENFILE" "too many open files on this machine",
+    TooManyLinks "EMLINK" "too many links",
     NameTooLong "ENAMETOOLONG" "name too long",
     NotFound "ENOENT" "no such file or directory",
     NoLocks "ENOLCK" "no locks available",
     NoSpace "ENOSPC" "no space left on device",
+    NotImplemented "ENOSYS" "the machine does not know this call",
+    NotConnected "ENOTCONN" "it is not connected",
     NotDirectory "ENOTDIR" "not a directory",
     NotEmpty "ENOTEMPTY" "directory not empty",
+    NotSocket "ENOTSOCK" "it is no socket",
+    Overflow "EOVERFLOW" "value too large",
     NotSupported "EOPNOTSUPP" "operation not supported",
     NotPermitted "EPERM" "operation not permitted",
     BrokenPipe "EPIPE" "the other end is closed",
     ReadOnly "EROFS" "read-only file system",
+    NotSeekable "ESPIPE" "it has no position",
     NoProcess "ESRCH" "no such process",
     StaleHandle "ESTALE" "stale file handle",
     TimedOut "ETIMEDOUT" "no answer in time",
     QuotaExceeded "EDQUOT" "disk quota exceeded",
     CrossDevice "EXDEV" "not on the same file system",
+    NoDeviceOrAddress "ENXIO" "no such device or address",
 }
 
 #[cfg(target_os = "linux")]
@@ -92,6 +105,15 @@ mod linux {
     pub(super) const BadDescriptor: Errno = Errno::BADF;
     pub(super) const ConnectionRefused: Errno = Errno::CONNREFUSED;
     pub(super) const ConnectionReset: Errno = Errno::CONNRESET;
+    pub(super) const Busy: Errno = Errno::BUSY;
+    pub(super) const NoChild: Errno = Errno::CHILD;
+    pub(super) const FileTooBig: Errno = Errno::FBIG;
+    pub(super) const IsConnected: Errno = Errno::ISCONN;
+    pub(super) const TooManyLinks: Errno = Errno::MLINK;
+    pub(super) const NotImplemented: Errno = Errno::NOSYS;
+    pub(super) const NotConnected: Errno = Errno::NOTCONN;
+    pub(super) const NotSocket: Errno = Errno::NOTSOCK;
+    pub(super) const NotSeekable: Errno = Errno::SPIPE;
     pub(super) const Exists: Errno = Errno::EXIST;
     pub(super) const Interrupted: Errno = Errno::INTR;
     pub(super) const InvalidArgument: Errno = Errno::INVAL;
@@ -104,6 +126,7 @@ mod linux {
     pub(super) const NotFound: Errno = Errno::NOENT;
     pub(super) const NoLocks: Errno = Errno::NOLCK;
     pub(super) const NoSpace: Errno = Errno::NOSPC;
+    pub(super) const NoDeviceOrAddress: Errno = Errno::NXIO;
     pub(super) const NotDirectory: Errno = Errno::NOTDIR;
     pub(super) const NotEmpty: Errno = Errno::NOTEMPTY;
     pub(super) const NotSupported: Errno = Errno::OPNOTSUPP;
@@ -113,6 +136,7 @@ mod linux {
     pub(super) const NoProcess: Errno = Errno::SRCH;
     pub(super) const StaleHandle: Errno = Errno::STALE;
     pub(super) const TimedOut: Errno = Errno::TIMEDOUT;
+    pub(super) const Overflow: Errno = Errno::OVERFLOW;
     pub(super) const QuotaExceeded: Errno = Errno::DQUOT;
     pub(super) const CrossDevice: Errno = Errno::XDEV;
 }

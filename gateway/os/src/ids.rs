@@ -3,8 +3,10 @@
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
 
+use serde::{Deserialize, Serialize};
+
 /// A process id as the kernel reports it. Reused by the kernel, so never an identity on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pid(NonZeroU32);
 
 impl Pid {
@@ -29,7 +31,7 @@ impl fmt::Display for Pid {
 }
 
 /// A user id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Uid(pub u32);
 
 impl fmt::Display for Uid {
@@ -39,7 +41,7 @@ impl fmt::Display for Uid {
 }
 
 /// A TCP port that can be bound. Never 0: "any port" is a request, not a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Port(NonZeroU16);
 
 impl Port {
@@ -64,7 +66,7 @@ impl fmt::Display for Port {
 }
 
 /// A file descriptor: an index into the table of one process, meaningless in another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fd(pub i32);
 
 impl fmt::Display for Fd {
@@ -76,7 +78,7 @@ impl fmt::Display for Fd {
 /// Which file this is, whatever it is called: the device and the inode on it.
 ///
 /// The only identity of a file that renames, symbolic links and bind mounts cannot change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId {
     /// The device number, as in `st_dev`.
     pub device: u64,
@@ -93,7 +95,7 @@ impl fmt::Display for FileId {
 /// When a process started, in clock ticks after boot (field 22 of `/proc/PID/stat`).
 ///
 /// One tick is 10 ms on Linux, so two processes that had the same pid can have the same tick too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Tick(pub u64);
 
 impl fmt::Display for Tick {

@@ -14,18 +14,24 @@ mod errno;
 mod ids;
 #[cfg(target_os = "linux")]
 mod linux;
+mod listener;
 mod notice;
+mod options;
 mod os;
 mod reply;
+mod text;
 
-pub use call::{Call, Cell, Clock, FlockMode, Links, Open, Signal};
+pub use call::Call;
 pub use descriptor::Descriptor;
 pub use errno::Errno;
 pub use ids::{Fd, FileId, Pid, Port, Tick, Uid};
 #[cfg(target_os = "linux")]
-pub use linux::{Linux, LinuxListener};
+pub use linux::{Linux, LinuxListener, raw};
+pub use listener::{Listener, Round};
 pub use notice::{ConfigKey, Notice, Ownership};
-pub use os::{Listener, Os, Round};
+pub use options::{BindOptions, ByteRange, Cell, Clock, Links, LockMode, Open, RangeOwner, Signal, UnixName};
+pub use os::Os;
 pub use reply::{
-    FileKind, FileStatus, FileSystem, PeerCredentials, ProcessState, ProcessStatus, Reply, TcpRow, TcpState,
+    Ending, FileKind, FileStatus, FileSystem, Namespaces, PeerCredentials, ProcessState, ProcessStatus,
+    RangeHolder, Reply, TcpRow, TcpState,
 };

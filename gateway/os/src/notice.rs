@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{FileId, Pid, Port};
 
 /// One configuration file, whatever inode it has today: editors replace the inode, the name in its directory stays.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConfigKey {
     /// The directory that the file is in.
     pub directory: FileId,
@@ -15,7 +17,7 @@ pub struct ConfigKey {
 }
 
 /// What an owner owns.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ownership {
     /// The state directory.
     pub state: FileId,
@@ -28,7 +30,7 @@ pub struct Ownership {
 }
 
 /// A moment in the life of a gateway, told when it comes (as a service tells its manager that it is ready).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Notice {
     /// From here on this process acts as the owner.
     Owner(Ownership),

@@ -1,15 +1,15 @@
 //! The one door out of a process, and typed names for everything that goes through it.
 
+use std::ffi::OsString;
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
+use crate::listener::{Listener, Round};
 use crate::{
-    Call, Cell, Clock, Descriptor, Errno, Fd, FileId, FileStatus, FileSystem, FlockMode, Links, Notice, Open,
-    PeerCredentials, Pid, Port, ProcessStatus, Reply, Signal, TcpRow, Uid,
+    BindOptions, ByteRange, Call, Cell, Clock, Descriptor, Ending, Errno, Fd, FileId, FileStatus, FileSystem,
+    Links, LockMode, Namespaces, Notice, Open, PeerCredentials, Pid, Port, ProcessStatus, RangeOwner, Reply,
+    Signal, TcpRow, Uid, UnixName,
 };
 
 /// Takes one kind of reply apart, or gives the reply back.
@@ -17,28 +17,6 @@ macro_rules! take {
     ($reply:ident, $variant:ident $(($field:ident))? $({ $on:ident, $stream:ident })? => $value:expr) => {
         if let Reply::$variant $(($field))? $({ $on, $stream })? = $reply { Ok($value) } else { Err($reply) }
     };
-}
-
-/// A listening socket that carries bulk data, outside the world of [`Call`]s.
-pub trait Listener: Send + 'static {
-    /// One connection.
-    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
-
-    /// Waits for a connection.
-    ///
-    /// # Errors
-    ///
-    /// What accept(2) says.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
-}
-
-/// Whether a task that repeats goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Round {
-    /// It does the same again.
-    Again,
-    /// It is over.
-    Over,
 }
 
 /// The operating system as one process sees it.
@@ -219,6 +197,7 @@ pub trait Os: Clone + Send + Sync + 'static {
             from: from.as_ref().to_owned(),
             to_at: Some(at.fd()),
             to: to.as_ref().to_owned(),
+            replace: true,
         })
     }
 
@@ -231,7 +210,7 @@ pub trait Os: Clone + Send + Sync + 'static {
     fn flock(
         &self,
         file: &Descriptor<Self>,
-        mode: FlockMode,
+        mode: LockMode,
     ) -> impl Future<Output = Result<(), Errno>> + Send {
         self.done(Call::Flock { fd: file.fd(), mode })
     }
@@ -301,18 +280,18 @@ pub trait Os: Clone + Send + Sync + 'static {
         self.answer(Call::TcpSockets { port }, |reply| take!(reply, Tcp(rows) => rows))
     }
 
-    /// [`Call::BindTcp`].
+    /// [`Call::BindTcp`], as a server does it.
     fn bind_tcp(&self, address: SocketAddr) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
-        self.descriptor(Call::BindTcp { address })
+        self.descriptor(Call::BindTcp { address, options: BindOptions::SERVER })
     }
 
-    /// [`Call::ListenUnix`].
+    /// [`Call::ListenUnix`] under an abstract name.
     fn listen_unix(
         &self,
         name: String,
         backlog: u16,
     ) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
-        self.descriptor(Call::ListenUnix { name, backlog })
+        self.descriptor(Call::ListenUnix { name: UnixName::Abstract(name), backlog })
     }
 
     /// [`Call::Listen`].
@@ -334,9 +313,9 @@ pub trait Os: Clone + Send + Sync + 'static {
         }
     }
 
-    /// [`Call::ConnectUnix`].
+    /// [`Call::ConnectUnix`] under an abstract name.
     fn connect_unix(&self, name: String) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
-        self.descriptor(Call::ConnectUnix { name })
+        self.descriptor(Call::ConnectUnix { name: UnixName::Abstract(name) })
     }
 
     /// [`Call::PeerCredentials`].
@@ -394,6 +373,115 @@ pub trait Os: Clone + Send + Sync + 'static {
     /// [`Call::Store`].
     fn store(&self, cell: Cell, value: u64) -> impl Future<Output = Result<(), Errno>> + Send {
         self.done(Call::Store { cell, value })
+    }
+
+    /// [`Call::Link`] inside one directory.
+    fn link_at(
+        &self,
+        at: &Descriptor<Self>,
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
+        self.done(Call::Link { from_at: Some(at.fd()), from, to_at: Some(at.fd()), to })
+    }
+
+    /// [`Call::ReadDirectory`].
+    fn read_directory(
+        &self,
+        directory: &Descriptor<Self>,
+    ) -> impl Future<Output = Result<Vec<OsString>, Errno>> + Send {
+        self.answer(Call::ReadDirectory { fd: directory.fd() }, |reply| take!(reply, Names(names) => names))
+    }
+
+    /// [`Call::SetMode`].
+    fn set_mode(&self, file: &Descriptor<Self>, mode: u32) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::SetMode { fd: file.fd(), mode })
+    }
+
+    /// [`Call::LockRange`].
+    fn lock_range(
+        &self,
+        file: &Descriptor<Self>,
+        owner: RangeOwner,
+        mode: LockMode,
+        range: ByteRange,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::LockRange { fd: file.fd(), owner, mode, range })
+    }
+
+    /// [`Call::SetInherit`].
+    fn set_inherit(
+        &self,
+        of: &Descriptor<Self>,
+        inherit: bool,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::SetInherit { fd: of.fd(), inherit })
+    }
+
+    /// [`Call::SendFd`].
+    fn send_fd(
+        &self,
+        socket: &Descriptor<Self>,
+        descriptor: &Descriptor<Self>,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::SendFd { socket: socket.fd(), fd: descriptor.fd() })
+    }
+
+    /// [`Call::ReceiveFd`].
+    fn receive_fd(
+        &self,
+        socket: &Descriptor<Self>,
+        deadline_ms: u32,
+    ) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        self.descriptor(Call::ReceiveFd { socket: socket.fd(), deadline_ms })
+    }
+
+    /// [`Call::OwnNamespaces`].
+    fn own_namespaces(&self) -> impl Future<Output = Result<Namespaces, Errno>> + Send {
+        self.answer(Call::OwnNamespaces, |reply| take!(reply, Namespaces(namespaces) => namespaces))
+    }
+
+    /// [`Call::Spawn`].
+    fn spawn(&self, command: Vec<String>) -> impl Future<Output = Result<Pid, Errno>> + Send {
+        self.answer(Call::Spawn { command }, |reply| take!(reply, Pid(pid) => pid))
+    }
+
+    /// [`Call::Reap`].
+    fn reap(&self, pid: Pid) -> impl Future<Output = Result<Ending, Errno>> + Send {
+        self.answer(Call::Reap { pid }, |reply| take!(reply, Ended(ending) => ending))
+    }
+
+    /// [`Call::OpenPidfd`].
+    fn open_pidfd(&self, pid: Pid) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        self.descriptor(Call::OpenPidfd { pid })
+    }
+
+    /// [`Call::SignalPidfd`].
+    fn signal_pidfd(
+        &self,
+        process: &Descriptor<Self>,
+        signal: Option<Signal>,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::SignalPidfd { fd: process.fd(), signal })
+    }
+
+    /// [`Call::WaitPidfd`].
+    fn wait_pidfd(
+        &self,
+        process: &Descriptor<Self>,
+        deadline_ms: u32,
+    ) -> impl Future<Output = Result<(), Errno>> + Send {
+        self.done(Call::WaitPidfd { fd: process.fd(), deadline_ms })
+    }
+
+    /// [`Call::ConnectTcp`] from a port that the kernel chooses.
+    fn connect_tcp(
+        &self,
+        address: SocketAddr,
+        deadline_ms: u32,
+    ) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
+        self.descriptor(Call::ConnectTcp { address, from: None, deadline_ms })
     }
 
     /// [`Call::Notify`].

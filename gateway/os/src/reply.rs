@@ -1,12 +1,16 @@
 //! What the machine answers, as data.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use crate::{Fd, FileId, Pid, Signal, Tick, Uid};
+use serde::{Deserialize, Serialize};
+
+use crate::{ByteRange, Fd, FileId, LockMode, Pid, Signal, Tick, Uid};
 
 /// What kind of file an inode is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum FileKind {
     /// A regular file.
     Regular,
@@ -19,7 +23,7 @@ pub enum FileKind {
 }
 
 /// The part of stat(2) that protocols look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileStatus {
     /// Which file.
     pub id: FileId,
@@ -33,10 +37,12 @@ pub struct FileStatus {
     pub links: u32,
     /// Its length in bytes.
     pub size: u64,
+    /// When its bytes or entries were last changed, in nanoseconds after 1970, by the clock of its file system.
+    pub modified_ns: u64,
 }
 
 /// A file system by its magic number, as in statfs(2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileSystem {
     /// `f_type`.
     pub magic: u64,
@@ -62,7 +68,7 @@ impl FileSystem {
 }
 
 /// Whether the kernel schedules a process (field 3 of `/proc/PID/stat`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ProcessState {
     /// `R`, `S` or `I`: it runs, or would if it had something to do.
     Running,
@@ -75,7 +81,7 @@ pub enum ProcessState {
 }
 
 /// The part of `/proc/PID/stat` that protocols look at.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProcessStatus {
     /// The command name, at most 15 bytes, chosen by the process itself.
     pub name: String,
@@ -88,7 +94,7 @@ pub struct ProcessStatus {
 }
 
 /// The state of a TCP socket, as far as it matters for binding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TcpState {
     /// It accepts connections.
     Listen,
@@ -99,7 +105,7 @@ pub enum TcpState {
 }
 
 /// One line of `/proc/net/tcp` or `tcp6`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TcpRow {
     /// The local address.
     pub local: SocketAddr,
@@ -112,7 +118,7 @@ pub struct TcpRow {
 }
 
 /// `struct ucred`: who is at the other end of a Unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerCredentials {
     /// Its process; `None` if that is not visible from this pid namespace.
     pub pid: Option<Pid>,
@@ -120,8 +126,40 @@ pub struct PeerCredentials {
     pub uid: Uid,
 }
 
+/// A byte range lock that is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RangeHolder {
+    /// [`LockMode::Exclusive`] or [`LockMode::Shared`].
+    pub mode: LockMode,
+    /// The bytes that it covers.
+    pub range: ByteRange,
+    /// The process that it belongs to; `None` if it belongs to an open file description, or to a process that is not
+    /// visible from here.
+    pub pid: Option<Pid>,
+}
+
+/// How a process came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Ending {
+    /// By exit(2), with this status.
+    Exited(u8),
+    /// By a signal.
+    Killed(Signal),
+    /// By a signal that has no name here, by its number.
+    KilledBy(u8),
+}
+
+/// The namespaces that a process is in, as `/proc/self/ns` numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Namespaces {
+    /// Where its pid means something.
+    pub pid: u64,
+    /// Where its ports and abstract Unix names mean something.
+    pub network: u64,
+}
+
 /// The answer to a [`Call`](crate::Call). Each call names the variant that answers it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reply {
     /// It is done.
     Done,
@@ -164,8 +202,20 @@ pub enum Reply {
     Nanoseconds(u64),
     /// Random bytes.
     Random([u8; 16]),
-    /// What a cell holds.
+    /// What a cell holds, or a mask was.
     Word(u64),
+    /// What a symbolic link says.
+    Path(PathBuf),
+    /// The names in a directory.
+    Names(Vec<OsString>),
+    /// The lock that is in the way, if there is one.
+    Range(Option<RangeHolder>),
+    /// How a child has ended.
+    Ended(Ending),
+    /// An address of a socket.
+    Address(SocketAddr),
+    /// Which namespaces.
+    Namespaces(Namespaces),
 }
 
 impl fmt::Display for Reply {
@@ -196,6 +246,18 @@ impl fmt::Display for Reply {
             Self::Nanoseconds(nanoseconds) => write!(f, "{nanoseconds} ns"),
             Self::Random(_) => f.write_str("16 bytes"),
             Self::Word(value) => value.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Names(names) => write!(f, "{} names", names.len()),
+            Self::Range(None) => f.write_str("nobody"),
+            Self::Range(Some(RangeHolder { pid: Some(pid), .. })) => write!(f, "pid {pid}"),
+            Self::Range(Some(RangeHolder { pid: None, .. })) => f.write_str("somebody"),
+            Self::Ended(Ending::Exited(status)) => write!(f, "exited with {status}"),
+            Self::Ended(Ending::Killed(signal)) => write!(f, "ended by {signal}"),
+            Self::Ended(Ending::KilledBy(number)) => write!(f, "ended by signal {number}"),
+            Self::Address(address) => address.fmt(f),
+            Self::Namespaces(namespaces) => {
+                write!(f, "pid {} network {}", namespaces.pid, namespaces.network)
+            }
         }
     }
 }

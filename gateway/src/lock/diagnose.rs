@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use portcullis_os::{
-    Clock, Descriptor, Errno, FileId, FlockMode, Os, PeerCredentials, Pid, ProcessState, Uid,
+    Clock, Descriptor, Errno, FileId, LockMode, Os, PeerCredentials, Pid, ProcessState, Uid,
 };
 
 use super::responder::{self, Answer};
@@ -86,7 +86,7 @@ pub(super) async fn lock<O: Os>(os: &O, file: &Descriptor<O>, subject: &Subject)
 }
 
 async fn try_lock<O: Os>(os: &O, file: &Descriptor<O>) -> Result<bool, Busy> {
-    match os.flock(file, FlockMode::Exclusive).await {
+    match os.flock(file, LockMode::Exclusive).await {
         Ok(()) => Ok(true),
         Err(Errno::WouldBlock) => Ok(false),
         Err(errno) => Err(Busy::Failed(errno)),

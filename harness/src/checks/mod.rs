@@ -24,6 +24,8 @@ pub enum Role {
     Gateway(Stake),
     /// A process that is none of their business.
     Bystander,
+    /// A process that is no gateway, and whose doings may be in the way of one for as long as it lives.
+    Actor,
     /// A gateway that is started only to see whether one still can.
     Probe(Stake),
 }
@@ -59,10 +61,11 @@ impl Checks {
         &self.slots[slot].0
     }
 
+    /// What the process of a slot competes for, if it is a gateway.
     fn stake(&self, slot: usize) -> Option<&Stake> {
         match &self.slots[slot].1 {
             Role::Gateway(stake) | Role::Probe(stake) => Some(stake),
-            Role::Bystander => None,
+            Role::Bystander | Role::Actor => None,
         }
     }
 }
@@ -94,7 +97,7 @@ impl Checker for Checks {
                 Check::FailFast => self.fail_fast(view, step)?,
                 Check::ClockFree => self.clock_free(view, step)?,
                 Check::Truthful => {
-                    memory.witness(self, view, step);
+                    memory.witness(self, view);
                     self.truthful(memory, view, step)?;
                 }
                 // Judged in `probed`, where a fresh gateway was given the machine for itself.
@@ -120,6 +123,7 @@ impl Checker for Checks {
                 stake.ports.overlaps(wanted.ports)
                     || stake.locked.iter().any(|path| wanted.locked.contains(path))
             }
+            Role::Actor => true,
             Role::Bystander => {
                 let listeners = view.kernel.listeners(wanted.ports.base());
                 listeners.iter().any(|(_, process)| view.slots[*slot].process == Some(*process))

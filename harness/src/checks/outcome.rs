@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_os::{Notice, Signal};
+use portcullis_os::Notice;
 use sim::kernel::{Effect, Ending, Life};
-use sim::{Step, View, Violation};
+use sim::supervisor::Phase;
+use sim::{SlotState, Step, View, Violation};
 
 use super::{Checks, Role};
 use crate::scenario::{Fate, Named};
@@ -14,17 +15,21 @@ pub fn fate(view: &View<'_>, slot: usize) -> Fate {
     let state = &view.slots[slot];
     let Some(process) = state.process else { return Fate::Unstarted };
     match view.kernel.life(process) {
-        Life::Dead(Ending::Killed(
-            Signal::Kill | Signal::Terminate | Signal::Interrupt | Signal::Stop | Signal::Continue,
-        )) => Fate::Killed,
-        Life::Dead(Ending::Exited(_)) => match &state.refused {
-            Some((code, _)) => Fate::Refused { code: code.to_string() },
-            None => Fate::Exited,
+        Life::Dead(_) if waits_for_restart(state) => Fate::Restarting,
+        Life::Dying(ending) | Life::Dead(ending) => match (ending, &state.refused) {
+            (Ending::Killed(_) | Ending::KilledBy(_), _) => Fate::Killed,
+            (Ending::Exited(_), Some((code, _))) => Fate::Refused { code: code.to_string() },
+            (Ending::Exited(_), None) => Fate::Exited,
         },
-        Life::Stopped => Fate::Paused,
+        Life::Stopped | Life::Uninterruptible => Fate::Paused,
         Life::Running if state.ready && state.owner.is_some() => Fate::Ready,
         Life::Running => Fate::Running,
     }
+}
+
+/// Whether a supervisor is about to start a process. At an end only one does that would have started it too often.
+fn waits_for_restart(state: &SlotState) -> bool {
+    state.supervision.is_some_and(|known| matches!(known.phase, Phase::Waiting { .. }))
 }
 
 impl Checks {
@@ -62,7 +67,7 @@ impl Checks {
                 continue;
             }
             let is_named = holder.is_some_and(|pid| {
-                self.named(view, pid).any(|slot| match wanted {
+                self.named(view, observer, pid).any(|slot| match wanted {
                     Named::Owner => matches!(self.slots[slot].1, Role::Gateway(_)) && slot != observer,
                     Named::Process(name) => self.name(slot) == name,
                 })

@@ -11,9 +11,16 @@ use crate::scenario::Check;
 const CALLS: u32 = 160;
 
 impl Checks {
-    /// The program that did something, if it was one, and not an operator.
-    fn actor(view: &View<'_>, by: ProcessId) -> Option<usize> {
-        view.slot_of(by)
+    /// The gateway that did something, if it was one: bystanders and operators have promised nothing.
+    fn actor(&self, view: &View<'_>, by: ProcessId) -> Option<usize> {
+        view.slot_of(by).filter(|slot| self.stake(*slot).is_some())
+    }
+
+    /// Whether ports mean the same to two processes.
+    pub(super) fn share_network(view: &View<'_>, one: usize, other: usize) -> bool {
+        let network =
+            |slot: usize| view.slots[slot].process.map(|process| view.kernel.place(process).network);
+        network(one) == network(other)
     }
 
     pub(super) fn single_owner(&self, view: &View<'_>) -> Result<(), Violation> {
@@ -29,7 +36,7 @@ impl Checks {
     pub(super) fn ports_disjoint(&self, view: &View<'_>) -> Result<(), Violation> {
         self.pairs_of_owners(view, |first, second| {
             let (one, other) = (self.stake(first)?.ports, self.stake(second)?.ports);
-            one.overlaps(other).then(|| {
+            (one.overlaps(other) && Self::share_network(view, first, second)).then(|| {
                 let (first, second) = (self.name(first), self.name(second));
                 broken(Check::PortsDisjoint, format!("{first} has ports {one}, {second} has ports {other}"))
             })
@@ -65,7 +72,7 @@ impl Checks {
     pub(super) fn no_theft(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
         for effect in step.effects {
             let Effect::Unlinked { by, file } = effect else { continue };
-            let Some(thief) = Self::actor(view, *by) else { continue };
+            let Some(thief) = self.actor(view, *by) else { continue };
             // Whose file it is: who made it, and who holds a lock on it whoever made it.
             let owners = view.owners();
             let mut concerned = view.kernel.lock_holders(*file);
@@ -87,7 +94,7 @@ impl Checks {
     pub(super) fn no_foreign_unlink(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
         for effect in step.effects {
             let Effect::Unlinked { by, file } = effect else { continue };
-            let Some(actor) = Self::actor(view, *by) else { continue };
+            let Some(actor) = self.actor(view, *by) else { continue };
             // What lies in a state directory belongs to whoever owns that directory.
             if view.kernel.creator(*file) != *by && view.slots[actor].owner.is_none() {
                 let actor = self.name(actor);
@@ -103,7 +110,7 @@ impl Checks {
     pub(super) fn no_collateral(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
         for effect in step.effects {
             let Effect::Signalled { by, target, signal } = effect else { continue };
-            let Some(actor) = Self::actor(view, *by) else { continue };
+            let Some(actor) = self.actor(view, *by) else { continue };
             if by != target {
                 let target = view.slot_of(*target).map_or("a stranger", |slot| self.name(slot));
                 let actor = self.name(actor);
@@ -121,11 +128,14 @@ impl Checks {
                 Effect::Renamed { by, .. } => (by, "renamed"),
                 Effect::Signalled { .. }
                 | Effect::Created { .. }
+                // One more name takes nothing from anybody.
+                | Effect::Linked { .. }
                 | Effect::Locked { .. }
+                | Effect::Spawned { .. }
                 | Effect::Died { .. }
                 | Effect::Notified { .. } => continue,
             };
-            let Some(actor) = Self::actor(view, *by) else { continue };
+            let Some(actor) = self.actor(view, *by) else { continue };
             if view.slots[actor].owner.is_none() {
                 let actor = self.name(actor);
                 return Err(broken(

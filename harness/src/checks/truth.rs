@@ -4,8 +4,8 @@
 //! compared with that memory, so an answer that was overtaken while it travelled is still the truth, and one that never
 //! was true is caught at the step that tells it.
 
-use portcullis_os::{Notice, Pid, Signal};
-use sim::kernel::Effect;
+use portcullis_os::{Notice, Pid};
+use sim::kernel::{Effect, ProcessId};
 use sim::{Step, View, Violation};
 
 use super::{Checks, Role, broken};
@@ -32,13 +32,15 @@ const RESERVES: u8 = 64;
 pub struct Memory {
     slots: usize,
     facts: Vec<u8>,
-    /// Whether each process was asked to stop.
-    asked: Vec<bool>,
+    /// How many processes each slot had before its present one.
+    lives: Vec<usize>,
+    /// What was true of processes whose slot has another one by now: the observer, the process, the facts.
+    past: Vec<(usize, ProcessId, u8)>,
 }
 
 impl Memory {
     pub(super) fn new(slots: usize) -> Self {
-        Self { slots, facts: vec![0; slots * slots], asked: vec![false; slots] }
+        Self { slots, facts: vec![0; slots * slots], lives: vec![0; slots], past: Vec::new() }
     }
 
     fn of(&self, observer: usize, other: usize) -> u8 {
@@ -46,14 +48,8 @@ impl Memory {
     }
 
     /// Takes the present state into the memory of everybody who is still trying.
-    pub(super) fn witness(&mut self, checks: &Checks, view: &View<'_>, step: &Step<'_>) {
-        for effect in step.effects {
-            if let Effect::Signalled { target, signal: Signal::Terminate | Signal::Interrupt, .. } = effect
-                && let Some(slot) = view.slot_of(*target)
-            {
-                self.asked[slot] = true;
-            }
-        }
+    pub(super) fn witness(&mut self, checks: &Checks, view: &View<'_>) {
+        self.bury(view);
         for observer in 0..self.slots {
             let tries = matches!(checks.slots[observer].1, Role::Gateway(_))
                 && view.is_alive(observer)
@@ -63,14 +59,42 @@ impl Memory {
                 let fact = &mut self.facts[observer * self.slots + other];
                 if tries && other != observer {
                     *fact |= checks.facts(view, observer, other, *fact);
-                    if self.asked[other] && view.is_alive(other) {
+                    if view.slots[other].asked && view.is_alive(other) {
                         *fact |= DRAINING;
                     }
                 } else if view.slots[observer].refused.is_none() || !view.is_alive(observer) {
                     *fact = 0;
                 }
             }
+            if !tries && (view.slots[observer].refused.is_none() || !view.is_alive(observer)) {
+                self.past.retain(|(of, ..)| *of != observer);
+            }
         }
+    }
+
+    /// What is known of the process that a slot had stays known of that process, and not of the slot's next one.
+    fn bury(&mut self, view: &View<'_>) {
+        for (slot, state) in view.slots.iter().enumerate() {
+            let Some(dead) = state.past.last().filter(|_| state.past.len() > self.lives[slot]) else {
+                continue;
+            };
+            self.lives[slot] = state.past.len();
+            for observer in 0..self.slots {
+                let known = std::mem::take(&mut self.facts[observer * self.slots + slot]);
+                if known != 0 {
+                    self.past.push((observer, *dead, known));
+                }
+            }
+        }
+        self.past.sort_unstable();
+    }
+
+    /// What is known of whoever has or had a pid, process by process.
+    fn of_pid<'a>(&'a self, view: &'a View<'_>, observer: usize, pid: Pid) -> impl Iterator<Item = u8> + 'a {
+        let has = move |process: &ProcessId| is_called(view, observer, *process, pid);
+        let present = (0..self.slots).filter(move |slot| view.slots[*slot].process.as_ref().is_some_and(has));
+        let past = self.past.iter().filter(move |(of, process, _)| *of == observer && has(process));
+        present.map(move |slot| self.of(observer, slot)).chain(past.map(|(_, _, facts)| *facts))
     }
 }
 
@@ -98,6 +122,9 @@ impl Checks {
         }
         if state.owner.is_some() {
             facts |= READY;
+        }
+        if !Self::share_network(view, observer, other) {
+            return facts;
         }
         let port = wanted.ports.base();
         if view.kernel.listeners(port).iter().any(|(_, listener)| *listener == process) {
@@ -137,9 +164,9 @@ impl Checks {
                 "port-foreign" | "port-unknown" => LISTENS,
                 _ => HOLDS,
             };
-            let is_true = self.named(view, *pid).any(|other| memory.of(observer, other) & needed == needed);
+            let is_true = memory.of_pid(view, observer, *pid).any(|facts| facts & needed == needed);
             if !is_true {
-                let who: Vec<&str> = self.named(view, *pid).map(|slot| self.name(slot)).collect();
+                let who: Vec<&str> = self.named(view, observer, *pid).map(|slot| self.name(slot)).collect();
                 let who = if who.is_empty() { "nobody".to_owned() } else { who.join(" or ") };
                 return Err(broken(
                     Check::Truthful,
@@ -155,7 +182,9 @@ impl Checks {
 
     /// A gateway that names nobody may still only say that a lock is held if one was.
     fn truthful_of_nobody(&self, memory: &Memory, observer: usize, code: &str) -> Result<(), Violation> {
-        let was_held = (0..self.slots.len()).any(|other| memory.of(observer, other) & HOLDS == HOLDS);
+        let past = memory.past.iter().filter(|(of, ..)| *of == observer).map(|(_, _, facts)| *facts);
+        let mut known = (0..self.slots.len()).map(|other| memory.of(observer, other)).chain(past);
+        let was_held = known.any(|facts| facts & HOLDS == HOLDS);
         if !code.starts_with("held") || was_held {
             return Ok(());
         }
@@ -163,10 +192,20 @@ impl Checks {
         Err(broken(Check::Truthful, says))
     }
 
-    /// The slots whose process has or had a pid.
-    pub(super) fn named(&self, view: &View<'_>, pid: Pid) -> impl Iterator<Item = usize> {
-        let has =
-            |slot: &usize| view.slots[*slot].process.is_some_and(|process| view.kernel.pid(process) == pid);
+    /// The slots whose process has or had a pid, as it is called where the observer is.
+    pub(super) fn named(&self, view: &View<'_>, observer: usize, pid: Pid) -> impl Iterator<Item = usize> {
+        let has = |slot: &usize| {
+            let state = &view.slots[*slot];
+            state.past.iter().chain(&state.process).any(|process| is_called(view, observer, *process, pid))
+        };
         (0..self.slots.len()).filter(has).collect::<Vec<_>>().into_iter()
     }
+}
+
+/// Whether a process has or had a pid where the observer is.
+fn is_called(view: &View<'_>, observer: usize, process: ProcessId, pid: Pid) -> bool {
+    let Some(namespace) = view.slots[observer].process.map(|own| view.kernel.place(own).pids) else {
+        return false;
+    };
+    view.kernel.pid_in(namespace, process) == Some(pid)
 }

@@ -3,8 +3,12 @@
 //! Who reads the answer may leave before it is complete. Then the work stops and the exit status says that it is unknown:
 //! a status that means "passed" is never given for an answer that was not.
 
+#[cfg(target_os = "linux")]
+mod conform;
 mod executable;
 mod interrupts;
+#[cfg(target_os = "linux")]
+mod schedules;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -40,14 +44,16 @@ mod status {
 
 const STATUSES: &str = "Exit status:
   0    every case passed or is unsupported (the summary says if nothing was tested);
-       for replay: the whole schedule was taken and breaks nothing
-  1    a case failed; for replay: the schedule still breaks something
+       for replay: the whole schedule was taken and breaks nothing;
+       for conform: no difference
+  1    a case failed; for replay: the schedule still breaks something;
+       for conform: the kernels differ, or an ending of a call was not seen that should be
   2    wrong usage, an invalid scenario file, or a damaged token
   3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
        its schedule asks for a step that cannot happen, its scenario has changed, or its case
        is gone
   4    no case was selected
-  5    the environment lacks something, for instance the gateway's executable
+  5    the environment lacks something, for instance the gateway's executable, or namespaces
   130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP
   141  the reader of the output left before its end";
 
@@ -102,6 +108,13 @@ enum Command {
         /// The token that a failing run has printed
         token: String,
     },
+    /// Compare the simulated kernel with the real one, call by call
+    #[cfg(target_os = "linux")]
+    Conform(conform::Options),
+    /// Drive schedules of the explorer on real processes, and compare every reply
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Schedules(schedules::ScheduleOptions),
     /// Read scenario files and show every mistake in them
     Check {
         /// Scenario files, or directories of them
@@ -215,6 +228,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List { designs: true, .. } => list_designs(&mut out),
         Command::List { paths, tag, designs: false } => list(&mut out, &Selection { paths, tags: tag }),
         Command::Replay { token } => replay(&mut out, &token),
+        #[cfg(target_os = "linux")]
+        Command::Conform(options) => conform::run(&mut out, &options),
+        #[cfg(target_os = "linux")]
+        Command::Schedules(options) => schedules::run(&mut out, &options),
         Command::Check { paths } => check(&mut out, &paths),
     };
     ExitCode::from(told(ended.and_then(|status| out.flush().map(|()| status))))
@@ -334,25 +351,33 @@ fn list_designs(out: &mut impl Write) -> io::Result<u8> {
 }
 
 fn replay(out: &mut impl Write, token: &str) -> io::Result<u8> {
-    let token = match Token::parse(token) {
+    let token = match read_token(out, token)? {
         Ok(token) => token,
+        Err(status) => return Ok(status),
+    };
+    Ok(match replayed::replay(&token, out)? {
+        Outcome::StillFails => status::FAILED,
+        Outcome::BreaksNothing => status::PASSED,
+        Outcome::NotApplicable => status::INCONCLUSIVE,
+    })
+}
+
+/// Reads a token, or says what is wrong with it.
+fn read_token(out: &mut impl Write, token: &str) -> io::Result<Result<Token, u8>> {
+    Ok(match Token::parse(token) {
+        Ok(token) => Ok(token),
         // The token is whole; what is missing is the design, as a case may be.
         Err(error @ TokenError::Design { .. }) => {
             writeln!(out, "not applicable: {error} any more")?;
-            return Ok(status::INCONCLUSIVE);
+            Err(status::INCONCLUSIVE)
         }
         Err(error) => {
             complain(&format!(
                 "error: this token cannot be read: {error}\n  = help: copy the whole last line of a failure block, \
                  without `portcullis replay`"
             ));
-            return Ok(status::USAGE);
+            Err(status::USAGE)
         }
-    };
-    Ok(match replayed::replay(&token, out)? {
-        Outcome::StillFails => status::FAILED,
-        Outcome::BreaksNothing => status::PASSED,
-        Outcome::NotApplicable => status::INCONCLUSIVE,
     })
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use gateway::{Claim, Unserved};
 use portcullis_os::Os;
-use sim::{Fake, Process, Program};
+use sim::{Fake, Program};
 
 pub use weakened::Token;
 
@@ -81,21 +81,20 @@ impl Design {
 
     /// The program of one gateway.
     pub fn program(self, claim: Claim) -> Program {
-        let name = self.name();
+        Program::new(self.name(), move |process| self.run(process, claim.clone()))
+    }
+
+    /// The whole life of one gateway, on whatever operating system. Answers the exit status.
+    pub async fn run<O: Os>(self, os: O, claim: Claim) -> u8 {
         match self {
-            Self::Refgate => Program::new(name, move |process| refgate(process, claim.clone())),
-            Self::Without(token) => Program::new(name, move |process: Process| {
-                refgate(Fake::new(process, weakened::Without::new(token, &claim)), claim.clone())
-            }),
-            Self::PidfileUnlinkStale => {
-                Program::new(name, move |process| pidfile_unlink_stale::run(process, claim.clone()))
+            Self::Refgate => refgate(os, claim).await,
+            Self::Without(token) => {
+                let rule = weakened::Without::new(token, &claim);
+                refgate(Fake::new(os, rule), claim).await
             }
-            Self::PidfileKillOwner => {
-                Program::new(name, move |process| pidfile_kill_owner::run(process, claim.clone()))
-            }
-            Self::LeaseWallClock => {
-                Program::new(name, move |process| lease_wall_clock::run(process, claim.clone()))
-            }
+            Self::PidfileUnlinkStale => pidfile_unlink_stale::run(os, claim).await,
+            Self::PidfileKillOwner => pidfile_kill_owner::run(os, claim).await,
+            Self::LeaseWallClock => lease_wall_clock::run(os, claim).await,
         }
     }
 

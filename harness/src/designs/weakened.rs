@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use gateway::Claim;
 use gateway::lock::{LOCK_FILE, companion_name};
-use portcullis_os::{Call, Errno, Fd, FlockMode, Reply};
+use portcullis_os::{Call, Errno, Fd, LockMode, Reply};
 use sim::Rule;
 
 /// One token of the reference lock.
@@ -105,18 +105,18 @@ impl Without {
 
 impl Rule for Without {
     fn instead(&mut self, call: &Call) -> Option<Result<Reply, Errno>> {
-        if let Call::Flock { fd, mode: FlockMode::Exclusive } = call
+        if let Call::Flock { fd, mode: LockMode::Exclusive } = call
             && self.is_left_out(*fd)
         {
             return Some(Ok(Reply::Done));
         }
         if let Call::ListenUnix { name, .. } = call
             && self.token == Token::Ports
-            && name.contains(".port.")
+            && name.to_string().contains(".port.")
         {
             return self.phantom();
         }
-        if let Call::BindTcp { address } = call
+        if let Call::BindTcp { address, .. } = call
             && self.token == if address.is_ipv4() { Token::ListenerV4 } else { Token::ListenerV6 }
         {
             return self.phantom();

@@ -12,6 +12,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use super::wire::Answer;
 use super::{attempt, bystander, isolate};
+use crate::stepped;
 
 /// The first argument of every helper but a bystander.
 const INTERNAL: &str = "internal";
@@ -20,7 +21,7 @@ pub(super) const BYSTANDER: &str = "PORTCULLIS_INTERNAL_BYSTANDER";
 
 /// A helper that portcullis starts by itself.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Helper {
+pub(crate) enum Helper {
     /// Makes the namespaces and starts `Case` in them.
     Isolate,
     /// Runs one request as the first process of its namespaces.
@@ -29,10 +30,12 @@ pub(super) enum Helper {
     CaseShared,
     /// Becomes another program that dies with its parent.
     Leash,
+    /// Makes the namespaces and drives schedules in them.
+    Stepped,
 }
 
 impl Helper {
-    const ALL: [Self; 4] = [Self::Isolate, Self::Case, Self::CaseShared, Self::Leash];
+    const ALL: [Self; 5] = [Self::Isolate, Self::Case, Self::CaseShared, Self::Leash, Self::Stepped];
 
     const fn word(self) -> &'static str {
         match self {
@@ -40,11 +43,12 @@ impl Helper {
             Self::Case => "case",
             Self::CaseShared => "case-shared",
             Self::Leash => "leash",
+            Self::Stepped => "stepped",
         }
     }
 
     /// The command that starts it. `program` is portcullis itself.
-    pub(super) fn command(self, program: &OsStr) -> Command {
+    pub(crate) fn command(self, program: &OsStr) -> Command {
         let mut command = Command::new(program);
         command.args([INTERNAL, self.word()]).arg(rustix::process::getpid().to_string());
         command
@@ -73,6 +77,7 @@ pub fn internal_main(args: &[OsString]) -> Option<ExitCode> {
         Helper::Case => attempt::main(attempt::Place::FirstProcess),
         Helper::CaseShared => attempt::main(attempt::Place::Guest),
         Helper::Leash => leash(rest),
+        Helper::Stepped => stepped::helper_main(),
     })
 }
 
@@ -83,7 +88,7 @@ fn die_with_parent(helper: Helper, parent: &OsStr) -> Result<(), String> {
     // The first process of a pid namespace cannot see its parent. It ends when its standard input does.
     let is_told = match helper {
         Helper::Case => true,
-        Helper::Isolate | Helper::CaseShared | Helper::Leash => {
+        Helper::Isolate | Helper::CaseShared | Helper::Leash | Helper::Stepped => {
             getppid().is_some_and(|seen| parent == seen.to_string().as_str())
         }
     };

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use portcullis_os::raw;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal};
 use rustix::thread::{
@@ -17,7 +18,7 @@ use rustix::thread::{
 
 use super::internal::{Helper, answer};
 use super::wire::Answer;
-use super::{loopback, unshare};
+use conform::real::loopback;
 
 /// This program, under a name that needs no knowledge of where it was installed.
 pub(super) const ITSELF: &str = "/proc/self/exe";
@@ -35,7 +36,7 @@ pub(super) fn main() -> ExitCode {
 
 fn separate() -> Result<ExitCode, String> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    unshare::leave_namespaces().map_err(because("namespaces are not allowed here"))?;
+    raw::leave_namespaces().map_err(because("namespaces are not allowed here"))?;
     // Entering a user namespace has forgotten it.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(because("no parent death signal"))?;
     write("/proc/self/setgroups", "deny").map_err(because("the groups cannot be mapped"))?;

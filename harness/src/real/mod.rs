@@ -22,14 +22,12 @@ mod internal;
 mod isolate;
 mod judge;
 mod lane;
-mod loopback;
 mod random;
 mod record;
 mod refusal;
 mod shift;
 mod steps;
 mod tries;
-mod unshare;
 mod watch;
 mod wire;
 
@@ -37,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+pub(crate) use internal::Helper;
 pub use internal::internal_main;
 pub use tries::run_case;
 

@@ -35,6 +35,9 @@ impl Attempt {
             Action::Kill(names) => self.each(names, Self::kill),
             Action::Pause(names) => self.each(names, Self::pause),
             Action::Resume(names) => self.each(names, Self::resume),
+            Action::Order(..) | Action::Operate(_) => {
+                Err(Stop::Undecided("nobody here can do that".to_owned()))
+            }
             Action::Recycle { old, new } => self.recycle(old, new),
             Action::RemoveLockFile { state } => self.remove_lock_file(state),
             Action::Wait(wait) => self.wait(wait, step.line),

@@ -30,8 +30,8 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn run(&self) -> Result<Evidence, Verdict> {
         let scenario = &self.case.scenario;
-        if scenario.mounts.iter().any(|mount| !mount.directory_locks) {
-            return Err(unsupported("a mount whose directories cannot be locked needs the simulator"));
+        if let Some(reason) = scenario.only_simulated() {
+            return Err(unsupported(reason));
         }
         let room = self.room()?;
         let startup_us = match victims(scenario).first() {
@@ -158,6 +158,8 @@ fn victims(scenario: &Scenario) -> Vec<&str> {
             Action::Stop(_)
             | Action::Pause(_)
             | Action::Resume(_)
+            | Action::Order(..)
+            | Action::Operate(_)
             | Action::Recycle { .. }
             | Action::RemoveLockFile { .. } => {}
         }

@@ -5,13 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use portcullis_os::Port;
 use toml::de::DeValue;
 
+use super::deeds::deed;
 use super::diagnostics::Diagnostics;
 use super::fields::{
-    Bounds, Field, Fields, Value, boolean, in_file_order, integer, list, table, text, wrong_type,
+    Bounds, Field, Fields, Value, boolean, in_file_order, integer, list, table, text, word, wrong_type,
 };
-use super::model::{Bystander, Gateway, Mount};
+use super::model::{Bystander, Deed, Gateway, Locks, Mount};
 use super::names::{Kind, Names, is_label, is_name};
+use super::operations::LOCAL_HOST;
 use super::problem::Problem;
+use super::supervised::supervised;
 
 const BASE_PORTS: Bounds = Bounds {
     least: 1,
@@ -62,6 +65,16 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
     let allow_file_lock = fields
         .take("allow_file_lock")
         .map_or(Some(false), |field| boolean("`allow_file_lock`", field.value, diagnostics));
+    let host = fields.take("host").map(|field| label("`host`", field.value, diagnostics));
+    if let Some(Some(host)) = &host {
+        names.declare_host(host);
+    }
+    let container = fields.take("container").map(|field| label("`container`", field.value, diagnostics));
+    let supervisor = fields.take("supervisor");
+    if supervisor.is_some() {
+        names.supervise(entry.name());
+    }
+    let supervisor = supervisor.map(|field| supervised(field, diagnostics));
     fields.finish(diagnostics);
     Some(Gateway {
         name: entry.name().to_owned(),
@@ -69,6 +82,10 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
         port: port?,
         config: config.flatten(),
         allow_file_lock: allow_file_lock?,
+        host: host.flatten().filter(|host| host != LOCAL_HOST),
+        container: container.flatten(),
+        // One that cannot be read is told, and the scenario is not run.
+        supervisor: supervisor.flatten(),
     })
 }
 
@@ -84,20 +101,34 @@ pub(super) fn bystanders(
     for entry in in_file_order(tables) {
         check_name(entry, diagnostics);
         names.declare(entry.name(), Kind::Bystander, entry.key.span(), diagnostics);
-        bystanders.extend(bystander(entry, diagnostics));
+        bystanders.extend(bystander(entry, names, diagnostics));
     }
     bystanders
 }
 
-fn bystander(entry: Field<'_>, diagnostics: &mut Diagnostics) -> Option<Bystander> {
+fn bystander(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -> Option<Bystander> {
     let place = format!("`[process.{}]`", entry.name());
     let mut fields = Fields::of(place, entry.key.span(), entry.value, diagnostics)?;
     let looks_like = fields.require("looks_like", "looks_like = \"/usr/sbin/cron -f\"");
     let looks_like = looks_like.and_then(|field| command("`looks_like`", field.value, diagnostics));
     let listens = fields.take("listens").and_then(|field| list("`listens`", field.value, diagnostics));
-    let listens = listens.map(|list| addresses(list, diagnostics)).unwrap_or_default();
+    let listens = listens.map(|list| addresses("listens", list, diagnostics)).unwrap_or_default();
+    let connects = fields.take("connects").and_then(|field| list("`connects`", field.value, diagnostics));
+    let connects = connects.map(|list| addresses("connects", list, diagnostics)).unwrap_or_default();
+    let does = fields.take("does").map(|field| {
+        names.keep_busy(entry.name());
+        deed(field, names, diagnostics)
+    });
     fields.finish(diagnostics);
-    Some(Bystander { name: entry.name().to_owned(), looks_like: looks_like?, listens })
+    let does = match does {
+        None => None,
+        // One that cannot be read is told, and the scenario is not run.
+        Some(deed) => Some(deed?),
+    };
+    if let Some(Deed::KillByPort { .. }) = does {
+        names.declare_killer();
+    }
+    Some(Bystander { name: entry.name().to_owned(), looks_like: looks_like?, listens, connects, does })
 }
 
 /// A command line is a list of C strings in the end, so it holds no NUL.
@@ -113,10 +144,10 @@ fn command(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Opti
     Some(text.to_owned())
 }
 
-fn addresses(values: &[Value<'_>], diagnostics: &mut Diagnostics) -> Vec<SocketAddr> {
+fn addresses(key: &str, values: &[Value<'_>], diagnostics: &mut Diagnostics) -> Vec<SocketAddr> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for value in values {
-        let Some(address) = address(value, diagnostics) else { continue };
+        let Some(address) = address(key, value, diagnostics) else { continue };
         if addresses.contains(&address) {
             diagnostics
                 .add(Problem::new(format!("`{address}` is listed twice"), value.span()).label("again here"));
@@ -126,9 +157,9 @@ fn addresses(values: &[Value<'_>], diagnostics: &mut Diagnostics) -> Vec<SocketA
     addresses
 }
 
-fn address(value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<SocketAddr> {
+fn address(key: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<SocketAddr> {
     match value.get_ref() {
-        DeValue::Integer(_) => integer("a port of `listens`", value, PORTS, diagnostics)
+        DeValue::Integer(_) => integer(&format!("a port of `{key}`"), value, PORTS, diagnostics)
             .map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
         DeValue::String(text) => {
             let parsed = text.parse::<SocketAddr>().ok();
@@ -149,14 +180,18 @@ fn address(value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<SocketAdd
         | DeValue::Datetime(_)
         | DeValue::Array(_)
         | DeValue::Table(_) => {
-            wrong_type("an entry of `listens`", "a port or an address", value, diagnostics);
+            wrong_type(&format!("an entry of `{key}`"), "a port or an address", value, diagnostics);
             None
         }
     }
 }
 
 /// `[mount.*]`
-pub(super) fn mounts(field: Option<Field<'_>>, names: &Names, diagnostics: &mut Diagnostics) -> Vec<Mount> {
+pub(super) fn mounts(
+    field: Option<Field<'_>>,
+    names: &mut Names,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Mount> {
     let Some(field) = field else { return Vec::new() };
     let Some(tables) = table("`mount`", field.value, diagnostics) else { return Vec::new() };
     let mut mounts = Vec::new();
@@ -166,14 +201,33 @@ pub(super) fn mounts(field: Option<Field<'_>>, names: &Names, diagnostics: &mut 
         let Some(mut fields) = Fields::of(place, entry.key.span(), entry.value, diagnostics) else {
             continue;
         };
-        let locks = fields
-            .require("directory_locks", "directory_locks = false")
-            .and_then(|field| boolean("`directory_locks`", field.value, diagnostics));
+        let locks = fields.take("locks");
+        let directory_locks = match &locks {
+            None => fields.require("directory_locks", "directory_locks = false"),
+            Some(_) => fields.take("directory_locks"),
+        };
+        let directory_locks = directory_locks
+            .map_or(locks.map(|_| true), |field| boolean("`directory_locks`", field.value, diagnostics));
+        let remote = fields.take("remote");
+        let remote = remote.map_or(Some(false), |field| boolean("`remote`", field.value, diagnostics));
+        let locks = locks.map(|field| word("`locks`", field.value, &LOCKS, diagnostics));
         fields.finish(diagnostics);
-        mounts.extend(state.zip(locks).map(|(state, directory_locks)| Mount { state, directory_locks }));
+        if let Some(state) = &state {
+            names.declare_mount(state);
+        }
+        if let (Some(state), Some(directory_locks), Some(remote)) = (state, directory_locks, remote) {
+            mounts.push(Mount { state, directory_locks, locks: locks.flatten(), remote });
+        }
     }
     mounts
 }
+
+const LOCKS: [(&str, Locks); 4] = [
+    ("per-host", Locks::PerHost),
+    ("emulated", Locks::Emulated),
+    ("nothing", Locks::Nothing),
+    ("unenforced", Locks::Unenforced),
+];
 
 /// A label of a directory or a file.
 fn label(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {

@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
-use super::fields::{Bounds, Field, Fields, integer, wrong_type};
+use super::fields::{Bounds, Field, Fields, boolean, integer, wrong_type};
 use super::model::{Explore, Policy};
 use super::problem::Problem;
 
@@ -11,6 +11,8 @@ const PREEMPTIONS: Bounds = Bounds::new(0, 100);
 const KILLS: Bounds = Bounds::new(0, 4);
 const SPAN: Bounds =
     Bounds { least: 1, most: 110, why: "a gateway never claims more than 110 ports above its base" };
+/// With more ports than these the orders in which a dying gateway gives them back are too many.
+const SLOW_SPAN: u16 = 2;
 const TRIES: Bounds = Bounds::new(1, 10_000);
 
 /// `[explore]`, every key of which has a default.
@@ -28,6 +30,16 @@ pub(super) fn explore(field: Option<Field<'_>>, diagnostics: &mut Diagnostics) -
     }
     if let Some(field) = fields.take("span") {
         explore.span = integer("`span`", field.value, SPAN, diagnostics).unwrap_or(explore.span);
+    }
+    if let Some(field) = fields.take("slow_release") {
+        explore.slow_release = boolean("`slow_release`", field.value, diagnostics).unwrap_or_default();
+        if explore.slow_release && explore.span > SLOW_SPAN {
+            diagnostics.add(
+                Problem::new("`slow_release` is for gateways with few ports", field.value.span())
+                    .label("every order of as many descriptors as there are ports would be tried")
+                    .help(format!("add `span`, {SLOW_SPAN} at most, before it")),
+            );
+        }
     }
     if let Some(field) = fields.take("tries") {
         explore.tries = integer("`tries`", field.value, TRIES, diagnostics).unwrap_or(explore.tries);

@@ -77,6 +77,24 @@ impl<'t> Fields<'t> {
         field
     }
 
+    /// The word that decides which other keys there are. Without it nothing more is said of the table: nobody knows what
+    /// belongs into it.
+    pub(super) fn kind(
+        &mut self,
+        example: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<(&'t str, Field<'t>)> {
+        let Some(field) = self.take("kind") else {
+            diagnostics.add_if_whole(
+                Problem::new(format!("{} has no `kind`", self.place), self.at.clone())
+                    .label("`kind` is missing")
+                    .help(format!("add `kind`, for instance `kind = \"{example}\"`")),
+            );
+            return None;
+        };
+        text("`kind`", field.value, diagnostics).map(|word| (word, field))
+    }
+
     /// Reports what is missing and what nobody asked for. A key that is only misspelt is one mistake, not two.
     pub(super) fn finish(self, diagnostics: &mut Diagnostics) {
         let place = &self.place;
@@ -113,6 +131,25 @@ pub(super) fn text<'t>(what: &str, value: &'t Value<'t>, diagnostics: &mut Diagn
         return None;
     }
     Some(text)
+}
+
+/// One of several words, each of which means something.
+pub(super) fn word<T: Copy, const N: usize>(
+    what: &str,
+    value: &Value<'_>,
+    known: &[(&str, T); N],
+    diagnostics: &mut Diagnostics,
+) -> Option<T> {
+    let written = text(what, value, diagnostics)?;
+    let found = known.iter().find(|(word, _)| *word == written);
+    if found.is_none() {
+        diagnostics.add(
+            Problem::new(format!("{what} cannot be `{written}`"), value.span())
+                .label("not known")
+                .maybe_help(did_you_mean_or_list("it can be", written, &known.map(|(word, _)| word))),
+        );
+    }
+    found.map(|(_, value)| *value)
 }
 
 /// The numbers that are allowed somewhere, both ends included.

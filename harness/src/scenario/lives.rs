@@ -1,6 +1,7 @@
 //! Follows each process through the steps, so that a step that cannot mean anything is found before anything runs.
 //!
-//! Each process is started once: its name is a lane of the report, and a lane has one life.
+//! Each process is started once: its name is a lane of the report, and a lane has one life. Only one that is looked after
+//! by a supervisor may have more of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -43,9 +44,10 @@ impl Lives {
         self.excused.insert(name.to_owned());
     }
 
-    pub(super) fn start(&mut self, name: &str, at: Range<usize>, diagnostics: &mut Diagnostics) {
-        let life = self.lives.entry(name.to_owned()).or_default();
-        if let Some(first) = &life.started {
+    pub(super) fn start(&mut self, who: &Declared, at: Range<usize>, diagnostics: &mut Diagnostics) {
+        let name = &who.name;
+        let life = self.lives.entry(name.clone()).or_default();
+        if let Some(first) = life.started.as_ref().filter(|_| !who.is_supervised) {
             diagnostics.add(
                 Problem::new(format!("`{name}` is started twice"), at)
                     .label("again here")
@@ -57,7 +59,30 @@ impl Lives {
         life.started = Some(at);
     }
 
-    pub(super) fn signal(&mut self, sent: Sent, name: &str, at: Range<usize>, diagnostics: &mut Diagnostics) {
+    /// The supervisor of a process is asked for something.
+    pub(super) fn order(&mut self, who: &Declared, at: Range<usize>, diagnostics: &mut Diagnostics) {
+        let name = &who.name;
+        if !who.is_supervised {
+            diagnostics.add(
+                Problem::new(format!("`{name}` has no supervisor"), at.clone())
+                    .label("nobody to ask")
+                    .note(who.at.clone(), "declared here")
+                    .help("give it one, for instance `supervisor = { kind = \"systemd\" }`"),
+            );
+        }
+        if let Some(life) = self.living(name, &at, diagnostics) {
+            life.stopped = true;
+        }
+    }
+
+    pub(super) fn signal(
+        &mut self,
+        sent: Sent,
+        who: &Declared,
+        at: Range<usize>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let name = &who.name;
         let Some(life) = self.living(name, &at, diagnostics) else { return };
         let problem = |message: String| Problem::new(message, at.clone());
         let found = match (sent, &life.killed, &life.paused) {
@@ -74,6 +99,8 @@ impl Lives {
         };
         match sent {
             Sent::Stop => life.stopped = true,
+            // It may be started again, so nothing is known of how it ends.
+            Sent::Kill if who.is_supervised => (life.stopped, life.paused) = (true, None),
             Sent::Kill => (life.killed, life.paused) = (Some(at), None),
             Sent::Pause => life.paused = Some(at),
             Sent::Resume => life.paused = None,
@@ -87,7 +114,7 @@ impl Lives {
     pub(super) fn recycle(
         &mut self,
         (old, old_at): (&str, Range<usize>),
-        (new, new_at): (&str, Range<usize>),
+        (new, new_at): (&Declared, Range<usize>),
         diagnostics: &mut Diagnostics,
     ) {
         if let Some(life) = self.living(old, &old_at, diagnostics) {
@@ -98,7 +125,7 @@ impl Lives {
                         .help(format!("add `{{ kill = \"{old}\" }}` before this step")),
                 );
             }
-            if let Some(taken) = life.pid_given_to.replace(new.to_owned()) {
+            if let Some(taken) = life.pid_given_to.replace(new.name.clone()) {
                 diagnostics.add(
                     Problem::new(format!("the pid of `{old}` is given away twice"), old_at)
                         .label(format!("`{taken}` has it")),
@@ -106,6 +133,13 @@ impl Lives {
             }
         }
         self.start(new, new_at, diagnostics);
+    }
+
+    /// A host reboots: whoever runs may be on it.
+    pub(super) fn reboot(&mut self) {
+        for life in self.lives.values_mut() {
+            life.stopped = true;
+        }
     }
 
     pub(super) fn wait_settled(&mut self, name: &str, at: &Range<usize>, diagnostics: &mut Diagnostics) {
@@ -134,7 +168,7 @@ impl Lives {
     pub(super) fn wait_gone(&mut self, who: &Declared, at: &Range<usize>, diagnostics: &mut Diagnostics) {
         let name = &who.name;
         let Some(life) = self.living(name, at, diagnostics) else { return };
-        if who.kind == Kind::Bystander && !life.stopped && life.killed.is_none() {
+        if who.kind == Kind::Bystander && !who.is_busy && !life.stopped && life.killed.is_none() {
             diagnostics.add(
                 Problem::new(format!("nothing ends `{name}`"), at.clone())
                     .label("waits forever")
@@ -177,6 +211,11 @@ impl Lives {
         let life = self.known(who)?;
         let explored = who.kind == Kind::Gateway && kills > 0;
         (life.killed.is_none() && !life.stopped && !explored).then_some("nothing kills it")
+    }
+
+    /// The same for being started again and again.
+    pub(super) fn cannot_end_restarting(&self, who: &Declared) -> Option<&'static str> {
+        (!who.is_supervised).then_some("nobody starts it again")
     }
 
     /// The same for paused.

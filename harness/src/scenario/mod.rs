@@ -11,6 +11,7 @@
 //!   two of them would be called the same.
 
 mod declared;
+mod deeds;
 mod diagnostics;
 mod expected;
 mod explored;
@@ -19,17 +20,19 @@ mod lives;
 mod load;
 mod model;
 mod names;
+mod operations;
 mod outcome;
 mod parse;
 mod problem;
 mod steps;
+mod supervised;
 mod varied;
 mod vocabulary;
 
 pub use load::{LoadError, LoadErrors, MAX_FILE_BYTES, load};
 pub use model::{
-    Action, Bystander, Case, Expect, Explore, Gateway, Located, Mount, Named, Outcome, Policy, Reach,
-    Refusal, Scenario, Step, Variant, Wait,
+    Action, Bystander, Case, Deed, Disk, Expect, Explore, Gateway, Located, Locks, Mount, Named, Operation,
+    Outcome, Policy, Reach, Refusal, Scenario, Step, Variant, Wait,
 };
 pub use parse::{parse, parse_as};
 pub use problem::{Note, Paint, Problem};

@@ -8,7 +8,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use portcullis_os::Port;
+use portcullis_os::{Port, Signal};
+use sim::Supervised;
+use sim::actors::ReadLock;
+use sim::supervisor::Order;
 
 use super::vocabulary::{Check, Fate, FinalState};
 
@@ -67,6 +70,12 @@ pub struct Gateway {
     pub config: Option<String>,
     /// Whether it may rely on the lock file alone where a directory cannot be locked.
     pub allow_file_lock: bool,
+    /// The host that it runs on; `None`: the first one.
+    pub host: Option<String>,
+    /// The container that it runs in, on its host; `None`: in none. Equal labels on one host are one container.
+    pub container: Option<String>,
+    /// Who starts it again when it has ended.
+    pub supervisor: Option<Supervised>,
 }
 
 /// A process that is no gateway and must not be harmed.
@@ -78,6 +87,41 @@ pub struct Bystander {
     pub looks_like: String,
     /// Where it listens.
     pub listens: Vec<SocketAddr>,
+    /// The local addresses of the connections that it has.
+    pub connects: Vec<SocketAddr>,
+    /// What it does; `None`: nothing, it only exists.
+    pub does: Option<Deed>,
+}
+
+/// What a process does that is no gateway. It does it once, and ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It signals whoever listens on a port.
+    KillByPort {
+        /// The port.
+        port: Port,
+        /// The signal.
+        signal: Signal,
+    },
+    /// It reads every file of a state directory.
+    Read {
+        /// The label of the state directory.
+        state: String,
+        /// What it does before.
+        lock: ReadLock,
+    },
+    /// It removes every file of a state directory that was not changed for some time.
+    Clean {
+        /// The label of the state directory.
+        state: String,
+        /// For how many milliseconds.
+        older_than_ms: u64,
+    },
+    /// It writes the configuration of a gateway anew and renames it into its place.
+    EditConfig {
+        /// The gateway.
+        of: String,
+    },
 }
 
 /// A state directory on a mount of its own.
@@ -87,6 +131,115 @@ pub struct Mount {
     pub state: String,
     /// Whether flock works on directories there.
     pub directory_locks: bool,
+    /// What locks do there, if that is more than `directory_locks` says.
+    pub locks: Option<Locks>,
+    /// Whether it says of itself that it is a network file system.
+    pub remote: bool,
+}
+
+/// What locks do on a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Locks {
+    /// They exclude the processes of one host and nobody on another.
+    PerHost,
+    /// A flock is a byte range lock, as on NFS.
+    Emulated,
+    /// They are refused.
+    Nothing,
+    /// They are granted, and exclude nobody.
+    Unenforced,
+}
+
+/// How a disk is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Disk {
+    /// As it should.
+    Healthy,
+    /// Nothing more can be written.
+    Full,
+    /// No file can be made.
+    WithoutInodes,
+    /// It has met an error and changes nothing more.
+    ReadOnly,
+    /// It reads and writes nothing.
+    Broken,
+}
+
+/// What is done to the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// An operator removes a state directory and what is in it.
+    RemoveState {
+        /// Its label.
+        state: String,
+    },
+    /// An operator gives a state directory another name.
+    MoveAway {
+        /// Its label.
+        state: String,
+    },
+    /// And its old one again.
+    MoveBack {
+        /// Its label.
+        state: String,
+    },
+    /// An operator changes who may do what with a state directory.
+    SetMode {
+        /// Its label.
+        state: String,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// The disk of a state directory fills up, breaks, or is well again.
+    Disk {
+        /// The label of the state directory.
+        state: String,
+        /// How it is from now on.
+        disk: Disk,
+    },
+    /// Every lock on the file system of a state directory is lost.
+    LoseLocks {
+        /// The label of the state directory.
+        state: String,
+    },
+    /// The wall clock of a host is set.
+    StepClock {
+        /// The host.
+        host: String,
+        /// By how many milliseconds.
+        by_ms: i64,
+    },
+    /// A host sleeps.
+    Suspend {
+        /// The host.
+        host: String,
+        /// For how many milliseconds.
+        for_ms: u64,
+    },
+    /// Time passes everywhere, in milliseconds.
+    Pass(u64),
+    /// A host reboots.
+    Reboot {
+        /// The host.
+        host: String,
+    },
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RemoveState { state } => write!(f, "remove the state directory {state}"),
+            Self::MoveAway { state } => write!(f, "move {state} away"),
+            Self::MoveBack { state } => write!(f, "move {state} back"),
+            Self::SetMode { state, mode } => write!(f, "give {state} the mode {mode:03o}"),
+            Self::Disk { state, disk } => write!(f, "the disk of {state} becomes {disk:?}"),
+            Self::LoseLocks { state } => write!(f, "lose the locks of {state}"),
+            Self::StepClock { host, by_ms } => write!(f, "set the clock of {host} by {by_ms:+} ms"),
+            Self::Suspend { host, for_ms } => write!(f, "suspend {host} for {for_ms} ms"),
+            Self::Pass(milliseconds) => write!(f, "let {milliseconds} ms pass"),
+            Self::Reboot { host } => write!(f, "reboot {host}"),
+        }
+    }
 }
 
 /// One thing that is done to the processes, and its line.
@@ -95,7 +248,7 @@ pub type Step = Located<Action>;
 /// What a step does. A list of names acts at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Starts processes.
+    /// Starts processes, or asks their supervisors to.
     Start(Vec<String>),
     /// Sends SIGTERM.
     Stop(Vec<String>),
@@ -105,6 +258,8 @@ pub enum Action {
     Pause(Vec<String>),
     /// Sends SIGCONT.
     Resume(Vec<String>),
+    /// Asks supervisors to end their gateways, or to end and start them.
+    Order(Order, Vec<String>),
     /// Starts a bystander with the pid, and if possible the start tick, that a dead process had.
     Recycle {
         /// The dead process.
@@ -117,6 +272,8 @@ pub enum Action {
         /// The label of the state directory.
         state: String,
     },
+    /// Something is done to the machine.
+    Operate(Operation),
     /// Nothing more is issued until this holds.
     Wait(Wait),
 }
@@ -129,8 +286,11 @@ impl fmt::Display for Action {
             Self::Kill(names) => write!(f, "kill {}", names.join(", ")),
             Self::Pause(names) => write!(f, "pause {}", names.join(", ")),
             Self::Resume(names) => write!(f, "resume {}", names.join(", ")),
+            Self::Order(Order::Stop, names) => write!(f, "stop the service of {}", names.join(", ")),
+            Self::Order(Order::Restart, names) => write!(f, "restart the service of {}", names.join(", ")),
             Self::Recycle { old, new } => write!(f, "recycle {old} as {new}"),
             Self::RemoveLockFile { state } => write!(f, "remove the lock file of {state}"),
+            Self::Operate(operation) => operation.fmt(f),
             Self::Wait(wait) => write!(f, "wait for {wait}"),
         }
     }
@@ -216,6 +376,8 @@ pub struct Explore {
     pub kills: u8,
     /// How many ports above its base a gateway claims in the simulator.
     pub span: u16,
+    /// Whether a process that dies gives back what it holds one by one, in any order, each in a step of its own.
+    pub slow_release: bool,
     /// How many runs real processes make.
     pub tries: u16,
 }
@@ -223,7 +385,7 @@ pub struct Explore {
 impl Explore {
     /// Every schedule, nobody killed but by a step, the whole port block, 10 real runs.
     pub const fn everything() -> Self {
-        Self { policy: Policy::Exhaustive, kills: 0, span: 110, tries: 10 }
+        Self { policy: Policy::Exhaustive, kills: 0, span: 110, slow_release: false, tries: 10 }
     }
 }
 
@@ -267,6 +429,32 @@ impl Scenario {
                 scenario: variant.scenario.clone(),
             })
             .collect()
+    }
+}
+
+impl Scenario {
+    /// Why real processes cannot show this: what it asks for exists in the simulator only.
+    pub fn only_simulated(&self) -> Option<&'static str> {
+        let mut steps = self.setup.iter().chain(&self.steps);
+        if self.mounts.iter().any(|mount| !mount.directory_locks) {
+            return Some("a mount whose directories cannot be locked needs the simulator");
+        }
+        if self.mounts.iter().any(|mount| mount.locks.is_some() || mount.remote) {
+            return Some("another kind of file system needs the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.supervisor.is_some()) {
+            return Some("a supervisor needs the simulator: its delays are not waited for");
+        }
+        if self.gateways.iter().any(|gateway| gateway.host.is_some() || gateway.container.is_some()) {
+            return Some("other hosts and containers need the simulator");
+        }
+        if self.processes.iter().any(|process| process.does.is_some() || !process.connects.is_empty()) {
+            return Some("a process that does more than listen needs the simulator");
+        }
+        if steps.any(|step| matches!(step.value, Action::Operate(_))) {
+            return Some("what is done to clocks, disks and directories needs the simulator");
+        }
+        None
     }
 }
 

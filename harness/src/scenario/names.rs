@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
+use super::operations::LOCAL_HOST;
 use super::problem::Problem;
 
 /// What a name stands for.
@@ -19,6 +20,10 @@ pub(super) enum Kind {
 pub(super) struct Declared {
     pub(super) name: String,
     pub(super) kind: Kind,
+    /// Whether somebody starts it again when it has ended.
+    pub(super) is_supervised: bool,
+    /// Whether it ends by itself although it is a bystander.
+    pub(super) is_busy: bool,
     pub(super) at: Range<usize>,
 }
 
@@ -27,6 +32,10 @@ pub(super) struct Declared {
 pub(super) struct Names {
     processes: Vec<Declared>,
     states: Vec<String>,
+    mounted: Vec<String>,
+    hosts: Vec<String>,
+    /// Somebody kills processes whom the steps do not name.
+    has_killer: bool,
 }
 
 impl Names {
@@ -47,7 +56,52 @@ impl Names {
             );
             return;
         }
-        self.processes.push(Declared { name: name.to_owned(), kind, at });
+        self.processes.push(Declared {
+            name: name.to_owned(),
+            kind,
+            is_supervised: false,
+            is_busy: false,
+            at,
+        });
+    }
+
+    /// Somebody starts this one again when it has ended.
+    pub(super) fn supervise(&mut self, name: &str) {
+        if let Some(declared) = self.processes.iter_mut().find(|declared| declared.name == name) {
+            declared.is_supervised = true;
+        }
+    }
+
+    /// This bystander does something and ends.
+    pub(super) fn keep_busy(&mut self, name: &str) {
+        if let Some(declared) = self.processes.iter_mut().find(|declared| declared.name == name) {
+            declared.is_busy = true;
+        }
+    }
+
+    /// Somebody kills processes whom the steps do not name.
+    pub(super) fn declare_killer(&mut self) {
+        self.has_killer = true;
+    }
+
+    /// Whether somebody does.
+    pub(super) fn has_killer(&self) -> bool {
+        self.has_killer
+    }
+
+    pub(super) fn declare_host(&mut self, label: &str) {
+        if !self.hosts.iter().any(|host| host == label) {
+            self.hosts.push(label.to_owned());
+        }
+    }
+
+    pub(super) fn declare_mount(&mut self, label: &str) {
+        self.mounted.push(label.to_owned());
+    }
+
+    /// Whether a state directory lies on a mount of its own.
+    pub(super) fn is_mounted(&self, label: &str) -> bool {
+        self.mounted.iter().any(|mounted| mounted == label)
     }
 
     pub(super) fn declare_state(&mut self, label: &str) {
@@ -81,6 +135,25 @@ impl Names {
             );
         }
         found
+    }
+
+    /// Whether a label is a host; one that is not is a problem.
+    pub(super) fn resolve_host(
+        &self,
+        label: &str,
+        at: Range<usize>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<String> {
+        let known: Vec<_> = [LOCAL_HOST].into_iter().chain(self.hosts.iter().map(|host| &**host)).collect();
+        if known.contains(&label) {
+            return Some(label.to_owned());
+        }
+        diagnostics.add_if_whole(
+            Problem::new(format!("no gateway runs on a host `{label}`"), at)
+                .label("no such label")
+                .maybe_help(did_you_mean_or_list("hosts are", label, &known)),
+        );
+        None
     }
 
     /// Whether a label is a state directory; one that is not is a problem.

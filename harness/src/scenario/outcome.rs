@@ -71,6 +71,7 @@ impl Stage<'_> {
             FinalState::Ready | FinalState::Running => self.lives.cannot_end_alive(who),
             FinalState::Killed => self.lives.cannot_end_killed(who, self.kills),
             FinalState::Paused => self.lives.cannot_end_paused(who),
+            FinalState::Restarting => self.lives.cannot_end_restarting(who),
             FinalState::Refused(_) | FinalState::Exited | FinalState::Unstarted => None,
         };
         if let Some(why) = never {
@@ -94,6 +95,7 @@ fn final_state(entry: Field<'_>, diagnostics: &mut Diagnostics) -> Option<FinalS
         "paused" => Some(FinalState::Paused),
         "running" => Some(FinalState::Running),
         "unstarted" => Some(FinalState::Unstarted),
+        "restarting" => Some(FinalState::Restarting),
         _ => {
             if let Some(code) = written.strip_prefix("refused:") {
                 if let Some(reason) = Reason::of(code) {

@@ -107,7 +107,7 @@ impl File<'_> {
         let gateway = fields.require("gateway", "[gateway.a]");
         let gateways = gateways(gateway, &mut names, diagnostics);
         let processes = bystanders(fields.take("process"), &mut names, diagnostics);
-        let mounts = mounts(fields.take("mount"), &names, diagnostics);
+        let mounts = mounts(fields.take("mount"), &mut names, diagnostics);
         let run = fields.require("run", "[run]");
         let mut steps = Steps { source: &self.source, names: &names, lives: Lives::default() };
         let (setup, steps, lives) = {
@@ -116,7 +116,8 @@ impl File<'_> {
         };
         let expected = fields.require("expect", "[expect]");
         let explore = explore(fields.take("explore"), diagnostics);
-        let stage = Stage { source: &self.source, names: &names, lives: &lives, kills: explore.kills };
+        let kills = explore.kills.max(u8::from(names.has_killer()));
+        let stage = Stage { source: &self.source, names: &names, lives: &lives, kills };
         let expect = expect(expected, &stage, diagnostics);
         // Read by `combinations`, which puts its values into what is read here.
         fields.take("vary");

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use sim::supervisor::Order;
 use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, closest, did_you_mean_or_list, quoted};
 use super::fields::{Field, Fields, Value, filled_list, list, table, text, wrong_type};
 use super::lives::{Lives, Sent};
-use super::model::{Action, Located, Step, Wait};
-use super::names::{Kind, Names};
+use super::model::{Action, Located, Operation, Step, Wait};
+use super::names::{Declared, Kind, Names};
+use super::operations::{Modifiers, Work, operation};
 use super::problem::{Problem, line_at};
 
 /// What a step does; each has exactly one.
@@ -19,20 +21,40 @@ enum Verb {
     Kill,
     Pause,
     Resume,
+    ServiceStop,
+    ServiceRestart,
     Recycle,
     Remove,
+    Move,
+    Chmod,
+    Disk,
+    Lose,
+    Clock,
+    Suspend,
+    Pass,
+    Reboot,
     Wait,
 }
 
 impl Verb {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 18] = [
         Self::Start,
         Self::Stop,
         Self::Kill,
         Self::Pause,
         Self::Resume,
+        Self::ServiceStop,
+        Self::ServiceRestart,
         Self::Recycle,
         Self::Remove,
+        Self::Move,
+        Self::Chmod,
+        Self::Disk,
+        Self::Lose,
+        Self::Clock,
+        Self::Suspend,
+        Self::Pass,
+        Self::Reboot,
         Self::Wait,
     ];
 
@@ -43,8 +65,18 @@ impl Verb {
             Self::Kill => "kill",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::ServiceStop => "service_stop",
+            Self::ServiceRestart => "service_restart",
             Self::Recycle => "recycle",
             Self::Remove => "remove",
+            Self::Move => "move",
+            Self::Chmod => "chmod",
+            Self::Disk => "disk",
+            Self::Lose => "lose",
+            Self::Clock => "step_clock_ms",
+            Self::Suspend => "suspend_ms",
+            Self::Pass => "pass_ms",
+            Self::Reboot => "reboot",
             Self::Wait => "wait",
         }
     }
@@ -52,14 +84,35 @@ impl Verb {
     /// Whether its value is a name or a list of names.
     const fn takes_names(self) -> bool {
         match self {
-            Self::Start | Self::Stop | Self::Kill | Self::Pause | Self::Resume => true,
-            Self::Recycle | Self::Remove | Self::Wait => false,
+            Self::Start
+            | Self::Stop
+            | Self::Kill
+            | Self::Pause
+            | Self::Resume
+            | Self::ServiceStop
+            | Self::ServiceRestart => true,
+            Self::Recycle
+            | Self::Remove
+            | Self::Move
+            | Self::Chmod
+            | Self::Disk
+            | Self::Lose
+            | Self::Clock
+            | Self::Suspend
+            | Self::Pass
+            | Self::Reboot
+            | Self::Wait => false,
         }
     }
 }
 
+/// The verbs that each modifier belongs to.
+const OF_STATE: [Verb; 5] = [Verb::Remove, Verb::Move, Verb::Chmod, Verb::Disk, Verb::Lose];
+const OF_HOST: [Verb; 2] = [Verb::Clock, Verb::Suspend];
+
 const MOMENTS: [&str; 3] = ["ready", "settled", "gone"];
 const LOCK_FILE: &str = "lock-file";
+const STATE_DIRECTORY: &str = "state-directory";
 
 /// What reading the steps needs to know and to remember.
 pub(super) struct Steps<'a> {
@@ -106,12 +159,15 @@ impl Steps<'_> {
         steps
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a key")]
     fn step(&mut self, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<Action> {
         let entries = table("a step", value, diagnostics)?;
         let mut fields = Fields::new("a step", value.span(), entries);
         let verbs = Verb::ALL.into_iter().filter_map(|verb| Some((verb, fields.take(verb.word())?)));
         let verbs: Vec<_> = verbs.collect();
-        let (heir, state) = (fields.take("as"), fields.take("state"));
+        let heir = fields.take("as");
+        let modifiers =
+            Modifiers { state: fields.take("state"), mode: fields.take("mode"), host: fields.take("host") };
         let before = diagnostics.count();
         fields.finish(diagnostics);
         let Some((verb, field)) = one_verb(&verbs, diagnostics) else {
@@ -130,8 +186,38 @@ impl Steps<'_> {
         if verb != Verb::Recycle {
             misplaced(heir, "recycle", diagnostics);
         }
-        if verb != Verb::Remove {
-            misplaced(state, "remove", diagnostics);
+        if !OF_STATE.contains(&verb) {
+            misplaced(modifiers.state, "remove", diagnostics);
+        }
+        if verb != Verb::Chmod {
+            misplaced(modifiers.mode, "chmod", diagnostics);
+        }
+        if !OF_HOST.contains(&verb) {
+            misplaced(modifiers.host, "step_clock_ms", diagnostics);
+        }
+        let mut operate = |work| operation(work, field, modifiers, self.names, diagnostics);
+        let operated = match verb {
+            Verb::Move => operate(Work::Move),
+            Verb::Chmod => operate(Work::Chmod),
+            Verb::Disk => operate(Work::Disk),
+            Verb::Lose => operate(Work::Lose),
+            Verb::Clock => operate(Work::Clock),
+            Verb::Suspend => operate(Work::Suspend),
+            Verb::Pass => operate(Work::Pass),
+            Verb::Reboot => operate(Work::Reboot),
+            Verb::Start
+            | Verb::Stop
+            | Verb::Kill
+            | Verb::Pause
+            | Verb::Resume
+            | Verb::ServiceStop
+            | Verb::ServiceRestart
+            | Verb::Recycle
+            | Verb::Remove
+            | Verb::Wait => None,
+        };
+        if let Some(Operation::Reboot { .. }) = operated {
+            self.lives.reboot();
         }
         match verb {
             Verb::Start => self.named(field, diagnostics, Lives::start).map(Action::Start),
@@ -139,16 +225,31 @@ impl Steps<'_> {
             Verb::Kill => self.signal(field, Sent::Kill, diagnostics).map(Action::Kill),
             Verb::Pause => self.signal(field, Sent::Pause, diagnostics).map(Action::Pause),
             Verb::Resume => self.signal(field, Sent::Resume, diagnostics).map(Action::Resume),
+            Verb::ServiceStop => self.order(field, Order::Stop, diagnostics),
+            Verb::ServiceRestart => self.order(field, Order::Restart, diagnostics),
             Verb::Recycle => self.recycle(field, heir, diagnostics),
-            Verb::Remove => self.remove(field, state, diagnostics),
+            Verb::Remove => self.remove(field, modifiers.state, diagnostics),
+            Verb::Move
+            | Verb::Chmod
+            | Verb::Disk
+            | Verb::Lose
+            | Verb::Clock
+            | Verb::Suspend
+            | Verb::Pass
+            | Verb::Reboot => operated.map(Action::Operate),
             Verb::Wait => self.wait(field, diagnostics).map(Action::Wait),
         }
     }
 
     fn signal(&mut self, verb: Field<'_>, sent: Sent, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
-        self.named(verb, diagnostics, |lives, name, at, diagnostics| {
-            lives.signal(sent, name, at, diagnostics);
+        self.named(verb, diagnostics, |lives, who, at, diagnostics| {
+            lives.signal(sent, who, at, diagnostics);
         })
+    }
+
+    fn order(&mut self, verb: Field<'_>, order: Order, diagnostics: &mut Diagnostics) -> Option<Action> {
+        let named = self.named(verb, diagnostics, Lives::order);
+        named.map(|names| Action::Order(order, names))
     }
 
     /// A name or a list of names, each of which the step acts on.
@@ -156,7 +257,7 @@ impl Steps<'_> {
         &mut self,
         verb: Field<'_>,
         diagnostics: &mut Diagnostics,
-        mut act: impl FnMut(&mut Lives, &str, Range<usize>, &mut Diagnostics),
+        mut act: impl FnMut(&mut Lives, &Declared, Range<usize>, &mut Diagnostics),
     ) -> Option<Vec<String>> {
         let what = format!("`{}`", verb.name());
         let values = match verb.value.get_ref() {
@@ -175,16 +276,14 @@ impl Steps<'_> {
         for value in values {
             let Some(name) = text(&what, value, diagnostics) else { continue };
             let at = value.span();
-            if self.names.resolve(name, at.clone(), diagnostics).is_none() {
-                continue;
-            }
+            let Some(who) = self.names.resolve(name, at.clone(), diagnostics) else { continue };
             if found.iter().any(|earlier| earlier == name) {
                 diagnostics.add(
                     Problem::new(format!("`{name}` is named twice in one step"), at).label("again here"),
                 );
                 continue;
             }
-            act(&mut self.lives, name, at, diagnostics);
+            act(&mut self.lives, who, at, diagnostics);
             found.push(name.to_owned());
         }
         (found.len() == values.len()).then_some(found)
@@ -218,7 +317,7 @@ impl Steps<'_> {
             return None;
         }
         let given = (&*old.name, verb.value.span());
-        self.lives.recycle(given, (&new.name, heir.value.span()), diagnostics);
+        self.lives.recycle(given, (new, heir.value.span()), diagnostics);
         Some(Action::Recycle { old: old.name.clone(), new: new.name.clone() })
     }
 
@@ -230,12 +329,16 @@ impl Steps<'_> {
     ) -> Option<Action> {
         let what = text("`remove`", verb.value, diagnostics);
         if let Some(what) = what
-            && what != LOCK_FILE
+            && ![LOCK_FILE, STATE_DIRECTORY].contains(&what)
         {
             diagnostics.add(
                 Problem::new(format!("an operator cannot remove `{what}`"), verb.value.span())
                     .label("not known")
-                    .maybe_help(did_you_mean_or_list("what can be removed", what, &[LOCK_FILE])),
+                    .maybe_help(did_you_mean_or_list(
+                        "what can be removed is",
+                        what,
+                        &[LOCK_FILE, STATE_DIRECTORY],
+                    )),
             );
         }
         let Some(state) = state else {
@@ -248,7 +351,10 @@ impl Steps<'_> {
         };
         let label = text("`state`", state.value, diagnostics)?;
         let state = self.names.resolve_state(label, state.value.span(), diagnostics)?;
-        Some(Action::RemoveLockFile { state })
+        Some(match what? {
+            STATE_DIRECTORY => Action::Operate(Operation::RemoveState { state }),
+            _ => Action::RemoveLockFile { state },
+        })
     }
 
     fn wait(&mut self, verb: Field<'_>, diagnostics: &mut Diagnostics) -> Option<Wait> {

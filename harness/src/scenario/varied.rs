@@ -17,11 +17,11 @@ const MOST_CASES: usize = 256;
 
 /// What may vary, by section; the sections with a name in between come first.
 const VARIABLE: [(&str, &[&str]); 3] = [
-    ("gateway", &["state", "port", "config", "allow_file_lock"]),
-    ("process", &["looks_like", "listens"]),
-    ("mount", &["directory_locks"]),
+    ("gateway", &["state", "port", "config", "allow_file_lock", "host", "container", "supervisor"]),
+    ("process", &["looks_like", "listens", "connects", "does"]),
+    ("mount", &["directory_locks", "locks", "remote"]),
 ];
-const VARIABLE_EXPLORE: [&str; 4] = ["policy", "kills", "span", "tries"];
+const VARIABLE_EXPLORE: [&str; 5] = ["policy", "kills", "span", "slow_release", "tries"];
 
 /// One combination of varied values.
 pub(super) struct Combination<'t> {

@@ -171,12 +171,14 @@ pub enum FinalState {
     Running,
     /// `unstarted`: it never began.
     Unstarted,
+    /// `restarting`: it has ended, and its supervisor starts it again and again.
+    Restarting,
 }
 
 impl FinalState {
     /// The words, `refused` without its reason.
-    pub const WORDS: [&'static str; 7] =
-        ["ready", "refused", "exited", "killed", "paused", "running", "unstarted"];
+    pub const WORDS: [&'static str; 8] =
+        ["ready", "refused", "exited", "killed", "paused", "running", "unstarted", "restarting"];
 
     /// Whether a process that ended up so is as expected.
     pub fn admits(self, fate: &Fate) -> bool {
@@ -187,7 +189,8 @@ impl FinalState {
             | (Self::Killed, Fate::Killed)
             | (Self::Paused, Fate::Paused)
             | (Self::Running, Fate::Running)
-            | (Self::Unstarted, Fate::Unstarted) => true,
+            | (Self::Unstarted, Fate::Unstarted)
+            | (Self::Restarting, Fate::Restarting) => true,
             (Self::Refused(Some(reason)), Fate::Refused { code }) => reason.admits(code),
             (
                 Self::Ready
@@ -196,7 +199,8 @@ impl FinalState {
                 | Self::Killed
                 | Self::Paused
                 | Self::Running
-                | Self::Unstarted,
+                | Self::Unstarted
+                | Self::Restarting,
                 _,
             ) => false,
         }
@@ -214,6 +218,7 @@ impl fmt::Display for FinalState {
             Self::Paused => f.write_str("paused"),
             Self::Running => f.write_str("running"),
             Self::Unstarted => f.write_str("unstarted"),
+            Self::Restarting => f.write_str("restarting"),
         }
     }
 }
@@ -238,6 +243,8 @@ pub enum Fate {
     Running,
     /// It never began.
     Unstarted,
+    /// It has ended, and its supervisor would have started it once more than was explored.
+    Restarting,
 }
 
 impl fmt::Display for Fate {
@@ -250,6 +257,7 @@ impl fmt::Display for Fate {
             Self::Paused => f.write_str("paused"),
             Self::Running => f.write_str("running"),
             Self::Unstarted => f.write_str("unstarted"),
+            Self::Restarting => f.write_str("restarting"),
         }
     }
 }

@@ -8,13 +8,19 @@ use super::{portcullis, root, shown};
 fn a_passing_run_says_what_it_rests_on() {
     let output = portcullis(&["run", "scenarios/operator", "scenarios/pid/recycled-pid.toml"]);
     assert_snapshot!(shown(&output), @"
-    portcullis 0.1.0   3 scenarios, 4 cases   on sim   design refgate
+    portcullis 0.1.0   9 scenarios, 10 cases   on sim   design refgate
+       PASS [   TIME] sim operator/backup-reads-lock                 complete  2 201 states, 5 591 steps
+       PASS [   TIME] sim operator/config-edited                     complete  54 states, 57 steps
        PASS [   TIME] sim operator/lock-file-removed                 complete  111 states, 176 steps
+       PASS [   TIME] sim operator/old-files-cleaned-up              complete  126 states, 191 steps
        PASS [   TIME] sim operator/owner-paused                      complete  32 states, 31 steps
+       PASS [   TIME] sim operator/port-freed-by-force               complete  47 states, 46 steps
+       PASS [   TIME] sim operator/state-directory-moved             complete  112 states, 177 steps
+       PASS [   TIME] sim operator/state-directory-opened-up         complete  10 states, 9 steps
        PASS [   TIME] sim pid/recycled-pid[cron]                     complete  149 states, 148 steps
        PASS [   TIME] sim pid/recycled-pid[api-gateway]              complete  149 states, 148 steps
     --------------------------------------------------------------------------------
-    Summary [   TIME] 4 cases: 4 passed (4 complete), 0 failed, 0 inconclusive, 0 unsupported
+    Summary [   TIME] 10 cases: 10 passed (10 complete), 0 failed, 0 inconclusive, 0 unsupported
     (exit 0)
     ");
 }
@@ -72,7 +78,7 @@ fn a_broken_lock_is_shown_as_lanes_that_end_in_two_owners() {
      stale read   step 24 acts on what a saw of gateway.pid at step 6 (100); b changed it at step 20
      needed       0 faults, 1 preemption, 29 steps; nothing less breaks it
      searched     291 states, 479 steps
-      replay  portcullis replay v1.scenarios/pid/stale-lock-race.pidfile-unlink-stale.bf1e42c3.b473e2c2.0007010e0005.d06c
+      replay  portcullis replay v1.scenarios/pid/stale-lock-race.pidfile-unlink-stale.bf1e42c3.8d3c3958.0007010e0005.91aa
     --------------------------------------------------------------------------------
     Summary [   TIME] 1 case: 0 passed, 1 failed, 0 inconclusive, 0 unsupported
     (exit 1)
@@ -135,8 +141,14 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     pid/recycled-pid[cron]                         A dead gateway's pid now belongs to an unrelated process
     pid/recycled-pid[api-gateway]                  A dead gateway's pid now belongs to an unrelated process
     pid/stale-lock-race                            Two gateways start at once where a killed one has left its lock behind
+    operator/backup-reads-lock                     A backup reads the files of a gateway and locks each while it reads
+    operator/config-edited                         The configuration is edited while its owner runs, and a rival starts with it
     operator/lock-file-removed                     An operator deletes the lock file of a live owner and a rival starts
+    operator/old-files-cleaned-up                  A cleaner removes files older than ten days, the lock file of a live owner among them
     operator/owner-paused                          The owner is stopped with SIGSTOP, a rival starts, the owner wakes up
+    operator/port-freed-by-force                   A script kills whoever listens on the port, and the next gateway starts
+    operator/state-directory-moved                 A state directory is moved away and back while its owner runs
+    operator/state-directory-opened-up             An operator lets everybody write to the state directory, and a gateway starts
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["list", "--designs"])), @"
@@ -153,7 +165,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    16 scenarios, 19 cases: no mistake
+    38 scenarios, 41 cases: no mistake
     (exit 0)
     ");
 }

@@ -89,11 +89,12 @@ fn the_help_documents_the_exit_statuses() {
     Usage: portcullis [OPTIONS] <COMMAND>
 
     Commands:
-      run     Run scenarios
-      list    List the cases, one a line, or the designs
-      replay  Take one failure again, step for step
-      check   Read scenario files and show every mistake in them
-      help    Print this message or the help of the given subcommand(s)
+      run      Run scenarios
+      list     List the cases, one a line, or the designs
+      replay   Take one failure again, step for step
+      conform  Compare the simulated kernel with the real one, call by call
+      check    Read scenario files and show every mistake in them
+      help     Print this message or the help of the given subcommand(s)
 
     Options:
           --color <COLOR>
@@ -114,14 +115,16 @@ fn the_help_documents_the_exit_statuses() {
 
     Exit status:
       0    every case passed or is unsupported (the summary says if nothing was tested);
-           for replay: the whole schedule was taken and breaks nothing
-      1    a case failed; for replay: the schedule still breaks something
+           for replay: the whole schedule was taken and breaks nothing;
+           for conform: no difference
+      1    a case failed; for replay: the schedule still breaks something;
+           for conform: the kernels differ, or an ending of a call was not seen that should be
       2    wrong usage, an invalid scenario file, or a damaged token
       3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
            its schedule asks for a step that cannot happen, its scenario has changed, or its case
            is gone
       4    no case was selected
-      5    the environment lacks something, for instance the gateway's executable
+      5    the environment lacks something, for instance the gateway's executable, or namespaces
       130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP
       141  the reader of the output left before its end
     (exit 0)
@@ -160,6 +163,12 @@ fn the_help_of_run_documents_every_option() {
           --refgate <PATH>
               The executable of the reference gateway [default: the one built into this program]
 
+          --tries <TRIES>
+              Runs of each case on real processes [default: as the scenario says]
+
+      -j, --jobs <JOBS>
+              Cases at once on the simulated machine [default: one for each core]
+
           --color <COLOR>
               When to use colours
 
@@ -169,12 +178,6 @@ fn the_help_of_run_documents_every_option() {
               - never:  Never
               
               [default: auto]
-
-          --tries <TRIES>
-              Runs of each case on real processes [default: as the scenario says]
-
-      -j, --jobs <JOBS>
-              Cases at once on the simulated machine [default: one for each core]
 
       -h, --help
               Print help (see a summary with '-h')

@@ -30,7 +30,7 @@ pub enum Effect {
         /// Of what kind.
         kind: FileKind,
     },
-    /// A file that existed was written, truncated, or emptied when it was opened.
+    /// A file that existed was written, truncated, emptied when it was opened, or given another mode, owner or time.
     Changed {
         /// Who did it.
         by: ProcessId,
@@ -42,6 +42,13 @@ pub enum Effect {
         /// Who did it.
         by: ProcessId,
         /// The inode that lost a name.
+        file: FileId,
+    },
+    /// A file got one more name.
+    Linked {
+        /// Who did it.
+        by: ProcessId,
+        /// Which inode.
         file: FileId,
     },
     /// A file got another name.
@@ -57,6 +64,13 @@ pub enum Effect {
         by: ProcessId,
         /// On which inode.
         file: FileId,
+    },
+    /// A process was made by another one, with everything that one has.
+    Spawned {
+        /// Who made it.
+        by: ProcessId,
+        /// Which it is.
+        child: ProcessId,
     },
     /// A process came to its end. Everything it held is already released.
     Died {

@@ -1,17 +1,21 @@
 //! The hands of those who are no process: whoever sets the scene, and the operators who walk into it.
 //!
 //! They are root and need no descriptor. What they do shows in the effects like anything else, by
-//! [`ProcessId::ENVIRONMENT`].
+//! [`ProcessId::ENVIRONMENT`]. Whoever sets the scene meets no mount that is read-only and no disk that is full; an operator
+//! does, see [`operators`](super::operators).
 
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis_os::{Errno, Links, Uid};
+use portcullis_os::{BindOptions, Errno, Links, Uid};
 
-use super::descriptions::{Object, TcpSocket};
+use super::bindings::Binding;
 use super::inodes::Content;
-use super::tcp::check_address;
+use super::locks::LockSupport;
+use super::mounts::Condition;
+use super::paths::Place;
+use super::tcp::Role;
 use super::{Kernel, ProcessId};
 
 /// A file system that is mounted somewhere.
@@ -19,29 +23,32 @@ use super::{Kernel, ProcessId};
 pub struct Mount {
     /// Its magic number, as in statfs(2).
     pub magic: u64,
-    /// What flock(2) does on it.
+    /// What locks do on it.
     pub locks: LockSupport,
-}
-
-/// What flock(2) does on a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LockSupport {
-    /// It locks files and directories.
-    Everything,
-    /// It locks files; of a directory it says [`Errno::BadDescriptor`], as NFS does.
-    FilesOnly,
-    /// It says [`Errno::NoLocks`] to everything.
-    Nothing,
-    /// It says yes to everything and excludes nobody, as mounts do whose locks stay on one machine.
-    Unenforced,
+    /// Nothing on it can be changed, through whichever path (`mount -o ro`).
+    pub read_only: bool,
+    /// How it is doing.
+    pub condition: Condition,
+    /// How far the clock that stamps its files is ahead of that of the machine, in milliseconds: that of a file server may
+    /// be wrong.
+    pub clock_offset_ms: i64,
 }
 
 impl Mount {
     /// A local disk: ext4.
     pub const fn local() -> Self {
-        Self { magic: 0xef53, locks: LockSupport::Everything }
+        Self {
+            magic: 0xef53,
+            locks: LockSupport::Everything,
+            read_only: false,
+            condition: Condition::Healthy,
+            clock_offset_ms: 0,
+        }
     }
 }
+
+/// How many connections may wait where a port is held by [`Kernel::hold_port`]. What most programs ask for.
+const HELD_BACKLOG: u16 = 128;
 
 const ENVIRONMENT: ProcessId = ProcessId::ENVIRONMENT;
 
@@ -75,11 +82,11 @@ impl Kernel {
     ///
     /// # Panics
     ///
-    /// If the directory does not exist, or the path is that of a directory.
+    /// If the directory does not exist, or the path is that of something else than a regular file.
     pub fn write_file(&mut self, path: &Path, bytes: &[u8]) {
         match self.found(path) {
             Some(number) => {
-                assert!(self.bytes(number).is_ok(), "{} is a directory", path.display());
+                assert!(self.bytes(number).is_ok(), "{} is no regular file", path.display());
                 self.replace(ENVIRONMENT, number, Arc::from(bytes));
             }
             None => {
@@ -128,30 +135,21 @@ impl Kernel {
     /// If the process is dead.
     pub fn hold_port(&mut self, process: ProcessId, address: SocketAddr) -> Result<(), Errno> {
         assert!(self.process(process).is_alive(), "process {} is dead", process.0);
-        check_address(address)?;
+        if address.port() == 0 {
+            return Err(Errno::InvalidArgument);
+        }
+        let birth = &self.process(process).birth;
+        let (network, uid) = (birth.place.network, birth.uid);
+        self.check_family(network, address)?;
+        self.check_address(network, address.ip())?;
         self.free_fd(process)?;
-        if self.is_listened_on(address, None) {
+        let binding = Binding::new(network, address, BindOptions::SERVER, uid);
+        if self.is_excluded(&binding, None) {
             return Err(Errno::AddressInUse);
         }
-        let uid = self.process(process).birth.uid;
-        let socket = self.new_socket(process);
-        let tcp = TcpSocket { socket, uid, address, listening: true };
-        self.install(process, Object::Tcp(tcp)).map(|_| ())
-    }
-
-    /// Mounts a file system on a directory that has nothing in it. Whatever comes to be under it is on that file system.
-    ///
-    /// # Panics
-    ///
-    /// If the directory does not exist or has something in it.
-    pub fn mount(&mut self, path: &Path, mount: Mount) {
-        let number = self.number(path);
-        let Content::Directory { entries, .. } = &self.inode(number).content else {
-            panic!("{} is no directory", path.display())
-        };
-        assert!(entries.is_empty(), "{} is not empty", path.display());
-        self.inode_mut(number).mount = self.mounts.len();
-        Arc::make_mut(&mut self.mounts).push(mount);
+        self.remember(&binding);
+        let role = Role::Listening { binding, backlog: HELD_BACKLOG, pending: Vec::new() };
+        self.install_tcp(process, role).map(|_| ())
     }
 
     /// The inode of a path, as root and through symbolic links.
@@ -159,19 +157,30 @@ impl Kernel {
         self.find(ENVIRONMENT, None, path, Links::Follow).ok()?.existing(self).ok()
     }
 
-    fn number(&self, path: &Path) -> u64 {
+    /// # Panics
+    ///
+    /// If nothing is there.
+    pub(super) fn number(&self, path: &Path) -> u64 {
         self.found(path).unwrap_or_else(|| panic!("{} does not exist", path.display()))
+    }
+
+    /// Where a path leads, as root and through symbolic links.
+    ///
+    /// # Panics
+    ///
+    /// If it leads nowhere.
+    pub(super) fn led_to(&self, path: &Path) -> Place {
+        self.find(ENVIRONMENT, None, path, Links::Follow)
+            .unwrap_or_else(|errno| panic!("{}: {errno}", path.display()))
     }
 
     /// The directory and the free name that a path stands for.
     fn vacancy(&self, path: &Path) -> (u64, Vec<u8>) {
-        match self.find(ENVIRONMENT, None, path, Links::Follow) {
-            Ok(place) if place.found.is_none() => match place.name {
-                Some(name) => (place.directory, name),
-                None => unreachable!("`.` and `..` are always found"),
-            },
-            Ok(_) => panic!("{} exists", path.display()),
-            Err(errno) => panic!("{}: {errno}", path.display()),
+        let place = self.led_to(path);
+        assert!(place.found.is_none(), "{} exists", path.display());
+        match place.name {
+            Some(name) => (place.directory, name),
+            None => unreachable!("`.` and `..` are always found"),
         }
     }
 }

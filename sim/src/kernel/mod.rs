@@ -10,43 +10,81 @@
 //!
 //! - Every id that a process can see is a function of who asked and how often, never of a counter that processes share:
 //!   steps that commute lead to equal kernels.
-//! - An open file description lives while a descriptor refers to it, an inode while a name or a description does.
-//! - A dead process has no descriptors, and a pid belongs to one process at a time, dead ones until they are reaped.
+//! - An open file description lives while a descriptor or a message on its way refers to it, an inode while a name or a
+//!   description does.
+//! - A dead process has no descriptors, and a pid belongs to one process of its namespace at a time, dead ones until they
+//!   are reaped.
 
+mod attributes;
+mod bindings;
+mod children;
 mod clocks;
+mod connecting;
+mod connections;
+mod death;
 mod descriptions;
+mod difference;
+mod disk;
+mod duplicates;
 mod effects;
 mod environment;
 mod files;
+mod hosts;
+mod images;
 mod inodes;
+mod links;
 mod locks;
 mod memory;
+mod mounts;
 mod names;
+mod namespaces;
+mod networks;
 mod observe;
+mod operators;
+mod passing;
 mod paths;
+mod pidfds;
 mod proc;
 mod process;
+mod ranges;
 mod shared;
 mod signals;
+mod sockets;
+mod streams;
 mod table;
 mod tcp;
 mod unix;
 
 use std::sync::Arc;
 
-use portcullis_os::{Call, Errno, Reply};
+use portcullis_os::{Call, Errno, FileId, Reply};
 
+pub use difference::Difference;
+pub use disk::Persistence;
 pub use effects::Effect;
-pub use environment::{LockSupport, Mount};
-pub use process::{Ending, Life, ProcessId, Spawn};
+pub use environment::Mount;
+pub use images::TooManyOutcomes;
+pub use locks::LockSupport;
+pub use mounts::{Access, Condition};
+pub use namespaces::{HostId, NetworkNamespace, PidNamespace, Place};
+pub use networks::{Addresses, Ipv6};
+pub use portcullis_os::Ending;
+pub use process::{Life, ProcessId, Spawn};
 
-use clocks::Clocks;
+use bindings::Sharing;
+use connections::TcpConnection;
+use descriptions::DescriptionId;
+use disk::Disk;
 use effects::Journal;
-use inodes::Inode;
+use hosts::Host;
+use inodes::{Inode, Recycled};
+use mounts::View;
+use namespaces::Spaces;
 use process::Process;
+use ranges::RangeLocks;
 use shared::Shared;
+use streams::Connection;
 use table::Table;
-use unix::Connection;
 
 /// The whole machine. Cheap to clone and to hash: clones share what they have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,12 +93,29 @@ pub struct Kernel {
     processes: Vec<Shared<Process>>,
     /// By inode number. Numbers are unique over all devices.
     inodes: Table<u64, Shared<Inode>>,
-    /// By the socket inode of the side that connected.
+    /// Between Unix sockets, by the socket inode of the side that connected.
     connections: Table<u64, Shared<Connection>>,
+    /// The byte range locks on what is no file. Those on a file are with its inode.
+    other_ranges: Table<DescriptionId, RangeLocks>,
+    /// Between TCP sockets, likewise; those that are closed and linger included.
+    tcp_connections: Table<u64, Shared<TcpConnection>>,
+    /// By network namespace and port, where `SO_REUSEPORT` is used.
+    sharing: Table<(NetworkNamespace, u16), Sharing>,
+    /// Of the network namespaces whose addresses are not the usual ones.
+    networks: Arc<Table<NetworkNamespace, Addresses>>,
     /// By device, see [`environment`].
     mounts: Arc<Vec<Mount>>,
-    clocks: Clocks,
-    next_pid: u32,
+    /// By device. A file system that loses nothing has none.
+    disks: Table<usize, Shared<Disk>>,
+    /// Where they are seen, by [`mounts::ViewId`].
+    views: Shared<Vec<View>>,
+    /// The inode numbers that were used twice.
+    recycled: Table<FileId, Recycled>,
+    /// By [`HostId`].
+    hosts: Shared<Vec<Host>>,
+    spaces: Shared<Spaces>,
+    /// Whether a dying process releases its descriptors one by one.
+    releases_slowly: bool,
     effects: Journal,
 }
 
@@ -100,9 +155,17 @@ impl Kernel {
             processes: vec![Shared::new(Process::environment())],
             inodes,
             connections: Table::new(),
+            other_ranges: Table::new(),
+            tcp_connections: Table::new(),
+            sharing: Table::new(),
+            networks: Arc::new(Table::new()),
             mounts: Arc::new(vec![Mount::local()]),
-            clocks: Clocks::new(),
-            next_pid: process::FIRST_PID,
+            disks: Table::new(),
+            views: mounts::only_root(),
+            recycled: Table::new(),
+            hosts: Shared::new(vec![Host::first()]),
+            spaces: Spaces::new(),
+            releases_slowly: false,
             effects: Journal::new(),
         }
     }
@@ -113,6 +176,9 @@ impl Kernel {
             Call::Accept { fds } => self.accept_readiness(who, fds),
             Call::Receive { fd, .. } => self.receive_readiness(who, *fd),
             Call::NextSignal => self.signal_readiness(who),
+            Call::ReceiveFd { socket, .. } => self.receive_readiness(who, *socket),
+            Call::WaitPidfd { fd, .. } => self.pidfd_readiness(who, *fd),
+            Call::ConnectTcp { address, from, .. } => self.connect_readiness(who, *address, *from),
             Call::Open { .. }
             | Call::Close { .. }
             | Call::Read { .. }
@@ -125,6 +191,25 @@ impl Kernel {
             | Call::MakeDirectory { .. }
             | Call::Rename { .. }
             | Call::Unlink { .. }
+            | Call::Link { .. }
+            | Call::Symlink { .. }
+            | Call::ReadLink { .. }
+            | Call::RemoveDirectory { .. }
+            | Call::ReadDirectory { .. }
+            | Call::SetMode { .. }
+            | Call::SetModified { .. }
+            | Call::SetUmask { .. }
+            | Call::LockRange { .. }
+            | Call::RangeHolder { .. }
+            | Call::Duplicate { .. }
+            | Call::SetInherit { .. }
+            | Call::SendFd { .. }
+            | Call::OwnNamespaces
+            | Call::Spawn { .. }
+            | Call::Reap { .. }
+            | Call::OpenPidfd { .. }
+            | Call::SignalPidfd { .. }
+            | Call::LocalAddress { .. }
             | Call::Flock { .. }
             | Call::OwnPid
             | Call::OwnUid
@@ -163,10 +248,11 @@ impl Kernel {
     ///
     /// # Panics
     ///
-    /// If the process is stopped or dead, if the call waits and `how` is [`Completion::Normal`], or if it has no deadline
+    /// If the process is stopped or dead or has yet to execute its program, if the call waits and `how` is [`Completion::Normal`], or if it has no deadline
     /// or need not wait and `how` is [`Completion::TimedOut`]: the caller schedules, so it has made a mistake.
     pub fn perform(&mut self, who: ProcessId, call: &Call, how: Completion) -> Result<Reply, Errno> {
         assert_eq!(self.life(who), Life::Running, "`{call}` of a process that is not scheduled");
+        assert_eq!(self.exec_pending(who), None, "`{call}` of a process that has not executed its program");
         let readiness = self.readiness(who, call);
         match how {
             Completion::Normal => {
@@ -180,6 +266,7 @@ impl Kernel {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a call")]
     fn dispatch(&mut self, who: ProcessId, call: &Call) -> Result<Reply, Errno> {
         match call {
             Call::Open { at, path, open } => self.open(who, *at, path, *open),
@@ -192,22 +279,48 @@ impl Kernel {
             Call::StatFd { fd } => self.stat_fd(who, *fd),
             Call::FileSystem { fd } => self.file_system(who, *fd),
             Call::MakeDirectory { at, path, mode } => self.make_directory_at(who, *at, path, *mode),
-            Call::Rename { from_at, from, to_at, to } => self.rename(who, (*from_at, from), (*to_at, to)),
+            Call::Rename { from_at, from, to_at, to, replace } => {
+                self.rename_at(who, (*from_at, from), (*to_at, to), *replace)
+            }
+            Call::Link { from_at, from, to_at, to } => self.link_at(who, (*from_at, from), (*to_at, to)),
+            Call::Symlink { target, at, path } => self.symlink(who, target, *at, path),
+            Call::ReadLink { at, path } => self.read_link(who, *at, path),
+            Call::RemoveDirectory { at, path } => self.remove_directory(who, *at, path),
+            Call::ReadDirectory { fd } => self.read_directory(who, *fd),
+            Call::SetMode { fd, mode } => self.set_mode(who, *fd, *mode),
+            Call::SetModified { fd, modified_ns } => self.set_modified(who, *fd, *modified_ns),
+            Call::SetUmask { mask } => self.set_umask(who, *mask),
             Call::Unlink { at, path } => self.unlink(who, *at, path),
             Call::Flock { fd, mode } => self.flock(who, *fd, *mode),
+            Call::LockRange { fd, owner, mode, range } => self.lock_range(who, *fd, *owner, *mode, *range),
+            Call::RangeHolder { fd, owner, mode, range } => {
+                self.range_holder(who, *fd, *owner, *mode, *range)
+            }
+            Call::Duplicate { fd } => self.duplicate(who, *fd),
+            Call::SetInherit { fd, inherit } => self.set_inherit(who, *fd, *inherit),
+            Call::SendFd { socket, fd } => self.send_fd(who, *socket, *fd),
+            Call::ReceiveFd { socket, .. } => self.receive_fd(who, *socket),
+            Call::OwnNamespaces => self.own_namespaces(who),
+            Call::Spawn { command } => self.spawn_child(who, command),
+            Call::Reap { pid } => self.reap_child(who, *pid),
+            Call::OpenPidfd { pid } => self.open_pidfd(who, *pid),
+            Call::SignalPidfd { fd, signal } => self.signal_pidfd(who, *fd, *signal),
+            Call::WaitPidfd { fd, .. } => self.wait_pidfd(who, *fd),
             Call::OwnPid => Ok(Reply::Pid(self.pid(who))),
             Call::OwnUid => Ok(Reply::Uid(self.process(who).birth.uid)),
             Call::Kill { pid, signal } => self.kill(who, *pid, *signal),
             Call::CatchSignals => self.catch_signals(who),
             Call::NextSignal => self.next_signal(who),
-            Call::Processes => self.list_processes(),
-            Call::ProcessStatus { pid } => self.process_status(*pid),
-            Call::ProcessCommand { pid } => self.process_command(*pid),
+            Call::Processes => self.list_processes(who),
+            Call::ProcessStatus { pid } => self.process_status(who, *pid),
+            Call::ProcessCommand { pid } => self.process_command(who, *pid),
             Call::HoldsLock { pid, file } => self.holds_lock(who, *pid, *file),
             Call::HoldsSocket { pid, socket } => self.holds_socket(who, *pid, *socket),
-            Call::LockTakers { file } => self.lock_takers(*file),
-            Call::TcpSockets { port } => self.tcp_table(*port),
-            Call::BindTcp { address } => self.bind_tcp(who, *address),
+            Call::LockTakers { file } => self.lock_takers(who, *file),
+            Call::TcpSockets { port } => self.tcp_table(who, *port),
+            Call::BindTcp { address, options } => self.bind_tcp(who, *address, *options),
+            Call::ConnectTcp { address, from, .. } => self.connect_tcp(who, *address, *from),
+            Call::LocalAddress { fd } => self.local_address(who, *fd),
             Call::ListenUnix { name, backlog } => self.listen_unix(who, name, *backlog),
             Call::Listen { fd, backlog } => self.listen(who, *fd, *backlog),
             Call::Accept { fds } => self.accept(who, fds),
@@ -215,10 +328,10 @@ impl Kernel {
             Call::PeerCredentials { fd } => self.peer_credentials(who, *fd),
             Call::Send { fd, bytes } => self.send(who, *fd, bytes),
             Call::Receive { fd, length, .. } => self.receive(who, *fd, *length),
-            Call::ReadClock { clock } => self.read_clock(*clock),
+            Call::ReadClock { clock } => self.read_clock(who, *clock),
             Call::Sleep { .. } => Ok(Reply::Done),
             Call::Random => self.random(who),
-            Call::BootId => clocks::boot_id(),
+            Call::BootId => self.boot_id(who),
             Call::Load { cell } => self.load(who, *cell),
             Call::Store { cell, value } => self.store(who, *cell, *value),
             Call::Notify(notice) => {

@@ -1,13 +1,15 @@
 //! What a checker may see: the truth about the machine, without being a process in it.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use portcullis_os::{FileId, Pid, Port, Tick};
 
+use super::bindings::Binding;
 use super::descriptions::{DescriptionId, Object};
 use super::process::Stage;
-use super::{Kernel, Life, ProcessId};
+use super::{Kernel, Life, Place, ProcessId};
 
 impl Kernel {
     /// Whether a process lives.
@@ -19,13 +21,26 @@ impl Kernel {
         match self.process(process).stage {
             Stage::Running => Life::Running,
             Stage::Stopped => Life::Stopped,
+            Stage::Uninterruptible => Life::Uninterruptible,
+            Stage::Dying(ending) => Life::Dying(ending),
             Stage::Zombie(ending) | Stage::Reaped(ending) => Life::Dead(ending),
         }
     }
 
-    /// The pid that a process has or had. 1 for the environment, which has none.
+    /// The pid that a process has or had in its own namespace. 1 for the environment, which has none.
     pub fn pid(&self, process: ProcessId) -> Pid {
-        self.process(process).birth.pid
+        self.process(process).birth.number.own
+    }
+
+    /// On which host and in which namespaces a process runs or ran.
+    pub fn place(&self, process: ProcessId) -> Place {
+        self.process(process).birth.place
+    }
+
+    /// Who will reap a process: its parent, or the first process of its container if it has outlived that one. `None` if
+    /// somebody outside does, at once.
+    pub fn parent(&self, process: ProcessId) -> Option<ProcessId> {
+        self.process(process).parent
     }
 
     /// When a process started.
@@ -33,12 +48,9 @@ impl Kernel {
         self.process(process).birth.start
     }
 
-    /// Who has this pid now, alive or zombie.
+    /// Who has this pid now on the first host, alive or zombie. [`Kernel::process_in`] asks in any namespace.
     pub fn process_of(&self, pid: Pid) -> Option<ProcessId> {
-        self.processes().find(|process| {
-            let process = self.process(*process);
-            process.birth.pid == pid && process.is_listed()
-        })
+        self.process_in(Place::default().pids, pid)
     }
 
     /// Every process that was ever created, in order, without the environment.
@@ -46,7 +58,7 @@ impl Kernel {
         (1..self.processes.len() as u16).map(ProcessId)
     }
 
-    /// The living processes that hold an exclusive flock on a file, ascending.
+    /// The processes that hold an exclusive flock on a file, ascending; those that are dying among them.
     pub fn lock_holders(&self, file: FileId) -> Vec<ProcessId> {
         let Some(inode) = self.inodes.get(&file.inode).filter(|inode| inode.id(file.inode) == file) else {
             return Vec::new();
@@ -61,15 +73,11 @@ impl Kernel {
     /// The processes that hold a listening TCP socket on a port, with its address; ascending.
     pub fn listeners(&self, port: Port) -> Vec<(SocketAddr, ProcessId)> {
         let mut listeners = Vec::new();
-        for (id, description) in self.descriptions() {
-            match &description.object {
-                Object::Tcp(tcp) if tcp.listening && tcp.address.port() == port.get() => {
-                    listeners.extend(self.holders(id).map(|holder| (tcp.address, holder)));
-                }
-                Object::Tcp(_)
-                | Object::File { .. }
-                | Object::UnixListener(_)
-                | Object::UnixStream { .. } => {}
+        for (id, tcp) in self.tcp_sockets() {
+            if let Some(Binding { address, .. }) =
+                tcp.listening().filter(|it| it.address.port() == port.get())
+            {
+                listeners.extend(self.holders(id).map(|holder| (*address, holder)));
             }
         }
         listeners.sort_unstable();
@@ -78,15 +86,10 @@ impl Kernel {
 
     /// The abstract Unix names that a process listens on.
     pub fn unix_names(&self, process: ProcessId) -> impl Iterator<Item = &str> {
-        self.process(process).descriptors.values().filter_map(|id| match &self.description(*id).object {
-            Object::UnixListener(listener) => Some(&*listener.name),
-            Object::File { .. } | Object::Tcp(_) | Object::UnixStream { .. } => None,
+        self.opened(process).filter_map(|id| match &self.description(id).object {
+            Object::UnixListener(listener) => listener.name.abstract_name(),
+            Object::File { .. } | Object::Tcp(_) | Object::UnixStream { .. } | Object::Pidfd { .. } => None,
         })
-    }
-
-    /// Who made a file: its number says who asked for it.
-    pub fn creator(&self, file: FileId) -> ProcessId {
-        super::inodes::asker(file.inode)
     }
 
     /// Which file a path means now, symbolic links followed.
@@ -100,10 +103,20 @@ impl Kernel {
         self.bytes(self.found(path)?).ok().map(<[u8]>::to_vec)
     }
 
+    /// The names in a directory, ascending; `None` if it is none.
+    pub fn list(&self, path: &Path) -> Option<Vec<OsString>> {
+        self.inode(self.found(path)?).names_inside()
+    }
+
+    /// What the descriptors of a process are open on.
+    pub(super) fn opened(&self, process: ProcessId) -> impl Iterator<Item = DescriptionId> {
+        self.process(process).descriptors.values().map(|descriptor| descriptor.description)
+    }
+
     /// The processes with a descriptor of a description. A dead process has none.
     fn holders(&self, id: DescriptionId) -> impl Iterator<Item = ProcessId> {
         self.processes.iter().zip(0..).filter_map(move |(process, number)| {
-            process.descriptors.values().any(|held| *held == id).then_some(ProcessId(number))
+            process.descriptors.values().any(|held| held.description == id).then_some(ProcessId(number))
         })
     }
 }

@@ -1,24 +1,30 @@
 //! A process is an entry of its own, whatever its pid: pids come back, processes do not.
 //!
-//! Its life has three ends that are easily mixed up. A dead process has released everything at once. It is a zombie, with
-//! its pid taken and its name to be seen, while a living parent has not reaped it. Then its pid is free.
+//! Its life has three ends that are easily mixed up, see [`super::death`]. A dying process runs no more and still has
+//! descriptors. A dead one has released everything; it is a zombie, with its pid taken and its name to be seen, until its
+//! parent has reaped it. Then its pid is free.
 //!
 //! # Invariants
 //!
 //! - A [`ProcessId`] is never reused; a pid is free as soon as its process is reaped.
-//! - Death closes every descriptor, ascending, in the same step.
+//! - Only the living and the dying have descriptors.
 
 use std::sync::Arc;
 
-use portcullis_os::{Cell, Errno, Fd, Pid, Tick, Uid};
+use portcullis_os::{Cell, Ending, Errno, Fd, Pid, Tick, Uid};
 
-use super::descriptions::{Description, DescriptionId};
+use super::Kernel;
+use super::descriptions::{Description, Descriptor};
+use super::namespaces::{OUTSIDE, Place};
 use super::shared::Shared;
 use super::signals::Signals;
 use super::table::Table;
-use super::{Effect, Kernel};
 
-pub(super) const FIRST_PID: u32 = 100;
+/// The mask that a process starts with: the usual one.
+pub(super) const UMASK: u32 = 0o022;
+
+/// `RLIMIT_NOFILE` of a process that nobody has limited: the usual soft limit.
+pub(super) const DESCRIPTOR_LIMIT: u32 = 1024;
 
 /// Longer names are cut, as in `TASK_COMM_LEN` (16 with the final NUL).
 const NAME_BYTES: usize = 15;
@@ -29,21 +35,12 @@ pub struct ProcessId(pub u16);
 
 impl ProcessId {
     /// Everybody outside: operators, supervisors, the hand that sets the scene. It is root, and outside of the pid
-    /// namespace: nobody sees it, and the pid 1 that stands for it is nobody's.
+    /// namespaces: nobody sees it, and the pid 1 that stands for it is nobody's.
     pub const ENVIRONMENT: Self = Self(0);
 
     fn index(self) -> usize {
         usize::from(self.0)
     }
-}
-
-/// How a process came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ending {
-    /// By exit(2), with this status.
-    Exited(u8),
-    /// By a signal.
-    Killed(portcullis_os::Signal),
 }
 
 /// Whether a process lives.
@@ -53,6 +50,10 @@ pub enum Life {
     Running,
     /// It lives, and is not scheduled before `SIGCONT`.
     Stopped,
+    /// It lives, sleeps in the kernel, and not even `SIGKILL` ends it before it wakes.
+    Uninterruptible,
+    /// It runs no more and has not released everything that it held.
+    Dying(Ending),
     /// It is no more, be it a zombie or reaped.
     Dead(Ending),
 }
@@ -68,32 +69,67 @@ pub struct Spawn {
     pub uid: Uid,
     /// Who will reap it. `None`: it is reaped as soon as it is dead.
     pub parent: Option<ProcessId>,
-    /// Exactly this pid, as an adversary would choose it. `None`: the next one that is free.
+    /// Exactly this pid in its own namespace, as an adversary would choose it. `None`: the next one that is free.
     pub pid: Option<Pid>,
+    /// On which host and in which namespaces it runs.
+    pub place: Place,
 }
 
 /// One process, alive or not.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Process {
     pub(super) birth: Arc<Birth>,
+    /// Who will reap it; `None` if nobody need wait for that.
+    pub(super) parent: Option<ProcessId>,
+    pub(super) image: Arc<Image>,
+    /// The command that it has been born to execute, as long as it has not done so.
+    pub(super) pending: Option<Arc<[String]>>,
     pub(super) stage: Stage,
     pub(super) signals: Signals,
-    pub(super) descriptors: Table<Fd, DescriptionId>,
+    pub(super) descriptors: Table<Fd, Descriptor>,
     /// The descriptions that this process has created, by number, wherever their descriptors are.
     pub(super) descriptions: Table<u32, Shared<Description>>,
     pub(super) asked: Asked,
     /// The words of memory that its tasks share.
     pub(super) cells: Table<Cell, u64>,
+    /// Its threads beside the first.
+    pub(super) threads: Vec<Thread>,
+    /// The bits that are taken from the mode of what it creates.
+    pub(super) umask: u32,
+    /// `RLIMIT_NOFILE`: the first descriptor that it may not have.
+    pub(super) descriptor_limit: u32,
 }
 
 /// What never changes about a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Birth {
+    pub(super) uid: Uid,
+    pub(super) number: Number,
+    pub(super) start: Tick,
+    pub(super) place: Place,
+}
+
+/// What execve(2) replaces.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Image {
+    /// At most 15 bytes.
     pub(super) name: String,
     pub(super) command: String,
-    pub(super) uid: Uid,
-    pub(super) parent: Option<ProcessId>,
-    pub(super) pid: Pid,
+}
+
+/// How a process or thread is called in the namespaces that see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Number {
+    /// In its own pid namespace.
+    pub(super) own: Pid,
+    /// In the first pid namespace of its host, if that is another one.
+    pub(super) outer: Option<Pid>,
+}
+
+/// A second thread of a process: one more number for it, which no directory lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Thread {
+    pub(super) number: Number,
     pub(super) start: Tick,
 }
 
@@ -102,6 +138,8 @@ pub(super) struct Birth {
 pub(super) enum Stage {
     Running,
     Stopped,
+    Uninterruptible,
+    Dying(Ending),
     Zombie(Ending),
     Reaped(Ending),
 }
@@ -112,139 +150,112 @@ pub(super) struct Asked {
     pub(super) inodes: u32,
     pub(super) sockets: u32,
     pub(super) randoms: u32,
+    /// Up to which number its descriptions have been shared with others.
+    pub(super) shared: u32,
 }
 
 impl Asked {
-    const NOTHING: Self = Self { inodes: 0, sockets: 0, randoms: 0 };
+    pub(super) const NOTHING: Self = Self { inodes: 0, sockets: 0, randoms: 0, shared: 0 };
+}
+
+impl Image {
+    pub(super) fn new(name: &str, command: &str) -> Arc<Self> {
+        Arc::new(Self { name: cut(name).to_owned(), command: command.to_owned() })
+    }
 }
 
 impl Process {
     pub(super) fn environment() -> Self {
-        Self::born(Birth {
-            name: "environment".to_owned(),
-            command: "environment".to_owned(),
-            uid: Uid(0),
-            parent: None,
-            pid: OUTSIDE,
-            start: Tick(0),
-        })
+        let number = Number { own: OUTSIDE, outer: None };
+        let birth = Birth { uid: Uid(0), number, start: Tick(0), place: Place::default() };
+        Self::born(birth, None, Image::new("environment", "environment"))
     }
 
-    fn born(birth: Birth) -> Self {
+    pub(super) fn born(birth: Birth, parent: Option<ProcessId>, image: Arc<Image>) -> Self {
         Self {
             birth: Arc::new(birth),
+            parent,
+            image,
+            pending: None,
             stage: Stage::Running,
             signals: Signals::NONE,
             descriptors: Table::new(),
             descriptions: Table::new(),
             asked: Asked::NOTHING,
             cells: Table::new(),
+            threads: Vec::new(),
+            umask: UMASK,
+            descriptor_limit: DESCRIPTOR_LIMIT,
         }
     }
 
+    /// Whether its code may ever run again.
     pub(super) const fn is_alive(&self) -> bool {
         match self.stage {
-            Stage::Running | Stage::Stopped => true,
-            Stage::Zombie(_) | Stage::Reaped(_) => false,
+            Stage::Running | Stage::Stopped | Stage::Uninterruptible => true,
+            Stage::Dying(_) | Stage::Zombie(_) | Stage::Reaped(_) => false,
+        }
+    }
+
+    /// Whether it is dead, be it reaped or not (`exit_state` of `task_struct`).
+    pub(super) const fn is_dead(&self) -> bool {
+        match self.stage {
+            Stage::Running | Stage::Stopped | Stage::Uninterruptible | Stage::Dying(_) => false,
+            Stage::Zombie(_) | Stage::Reaped(_) => true,
         }
     }
 
     /// Whether its pid is taken.
     pub(super) const fn is_listed(&self) -> bool {
         match self.stage {
-            Stage::Running | Stage::Stopped | Stage::Zombie(_) => true,
+            Stage::Running | Stage::Stopped | Stage::Uninterruptible | Stage::Dying(_) | Stage::Zombie(_) => {
+                true
+            }
             Stage::Reaped(_) => false,
         }
     }
 }
-
-/// The pid that stands for the environment, which has none in this pid namespace.
-const OUTSIDE: Pid = match Pid::new(1) {
-    Some(pid) => pid,
-    None => unreachable!(),
-};
 
 impl Kernel {
     /// Starts a process, as clone3(2) does for somebody outside.
     ///
     /// # Errors
     ///
-    /// [`Errno::Exists`] if the pid that was asked for is taken, as clone3(2) says with `set_tid`; [`Errno::WouldBlock`] if
-    /// there are too many processes.
-    pub fn spawn(&mut self, spawn: &Spawn) -> Result<ProcessId, Errno> {
-        let id = ProcessId(u16::try_from(self.processes.len()).map_err(|_| Errno::WouldBlock)?);
-        let pid = match spawn.pid {
-            Some(pid) if pid == OUTSIDE || self.process_of(pid).is_some() => return Err(Errno::Exists),
-            Some(pid) => pid,
-            None => self.next_free_pid()?,
-        };
-        self.processes.push(Shared::new(Process::born(Birth {
-            name: cut(&spawn.name).to_owned(),
-            command: spawn.command.clone(),
-            uid: spawn.uid,
-            parent: spawn.parent,
-            pid,
-            start: self.clocks.tick(),
-        })));
-        Ok(id)
-    }
-
-    /// Frees the pid of a zombie, as its parent does with wait(2). Of any other process it does nothing.
-    pub fn reap(&mut self, process: ProcessId) {
-        if let Stage::Zombie(ending) = self.process(process).stage {
-            self.process_mut(process).stage = Stage::Reaped(ending);
-        }
-    }
-
-    /// exit(2): releases everything that the process holds.
+    /// [`Errno::Exists`] if the pid that was asked for is taken, as clone3(2) says with `set_tid`;
+    /// [`Errno::InvalidArgument`] if the first process of a pid namespace is to have another pid than 1; `ENOMEM` if that
+    /// process is dead; [`Errno::WouldBlock`] if there are too many processes.
     ///
     /// # Panics
     ///
-    /// If the process is dead already.
-    pub fn exit(&mut self, who: ProcessId, status: u8) {
-        assert!(self.process(who).is_alive(), "process {} exits twice", who.0);
-        self.die(who, Ending::Exited(status));
+    /// If a namespace of its place does not exist, or is another host's.
+    pub fn spawn(&mut self, spawn: &Spawn) -> Result<ProcessId, Errno> {
+        let birth = self.birth(spawn.uid, spawn.place, spawn.pid)?;
+        let image = Image::new(&spawn.name, &spawn.command);
+        Ok(self.enter(Process::born(birth, spawn.parent, image)))
     }
 
-    pub(super) fn die(&mut self, who: ProcessId, how: Ending) {
-        let fds: Vec<Fd> = self.process(who).descriptors.keys().copied().collect();
-        for fd in fds {
-            self.forget(who, fd);
-        }
-        let waited_for = self.living_parent(who).is_some();
-        let process = self.process_mut(who);
-        process.stage = if waited_for { Stage::Zombie(how) } else { Stage::Reaped(how) };
-        process.signals = Signals::NONE;
-        process.cells = Table::new();
-        // It will ask for nothing more, so how much it has asked for must not keep states apart.
-        process.asked = Asked::NOTHING;
-        self.abandon_children(who);
-        self.effects.tell(Effect::Died { process: who, how });
+    /// The birth of the process that is entered next.
+    pub(super) fn birth(&mut self, uid: Uid, place: Place, pid: Option<Pid>) -> Result<Birth, Errno> {
+        let next = ProcessId(u16::try_from(self.processes.len()).map_err(|_| Errno::WouldBlock)?);
+        let number = self.number_process(next, place, pid)?;
+        Ok(Birth { uid, number, start: self.clocks(place.host).tick(), place })
     }
 
-    /// Who will reap a process; `None` if nobody need wait for that.
-    pub(super) fn living_parent(&self, who: ProcessId) -> Option<ProcessId> {
-        self.process(who).birth.parent.filter(|parent| self.process(*parent).is_alive())
+    pub(super) fn enter(&mut self, process: Process) -> ProcessId {
+        let Ok(number) = u16::try_from(self.processes.len()) else { unreachable!("it has a birth") };
+        self.processes.push(Shared::new(process));
+        ProcessId(number)
     }
 
-    /// Zombies of a dead parent are reaped at once, by the first process of the namespace.
-    fn abandon_children(&mut self, parent: ProcessId) {
-        let children: Vec<ProcessId> =
-            self.processes().filter(|child| self.process(*child).birth.parent == Some(parent)).collect();
-        for child in children {
-            self.reap(child);
-        }
-    }
-
-    /// Pids ascend until the processes of one kernel run out; they come back only when asked for.
-    fn next_free_pid(&mut self) -> Result<Pid, Errno> {
-        loop {
-            let pid = Pid::new(self.next_pid).ok_or(Errno::WouldBlock)?;
-            self.next_pid = self.next_pid.checked_add(1).ok_or(Errno::WouldBlock)?;
-            if self.process_of(pid).is_none() {
-                return Ok(pid);
-            }
-        }
+    /// Lets a process have no descriptor from this number on (prlimit(2) with `RLIMIT_NOFILE`). Those that it has stay open.
+    ///
+    /// Linux limits the open files of the whole machine too ([`Errno::TooManyFilesOnHost`]); that is not modelled.
+    ///
+    /// # Panics
+    ///
+    /// If no such process was ever created here.
+    pub fn limit_descriptors(&mut self, process: ProcessId, limit: u32) {
+        self.process_mut(process).descriptor_limit = limit;
     }
 
     /// # Panics

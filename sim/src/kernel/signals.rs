@@ -1,7 +1,14 @@
 //! Signals as kill(2) sends them: by number, to whoever has that number now.
 //!
-//! `SIGKILL` works on everybody at once. `SIGSTOP` takes a process off the scheduler without taking anything from it.
-//! `SIGTERM` and `SIGINT` wait while their target is stopped, then kill it or are handed to it.
+//! `SIGKILL` works on everybody at once, except on who sleeps in the kernel uninterruptibly: that one dies when it wakes.
+//! `SIGSTOP` takes a process off the scheduler without taking anything from it. `SIGTERM` and `SIGINT` wait while their
+//! target is stopped or sleeps, then kill it or are handed to it. The first process of a pid namespace is out of reach for
+//! everybody in it, see [`Kernel::is_ignored`].
+//!
+//! A signal acts in the step that sends it. On Linux a target that is running may get a little further, and of two that
+//! reach it together the lower number counts first, whichever was sent first.
+//!
+//! Sessions are not modelled: `SIGCONT` needs the same right as any other signal, as if nobody shared a session.
 
 use portcullis_os::{Errno, Pid, Reply, Signal};
 
@@ -14,10 +21,14 @@ pub(super) struct Signals {
     catches: bool,
     interrupt: bool,
     terminate: bool,
+    /// These two wait for nobody but a process in uninterruptible sleep.
+    kill: bool,
+    stop: bool,
 }
 
 impl Signals {
-    pub(super) const NONE: Self = Self { catches: false, interrupt: false, terminate: false };
+    pub(super) const NONE: Self =
+        Self { catches: false, interrupt: false, terminate: false, kill: false, stop: false };
 
     /// The next one to be delivered: the lowest number first, as the kernel does (signal(7)).
     const fn next(self) -> Option<Signal> {
@@ -26,6 +37,12 @@ impl Signals {
             (false, true) => Some(Signal::Terminate),
             (false, false) => None,
         }
+    }
+
+    /// fork(2) copies what a process does about signals, and those that it has caught and not asked for yet, which are in
+    /// its memory. None is pending in a child.
+    pub(super) const fn of_child(self) -> Self {
+        if self.catches { self } else { Self::NONE }
     }
 }
 
@@ -43,25 +60,84 @@ impl Kernel {
             return;
         }
         self.effects.tell(Effect::Signalled { by, target, signal });
+        if self.is_ignored(by, target, signal) {
+            return;
+        }
         match (self.process(target).stage, signal) {
-            (Stage::Zombie(_) | Stage::Reaped(_), _) => {}
-            (Stage::Running | Stage::Stopped, Signal::Kill) => self.die(target, Ending::Killed(signal)),
+            (Stage::Dying(_) | Stage::Zombie(_) | Stage::Reaped(_), _) => {}
+            (Stage::Running | Stage::Stopped | Stage::Uninterruptible, Signal::Kill) => {
+                self.kill_for_good(target);
+            }
             (Stage::Running | Stage::Stopped, Signal::Stop) => {
                 self.process_mut(target).stage = Stage::Stopped;
             }
+            (Stage::Uninterruptible, Signal::Stop) => self.process_mut(target).signals.stop = true,
             (Stage::Running, Signal::Continue) => {}
+            (Stage::Uninterruptible, Signal::Continue) => self.process_mut(target).signals.stop = false,
             (Stage::Stopped, Signal::Continue) => {
                 self.process_mut(target).stage = Stage::Running;
                 self.deliver(target);
             }
-            (Stage::Running | Stage::Stopped, Signal::Terminate) => {
+            (Stage::Running | Stage::Stopped | Stage::Uninterruptible, Signal::Terminate) => {
                 self.process_mut(target).signals.terminate = true;
                 self.deliver(target);
             }
-            (Stage::Running | Stage::Stopped, Signal::Interrupt) => {
+            (Stage::Running | Stage::Stopped | Stage::Uninterruptible, Signal::Interrupt) => {
                 self.process_mut(target).signals.interrupt = true;
                 self.deliver(target);
             }
+        }
+    }
+
+    /// Puts a process into a sleep in the kernel that nothing interrupts, as one that waits for a disk or a network file
+    /// system, or wakes it. Asleep it is not scheduled and shows as `D`, and what is sent to it waits.
+    ///
+    /// # Panics
+    ///
+    /// If it is not running and is to sleep, or not asleep and is to wake.
+    pub fn set_uninterruptible(&mut self, process: ProcessId, asleep: bool) {
+        let (from, to) = if asleep {
+            (Stage::Running, Stage::Uninterruptible)
+        } else {
+            (Stage::Uninterruptible, Stage::Running)
+        };
+        assert_eq!(self.process(process).stage, from, "process {} cannot do that", process.0);
+        self.process_mut(process).stage = to;
+        if asleep {
+            return;
+        }
+        if self.process(process).signals.kill {
+            self.die(process, Ending::Killed(Signal::Kill));
+            return;
+        }
+        self.deliver(process);
+        let process = self.process_mut(process);
+        if std::mem::take(&mut process.signals.stop) && process.stage == Stage::Running {
+            process.stage = Stage::Stopped;
+        }
+    }
+
+    /// `SIGKILL` that nobody can ignore.
+    pub(super) fn kill_for_good(&mut self, target: ProcessId) {
+        match self.process(target).stage {
+            Stage::Running | Stage::Stopped => self.die(target, Ending::Killed(Signal::Kill)),
+            Stage::Uninterruptible => self.process_mut(target).signals.kill = true,
+            Stage::Dying(_) | Stage::Zombie(_) | Stage::Reaped(_) => {}
+        }
+    }
+
+    /// Whether a signal to the first process of a pid namespace is dropped (pid_namespaces(7); `sig_task_ignored`): of what
+    /// it does not catch only `SIGKILL` and `SIGSTOP` count, and only if they come from outside.
+    fn is_ignored(&self, by: ProcessId, target: ProcessId, signal: Signal) -> bool {
+        let namespace = self.process(target).birth.place.pids;
+        if self.first_process(namespace) != Some(target) {
+            return false;
+        }
+        let from_inside = by != ProcessId::ENVIRONMENT && self.process(by).birth.place.pids == namespace;
+        match signal {
+            Signal::Kill | Signal::Stop => from_inside,
+            Signal::Terminate | Signal::Interrupt => !self.process(target).signals.catches,
+            Signal::Continue => false,
         }
     }
 
@@ -76,9 +152,20 @@ impl Kernel {
         }
     }
 
-    /// kill(2): the same user or root may. Without a signal it answers for zombies as for the living.
+    /// kill(2), by the number of a process or of one of its threads.
     pub(super) fn kill(&mut self, by: ProcessId, pid: Pid, signal: Option<Signal>) -> Result<Reply, Errno> {
-        let target = self.process_of(pid).ok_or(Errno::NoProcess)?;
+        let namespace = self.process(by).birth.place.pids;
+        let target = self.addressed(namespace, pid).ok_or(Errno::NoProcess)?;
+        self.signal_checked(by, target, signal)
+    }
+
+    /// The same user or root may. Without a signal it answers for zombies as for the living.
+    pub(super) fn signal_checked(
+        &mut self,
+        by: ProcessId,
+        target: ProcessId,
+        signal: Option<Signal>,
+    ) -> Result<Reply, Errno> {
         let uid = self.process(by).birth.uid;
         if uid.0 != 0 && uid != self.process(target).birth.uid {
             return Err(Errno::NotPermitted);

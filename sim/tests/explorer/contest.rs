@@ -6,18 +6,20 @@
 use std::future::Future;
 use std::path::Path;
 
-use portcullis_os::{Errno, FlockMode, Notice, Open, Os, Ownership, Port, Uid};
-use sim::kernel::Spawn;
+use portcullis_os::{Errno, LockMode, Notice, Open, Os, Ownership, Port, Uid};
+use sim::kernel::{Place, Spawn};
+use sim::supervisor::{Restart, StartLimit, Supervisor, Systemd};
 use sim::{
     Action, Bounds, Checker, Exploration, Kernel, Policy, Process, Program, Schedule, Script, Setup, Slot,
-    Step, Trace, View, Violation, Who, replay,
+    Step, Supervised, Trace, View, Violation, Who, replay,
 };
 
 /// The lock file of all contenders.
 pub(crate) const LOCK: &str = "/state/lock";
 
 /// Every schedule, nobody killed, far more states than any test needs.
-pub(crate) const EVERYTHING: Bounds = Bounds { policy: Policy::Exhaustive, kills: 0, states: 1_000_000 };
+pub(crate) const EVERYTHING: Bounds =
+    Bounds { policy: Policy::Exhaustive, kills: 0, power_losses: 0, states: 1_000_000 };
 
 /// A program that ends with what `body` returns.
 pub(crate) fn program<F>(name: &str, body: impl Fn(Process) -> F + Send + Sync + 'static) -> Program
@@ -50,16 +52,37 @@ pub(crate) fn add_probe(setup: &mut Setup, program: &Program) -> usize {
 }
 
 fn slot(name: &str, program: &Program) -> Slot {
-    let spawn =
-        Spawn { name: name.to_owned(), command: name.to_owned(), uid: Uid(1000), parent: None, pid: None };
-    Slot { name: name.to_owned(), spawn, program: Some(program.clone()), listens: Vec::new() }
+    let spawn = Spawn {
+        name: name.to_owned(),
+        command: name.to_owned(),
+        uid: Uid(1000),
+        parent: None,
+        pid: None,
+        place: Place::default(),
+    };
+    Slot {
+        name: name.to_owned(),
+        spawn,
+        program: Some(program.clone()),
+        listens: Vec::new(),
+        connections: Vec::new(),
+        supervisor: None,
+        spawned_as: None,
+    }
+}
+
+/// A service of systemd whose file says when it is restarted, and how often it may be started.
+pub(crate) fn restarted(restart: Restart, burst: u32) -> Supervised {
+    let start_limit = StartLimit { burst, interval_ms: 10_000 };
+    let unit = Systemd { restart, start_limit, stop_timeout_ms: None, ..Systemd::plain() };
+    Supervised { by: Supervisor::Systemd(unit), most_starts: 20 }
 }
 
 /// Takes the lock, gives it back by dropping the descriptor, and makes one more call.
 pub(crate) fn passer_by() -> Program {
     program("passer-by", |os| async move {
         let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
-        if os.flock(&file, FlockMode::Exclusive).await.is_err() {
+        if os.flock(&file, LockMode::Exclusive).await.is_err() {
             return 1;
         }
         drop(file);
@@ -123,7 +146,7 @@ pub(crate) fn complaint(program: &Program) -> String {
     let setup = contenders(program, 1);
     let exploration = sim::explore(&setup, &FAIR, &EVERYTHING);
     if let Some(found) = &exploration.found {
-        let trace = replay(&setup, &FAIR, 0, &found.schedule);
+        let trace = replay(&setup, &FAIR, &EVERYTHING, &found.schedule);
         assert_eq!(trace.violation.as_ref(), Some(&found.violation));
     }
     said(&exploration)
@@ -136,16 +159,16 @@ pub(crate) fn said(exploration: &Exploration) -> String {
 
 /// Faults, preemptions and steps of an execution: what it takes, in the order in which it counts.
 pub(crate) fn cost(trace: &Trace) -> (usize, usize, usize) {
-    let faults = trace.steps.iter().filter(|step| matches!(step.who, Who::Fault(_))).count();
+    let faults = trace.steps.iter().filter(|step| matches!(step.who, Who::Fault(_) | Who::Outage(_))).count();
     let preemptions = trace.steps.iter().filter(|step| step.is_preemption).count();
     (faults, preemptions, trace.steps.len())
 }
 
 /// Takes every schedule and every beginning of one, each as an execution of its own from the first step on.
-pub(crate) fn every_execution(setup: &Setup, kills: u8, mut each: impl FnMut(&Trace)) {
+pub(crate) fn every_execution(setup: &Setup, bounds: &Bounds, mut each: impl FnMut(&Trace)) {
     let mut begun = vec![Vec::new()];
     while let Some(indices) = begun.pop() {
-        let trace = replay(setup, &FAIR, kills, &schedule(&indices));
+        let trace = replay(setup, &FAIR, bounds, &schedule(&indices));
         if trace.left_over > 0 {
             // There is no such choice, nor any after it.
             continue;

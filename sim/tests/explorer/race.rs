@@ -6,14 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 
-use portcullis_os::{Errno, FlockMode, Links, Open, Os};
+use portcullis_os::{Errno, Links, LockMode, Open, Os};
+use sim::kernel::{HostId, Persistence};
 use sim::{
     Action, Bounds, Evidence, Exploration, Policy, Program, Setup, Trace, TraceStep, What, Who, explore,
     replay, walk,
 };
 
+use sim::supervisor::Restart;
+
 use crate::contest::{
-    EVERYTHING, FAIR, Judge, LOCK, add_probe, contenders, cost, every_execution, own, program, said,
+    EVERYTHING, FAIR, Judge, LOCK, add_probe, contenders, cost, every_execution, own, program, restarted,
+    said,
 };
 
 /// Whoever creates the lock file is the owner. It is never removed.
@@ -44,7 +48,7 @@ fn check_then_create() -> Program {
 fn flock() -> Program {
     program("flock", |os| async move {
         let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
-        match os.flock(&file, FlockMode::Exclusive).await {
+        match os.flock(&file, LockMode::Exclusive).await {
             Ok(()) => u8::from(own(&os).await.is_err()),
             Err(_) => 1,
         }
@@ -91,13 +95,25 @@ fn three_contenders_for_a_kernel_lock_and_two_kills_never_two_own_and_never_wedg
 
 #[test]
 fn states_steps_and_ends_are_those_of_all_schedules_taken_one_by_one() {
-    for (program, kills) in [(create_exclusive(), 0), (create_exclusive(), 1), (flock(), 0), (flock(), 1)] {
-        let setup = contenders(&program, 2);
-        let mut all = BruteForce::default();
-        every_execution(&setup, kills, |trace| all.add(&trace.steps));
-        let exploration = explore(&setup, &FAIR, &Bounds { kills, ..EVERYTHING });
-        assert_eq!(figures(&exploration), all.figures(), "{program:?} with {kills} kills");
+    for (kills, power_losses) in [(0, 0), (1, 0), (0, 1)] {
+        for program in [create_exclusive(), flock()] {
+            let mut setup = contenders(&program, 2);
+            setup.kernel.set_persistence(Path::new("/"), HostId(0), Persistence::Ordered);
+            check_by_brute_force(&setup, &Bounds { kills, power_losses, ..EVERYTHING });
+        }
     }
+    for (count, kills, power_losses) in [(2, 0, 0), (2, 1, 0), (1, 0, 1)] {
+        let mut setup = contenders(&create_exclusive(), count);
+        setup.slots[count - 1].supervisor = Some(restarted(Restart::OnFailure, 2));
+        check_by_brute_force(&setup, &Bounds { kills, power_losses, ..EVERYTHING });
+    }
+}
+
+fn check_by_brute_force(setup: &Setup, bounds: &Bounds) {
+    let mut all = BruteForce::default();
+    every_execution(setup, bounds, |trace| all.add(&trace.steps));
+    let exploration = explore(setup, &FAIR, bounds);
+    assert_eq!(figures(&exploration), all.figures(), "{:?} with {bounds:?}", setup.slots);
 }
 
 #[test]
@@ -107,7 +123,7 @@ fn a_check_before_the_creation_is_broken_by_one_preemption_and_by_nothing_less()
     assert_eq!(said(&exploration), "single-owner: 2 owners");
     let found = exploration.found.unwrap();
     assert!(found.is_shortest);
-    let trace = replay(&setup, &FAIR, 0, &found.schedule);
+    let trace = replay(&setup, &FAIR, &EVERYTHING, &found.schedule);
     assert_eq!(trace.violation, Some(found.violation));
     assert_eq!(
         told(&trace),
@@ -130,7 +146,7 @@ fn a_check_before_the_creation_is_broken_by_one_preemption_and_by_nothing_less()
     assert_eq!(cost(&trace), (0, 1, 13));
 
     let mut least = None;
-    every_execution(&setup, 0, |trace| {
+    every_execution(&setup, &EVERYTHING, |trace| {
         if trace.violation.is_some() {
             least = Some(least.map_or(cost(trace), |least| cost(trace).min(least)));
         }
@@ -174,7 +190,7 @@ fn a_lock_file_that_outlives_its_owner_wedges_everybody_who_comes_later() {
     let exploration = explore(&setup, &judge, &Bounds { kills: 1, ..EVERYTHING });
     assert_eq!(said(&exploration), "no-wedge: nobody can start any more");
     let found = exploration.found.unwrap();
-    let trace = replay(&setup, &judge, 1, &found.schedule);
+    let trace = replay(&setup, &judge, &Bounds { kills: 1, ..EVERYTHING }, &found.schedule);
     assert_eq!(trace.violation, Some(found.violation));
     assert_eq!(told(&trace), ["start a", "a: create excl lock = 3", "a: killed"]);
     assert_eq!(cost(&trace), (1, 0, 3));
@@ -187,7 +203,7 @@ fn a_walk_comes_to_an_end_that_the_explorer_knows() {
     for seed in 0..200_u8 {
         let picks: Vec<u8> =
             (0..60).map(|place: u8| seed.wrapping_mul(31).wrapping_add(place.wrapping_mul(seed))).collect();
-        let walked = walk(&setup, &FAIR, 2, &picks);
+        let walked = walk(&setup, &FAIR, &Bounds { kills: 2, ..EVERYTHING }, &picks);
         assert_eq!((walked.trace.violation.as_ref(), walked.trace.left_over), (None, 0));
         let alive = alive(walked.trace.steps.last().unwrap());
         assert!(exploration.ends.contains_key(&alive), "{alive} are alive after {}", walked.schedule);
@@ -214,7 +230,7 @@ impl BruteForce {
         let goes_on: BTreeSet<&Vec<u8>> = self
             .transitions
             .iter()
-            .filter(|(_, step)| !step.starts_with("Fault"))
+            .filter(|(_, step)| !step.starts_with("Fault") && !step.starts_with("Outage"))
             .map(|(from, _)| from)
             .collect();
         let mut ends = BTreeMap::new();
@@ -229,13 +245,17 @@ impl BruteForce {
 fn key(steps: &[TraceStep]) -> Vec<u8> {
     let mut bytes = Bytes(Vec::new());
     let count = |wanted: fn(&Who) -> bool| steps.iter().filter(|step| wanted(&step.who)).count();
-    (count(|who| *who == Who::Script), count(|who| matches!(who, Who::Fault(_)))).hash(&mut bytes);
+    (count(|who| *who == Who::Script), count(|who| matches!(who, Who::Fault(_) | Who::Outage(_))))
+        .hash(&mut bytes);
     let Some(last) = steps.last() else { return bytes.0 };
     last.kernel.hash(&mut bytes);
     for (number, slot) in last.slots.iter().enumerate() {
-        (slot.process, &slot.owner, slot.ready, &slot.refused).hash(&mut bytes);
+        (slot.process, &slot.owner, slot.ready, &slot.refused, slot.supervision).hash(&mut bytes);
         if last.view().is_alive(number) {
-            for step in steps.iter().filter(|step| step.who == Who::Slot(number)) {
+            let born = steps.iter().rposition(|step| step.slots[number].process != slot.process);
+            for step in
+                steps[born.map_or(0, |last| last + 1)..].iter().filter(|step| step.who == Who::Slot(number))
+            {
                 words(step).hash(&mut bytes);
             }
         }
@@ -264,8 +284,10 @@ fn alive(step: &TraceStep) -> usize {
 /// An execution in words, step by step.
 fn told(trace: &Trace) -> Vec<String> {
     let say = |step: &TraceStep| match step.who {
-        Who::Slot(slot) | Who::Fault(slot) => format!("{}: {}", name(slot), words(step)),
-        Who::Script => words(step),
+        Who::Slot(slot) | Who::Supervisor(slot) | Who::Fault(slot) => {
+            format!("{}: {}", name(slot), words(step))
+        }
+        Who::Script | Who::Outage(_) => words(step),
     };
     trace.steps.iter().map(say).collect()
 }
@@ -281,6 +303,11 @@ fn words(step: &TraceStep) -> String {
         What::Exit(status) => format!("exits with {status}"),
         What::Action(Action::Start(slot)) => format!("start {}", name(*slot)),
         What::Action(action) => format!("{action:?}"),
+        What::Execute => "executes".to_owned(),
+        What::Release(fd) => format!("loses {fd}"),
+        What::Restart => "restarted".to_owned(),
+        What::LosePatience => "given up".to_owned(),
         What::Kill => "killed".to_owned(),
+        What::PowerLoss { outcome } => format!("power loss {outcome}"),
     }
 }

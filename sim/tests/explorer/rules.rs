@@ -129,7 +129,7 @@ fn a_panic_is_a_finding_with_the_shortest_way_to_it() {
     let setup = contenders(&program, 2);
     let exploration = explore(&setup, &FAIR, &EVERYTHING);
     assert_eq!(said(&exploration), "panicked: b: panicked: somebody else was first");
-    let trace = replay(&setup, &FAIR, 0, &exploration.found.unwrap().schedule);
+    let trace = replay(&setup, &FAIR, &EVERYTHING, &exploration.found.unwrap().schedule);
     assert_eq!(trace.violation.as_ref().map(|violation| violation.check.as_str()), Some("panicked"));
     assert_eq!(
         cost(&trace),
@@ -214,7 +214,13 @@ fn steps_of(trace: &Trace, slot: usize) -> Vec<(usize, String)> {
     let say = |step: &TraceStep| match &step.what {
         What::Call(call, reply) => format!("{call}{}", if reply.is_ok() { "" } else { "!" }),
         What::Exit(status) => format!("exit {status}"),
-        What::Action(_) | What::Kill => String::new(),
+        What::Execute
+        | What::Release(_)
+        | What::Action(_)
+        | What::Restart
+        | What::LosePatience
+        | What::Kill
+        | What::PowerLoss { .. } => String::new(),
     };
     let own = trace.steps.iter().enumerate().filter(|(_, step)| step.who == Who::Slot(slot));
     own.map(|(place, step)| (place, say(step))).collect()
@@ -224,7 +230,7 @@ fn steps_of(trace: &Trace, slot: usize) -> Vec<(usize, String)> {
 fn the_close_of_a_destructor_is_a_step_that_others_get_before_and_after() {
     let mut before_the_close = 0;
     let mut between_close_and_next_call = 0;
-    every_execution(&contenders(&passer_by(), 2), 0, |trace| {
+    every_execution(&contenders(&passer_by(), 2), &EVERYTHING, |trace| {
         let (first, second) = (steps_of(trace, 0), steps_of(trace, 1));
         let place = |steps: &[(usize, String)], what: &str| {
             steps.iter().find(|(_, step)| step.starts_with(what)).map(|(place, step)| (*place, step.clone()))
@@ -248,7 +254,7 @@ fn the_close_of_a_destructor_is_a_step_that_others_get_before_and_after() {
 #[test]
 fn a_killed_process_takes_no_step_and_the_kernel_closes_what_it_held() {
     let mut killed_with_the_lock = 0;
-    every_execution(&contenders(&passer_by(), 2), 1, |trace| {
+    every_execution(&contenders(&passer_by(), 2), &Bounds { kills: 1, ..EVERYTHING }, |trace| {
         let Some(at) = trace.steps.iter().position(|step| step.what == What::Kill) else { return };
         let Who::Fault(slot) = trace.steps[at].who else { panic!("a kill is a fault") };
         assert!(trace.steps[at + 1..].iter().all(|step| step.who != Who::Slot(slot)));

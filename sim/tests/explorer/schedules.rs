@@ -82,19 +82,20 @@ fn a_schedule_means_the_same_whatever_was_learned_before() {
     let order = Order(vec![Call::OwnPid, Call::OwnUid, load(3), load(1), load(4), load(2)]);
     let exploration = explore(&setup, &order, &EVERYTHING);
     let found = exploration.found.unwrap();
-    let trace = replay(&setup, &order, 0, &found.schedule);
+    let trace = replay(&setup, &order, &EVERYTHING, &found.schedule);
     assert_eq!((trace.violation.as_ref(), trace.left_over), (Some(&found.violation), 0));
     assert_eq!(trace.steps.len(), 7, "the start and six calls");
-    assert_eq!(replay(&setup, &order, 0, &found.schedule), trace);
+    assert_eq!(replay(&setup, &order, &EVERYTHING, &found.schedule), trace);
 }
 
 #[test]
 fn a_walk_and_its_replay_are_the_same_execution() {
     let setup = contest(&[passer_by(), passer_by(), passer_by()]);
     for picks in [&[][..], &[1, 2, 3, 4, 5, 6, 7, 8], &[255; 30], &[7, 0, 7, 0, 7, 0, 7, 0, 7]] {
-        let walked = walk(&setup, &FAIR, 2, picks);
-        assert_eq!(walk(&setup, &FAIR, 2, picks), walked);
-        assert_eq!(replay(&setup, &FAIR, 2, &walked.schedule), walked.trace);
+        let bounds = Bounds { kills: 2, ..EVERYTHING };
+        let walked = walk(&setup, &FAIR, &bounds, picks);
+        assert_eq!(walk(&setup, &FAIR, &bounds, picks), walked);
+        assert_eq!(replay(&setup, &FAIR, &bounds, &walked.schedule), walked.trace);
         assert_eq!(walked.trace.steps.len(), walked.schedule.len());
     }
 }
@@ -102,13 +103,13 @@ fn a_walk_and_its_replay_are_the_same_execution() {
 #[test]
 fn a_schedule_that_no_longer_fits_says_how_much_is_left_over() {
     let setup = contenders(&passer_by(), 1);
-    let walked = walk(&setup, &FAIR, 0, &[]);
+    let walked = walk(&setup, &FAIR, &EVERYTHING, &[]);
     let calls =
         walked.trace.steps.iter().filter(|step| matches!(step.what, What::Call(Call::Close { .. }, _)));
     assert_eq!(calls.count(), 1);
     let shorter =
         contenders(&program("shorter", |os| async move { u8::from(os.own_pid().await.is_err()) }), 1);
-    let trace = replay(&shorter, &FAIR, 0, &walked.schedule);
+    let trace = replay(&shorter, &FAIR, &EVERYTHING, &walked.schedule);
     assert_eq!(
         (trace.steps.len(), trace.left_over),
         (3, 3),

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use portcullis_os::{Call, Errno, Fd, FlockMode, Open, Reply, Uid};
+use portcullis_os::{Call, Errno, Fd, LockMode, Open, Reply, Uid};
 use sim::Kernel;
-use sim::kernel::{Completion, ProcessId, Readiness, Spawn};
+use sim::kernel::{Completion, Place, ProcessId, Readiness, Spawn};
 
 /// Whose processes are started where nothing else is said.
 pub(crate) const USER: Uid = Uid(1000);
@@ -25,6 +25,7 @@ pub(crate) fn start(kernel: &mut Kernel, name: &str) -> ProcessId {
         uid: USER,
         parent: None,
         pid: None,
+        place: Place::default(),
     };
     match kernel.spawn(&spawn) {
         Ok(process) => process,
@@ -51,5 +52,5 @@ pub(crate) fn open(path: &str, open: Open) -> Call {
 }
 
 pub(crate) fn flock(fd: Fd) -> Call {
-    Call::Flock { fd, mode: FlockMode::Exclusive }
+    Call::Flock { fd, mode: LockMode::Exclusive }
 }

@@ -7,11 +7,11 @@
 
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::retry_on_intr;
 
 use super::table::Table;
-use crate::{Errno, Fd, FileId, FileKind, FileStatus, FileSystem, FlockMode, Links, Open, Reply, Uid};
+use crate::{Errno, Fd, FileId, FileKind, FileStatus, FileSystem, Links, LockMode, Open, Reply, Uid};
 
 pub(super) fn open(table: &Table, at: Option<Fd>, path: &Path, open: Open) -> Result<Reply, Errno> {
     let start = table.start(at)?;
@@ -24,6 +24,9 @@ pub(super) fn read(table: &Table, fd: Fd, offset: u64, length: u32) -> Result<Re
     let mut bytes = buffer(length)?;
     if length > 0 {
         retry_on_intr(|| rustix::io::pread(&file, rustix::buffer::spare_capacity(&mut bytes), offset))?;
+    } else {
+        // Nothing is read, but a directory still says that it is one.
+        retry_on_intr(|| rustix::io::pread(&file, &mut [0_u8; 0], offset))?;
     }
     Ok(Reply::Bytes(bytes))
 }
@@ -75,9 +78,11 @@ pub(super) fn rename(
     table: &Table,
     from: (Option<Fd>, &Path),
     to: (Option<Fd>, &Path),
+    replace: bool,
 ) -> Result<Reply, Errno> {
     let (from_start, to_start) = (table.start(from.0)?, table.start(to.0)?);
-    done(retry_on_intr(|| rustix::fs::renameat(&from_start, from.1, &to_start, to.1)))
+    let flags = if replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+    done(retry_on_intr(|| rustix::fs::renameat_with(&from_start, from.1, &to_start, to.1, flags)))
 }
 
 pub(super) fn unlink(table: &Table, at: Option<Fd>, path: &Path) -> Result<Reply, Errno> {
@@ -85,12 +90,12 @@ pub(super) fn unlink(table: &Table, at: Option<Fd>, path: &Path) -> Result<Reply
     done(retry_on_intr(|| rustix::fs::unlinkat(&start, path, AtFlags::empty())))
 }
 
-pub(super) fn flock(table: &Table, fd: Fd, mode: FlockMode) -> Result<Reply, Errno> {
+pub(super) fn flock(table: &Table, fd: Fd, mode: LockMode) -> Result<Reply, Errno> {
     let file = table.get(fd)?;
     let operation = match mode {
-        FlockMode::Exclusive => FlockOperation::NonBlockingLockExclusive,
-        FlockMode::Shared => FlockOperation::NonBlockingLockShared,
-        FlockMode::Unlock => FlockOperation::NonBlockingUnlock,
+        LockMode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+        LockMode::Shared => FlockOperation::NonBlockingLockShared,
+        LockMode::Unlock => FlockOperation::NonBlockingUnlock,
     };
     done(retry_on_intr(|| rustix::fs::flock(&file, operation)))
 }
@@ -119,6 +124,7 @@ fn flags(open: Open) -> OFlags {
     // process until somebody writes to it; nor may a terminal there become the controlling one.
     let mut flags = OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     flags |= if open.write { OFlags::RDWR } else { OFlags::RDONLY };
+    flags.set(OFlags::APPEND, open.append);
     flags.set(OFlags::CREATE, open.create);
     flags.set(OFlags::EXCL, open.exclusive);
     flags.set(OFlags::TRUNC, open.truncate);
@@ -127,7 +133,7 @@ fn flags(open: Open) -> OFlags {
     flags
 }
 
-fn mode(bits: u32) -> Mode {
+pub(super) fn mode(bits: u32) -> Mode {
     Mode::from_raw_mode(bits & 0o7777)
 }
 
@@ -149,5 +155,8 @@ fn status(stat: &rustix::fs::Stat) -> FileStatus {
         uid: Uid(stat.st_uid),
         links: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
         size: u64::try_from(stat.st_size).unwrap_or(0),
+        // A time before 1970 reads 0.
+        modified_ns: u64::try_from(stat.st_mtime).unwrap_or(0).saturating_mul(1_000_000_000)
+            + stat.st_mtime_nsec,
     }
 }

@@ -5,12 +5,18 @@
 //!
 //! # Invariants
 //!
-//! - Every descriptor is close-on-exec from its first moment: a child never inherits a lock or a port.
+//! - Every descriptor is close-on-exec from its first moment: no child inherits a lock or a port that it was not meant to
+//!   have.
 //! - A descriptor is closed when its number is given back, whatever still waits on it.
 
+mod children;
+mod descriptors;
 mod files;
+mod names;
 mod parse;
 mod processes;
+mod ranges;
+pub mod raw;
 mod signals;
 mod sockets;
 mod table;
@@ -60,6 +66,23 @@ impl Linux {
         };
         Self { shared: Arc::new(shared) }
     }
+
+    /// Takes over a descriptor that this process has inherited, and gives it the same number among those that it has
+    /// opened. It stays inheritable until [`Call::SetInherit`] says otherwise.
+    ///
+    /// A caller names only what it was told to have inherited: what another part of this process has opened would be
+    /// closed under its hands.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::BadDescriptor`] if nothing is open under that number, [`Errno::Exists`] if it is known already.
+    pub fn adopt(&self, number: i32) -> Result<Fd, Errno> {
+        let Shared { table, .. } = &*self.shared;
+        if table.get(Fd(number)).is_ok() {
+            return Err(Errno::Exists);
+        }
+        Ok(table.insert(raw::adopt(number)?))
+    }
 }
 
 impl fmt::Debug for Linux {
@@ -71,6 +94,7 @@ impl fmt::Debug for Linux {
 impl Os for Linux {
     type Listener = LinuxListener;
 
+    #[expect(clippy::too_many_lines, reason = "one arm a call")]
     async fn call(&self, call: Call) -> Result<Reply, Errno> {
         let Shared { table, signals, cells, notices } = &*self.shared;
         match call {
@@ -84,11 +108,33 @@ impl Os for Linux {
             Call::StatFd { fd } => files::stat_fd(table, fd),
             Call::FileSystem { fd } => files::file_system(table, fd),
             Call::MakeDirectory { at, path, mode } => files::make_directory(table, at, &path, mode),
-            Call::Rename { from_at, from, to_at, to } => files::rename(table, (from_at, &from), (to_at, &to)),
+            Call::Rename { from_at, from, to_at, to, replace } => {
+                files::rename(table, (from_at, &from), (to_at, &to), replace)
+            }
+            Call::Link { from_at, from, to_at, to } => names::link(table, (from_at, &from), (to_at, &to)),
+            Call::Symlink { target, at, path } => names::symlink(table, &target, at, &path),
+            Call::ReadLink { at, path } => names::read_link(table, at, &path),
+            Call::RemoveDirectory { at, path } => names::remove_directory(table, at, &path),
+            Call::ReadDirectory { fd } => names::read_directory(table, fd),
+            Call::SetMode { fd, mode } => names::set_mode(table, fd, mode),
+            Call::SetModified { fd, modified_ns } => names::set_modified(table, fd, modified_ns),
+            Call::SetUmask { mask } => names::set_umask(mask),
             Call::Unlink { at, path } => files::unlink(table, at, &path),
             Call::Flock { fd, mode } => files::flock(table, fd, mode),
+            Call::LockRange { fd, owner, mode, range } => ranges::lock(table, fd, owner, mode, range),
+            Call::RangeHolder { fd, owner, mode, range } => ranges::holder(table, fd, owner, mode, range),
+            Call::Duplicate { fd } => descriptors::duplicate(table, fd),
+            Call::SetInherit { fd, inherit } => descriptors::set_inherit(table, fd, inherit),
+            Call::SendFd { socket, fd } => descriptors::send(table, socket, fd),
+            Call::ReceiveFd { socket, deadline_ms } => descriptors::receive(table, socket, deadline_ms).await,
             Call::OwnPid => processes::own_pid(),
             Call::OwnUid => Ok(Reply::Uid(Uid(rustix::process::geteuid().as_raw()))),
+            Call::OwnNamespaces => children::own_namespaces(),
+            Call::Spawn { command } => children::spawn(&command),
+            Call::Reap { pid } => children::reap(pid),
+            Call::OpenPidfd { pid } => children::open_pidfd(table, pid),
+            Call::SignalPidfd { fd, signal } => children::signal_pidfd(table, fd, signal),
+            Call::WaitPidfd { fd, deadline_ms } => children::wait_pidfd(table, fd, deadline_ms).await,
             Call::Kill { pid, signal } => processes::kill(pid, signal),
             Call::CatchSignals => signals.catch(),
             Call::NextSignal => signals.next().await,
@@ -99,7 +145,11 @@ impl Os for Linux {
             Call::HoldsSocket { pid, socket } => processes::holds_socket(pid, socket),
             Call::LockTakers { file } => processes::lock_takers(file),
             Call::TcpSockets { port } => processes::tcp_sockets(port),
-            Call::BindTcp { address } => sockets::bind_tcp(table, address),
+            Call::BindTcp { address, options } => sockets::bind_tcp(table, address, options),
+            Call::ConnectTcp { address, from, deadline_ms } => {
+                sockets::connect_tcp(table, address, from, deadline_ms).await
+            }
+            Call::LocalAddress { fd } => sockets::local_address(table, fd),
             Call::ListenUnix { name, backlog } => sockets::listen_unix(table, &name, backlog),
             Call::Listen { fd, backlog } => sockets::listen(table, fd, backlog),
             Call::Accept { fds } => sockets::accept(table, fds).await,

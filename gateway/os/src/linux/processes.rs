@@ -22,9 +22,7 @@ pub(super) fn own_pid() -> Result<Reply, Errno> {
 }
 
 pub(super) fn kill(pid: Pid, signal: Option<Signal>) -> Result<Reply, Errno> {
-    // A number above the largest pid must not turn negative: that would address a process group.
-    let raw = i32::try_from(pid.get()).map_err(|_| Errno::NoProcess)?;
-    let pid = rustix::process::Pid::from_raw(raw).ok_or(Errno::NoProcess)?;
+    let pid = raw_pid(pid).ok_or(Errno::NoProcess)?;
     done(match signal {
         None => rustix::process::test_kill_process(pid),
         Some(signal) => rustix::process::kill_process(pid, raw_signal(signal)),
@@ -164,7 +162,12 @@ fn pid_of(raw: i32) -> Result<Pid, Errno> {
     u32::try_from(raw).ok().and_then(Pid::new).ok_or(Errno::NoProcess)
 }
 
-fn raw_signal(signal: Signal) -> rustix::process::Signal {
+/// A number above the largest pid must not turn negative: that would address a process group.
+pub(super) fn raw_pid(pid: Pid) -> Option<rustix::process::Pid> {
+    i32::try_from(pid.get()).ok().and_then(rustix::process::Pid::from_raw)
+}
+
+pub(super) fn raw_signal(signal: Signal) -> rustix::process::Signal {
     match signal {
         Signal::Terminate => rustix::process::Signal::TERM,
         Signal::Interrupt => rustix::process::Signal::INT,

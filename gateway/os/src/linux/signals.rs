@@ -76,7 +76,8 @@ impl Signals {
 fn catch_both() -> io::Result<[Caught; 2]> {
     let terminate = Flag::register(Signal::Terminate, SignalKind::terminate())?;
     let interrupt = Flag::register(Signal::Interrupt, SignalKind::interrupt())?;
-    Ok([terminate.catch()?, interrupt.catch()?])
+    // The one with the lower number is told first, as the kernel delivers them (signal(7)).
+    Ok([interrupt.catch()?, terminate.catch()?])
 }
 
 impl Flag {

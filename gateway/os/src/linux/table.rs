@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 use super::wakers::{Wakers, lock};
 use crate::{Errno, Fd};
 
-/// The open descriptors of this process, except those that it did not open itself.
+/// The open descriptors of this process, except those that it neither opened nor adopted.
 #[derive(Debug, Default)]
 pub(super) struct Table(Mutex<BTreeMap<Fd, Arc<Entry>>>);
 
@@ -95,7 +95,7 @@ impl Entry {
         let mut registration = lock(&self.registration);
         let registration = match &mut *registration {
             Some(made) => made,
-            none => none.insert(register(&self.fd)?),
+            none => none.insert(register(Arc::clone(&self.fd), Interest::READABLE)?),
         };
         loop {
             let Poll::Ready(ready) = registration.poll_read_ready(&mut context) else {
@@ -132,13 +132,36 @@ impl AsFd for Start {
     }
 }
 
+/// Attempts something on a descriptor that is in no table yet until it no longer answers `EAGAIN`, waiting for
+/// writability in between, and gives the descriptor back.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime with I/O enabled.
+pub(super) async fn writing<T>(
+    fd: OwnedFd,
+    mut attempt: impl FnMut(BorrowedFd<'_>) -> Result<T, Errno>,
+) -> Result<(OwnedFd, T), Errno> {
+    let fd = register(fd, Interest::WRITABLE)?;
+    loop {
+        let mut ready = fd.writable().await.map_err(|error| errno(&error))?;
+        match attempt(fd.as_fd()) {
+            Err(Errno::WouldBlock) => ready.clear_ready(),
+            answer => {
+                drop(ready);
+                return answer.map(|value| (fd.into_inner(), value));
+            }
+        }
+    }
+}
+
 /// Enters a descriptor into the epoll of the current runtime.
 #[expect(
     deprecated,
-    reason = "its successor is unsafe because other types may change or close their descriptor; an `Arc<OwnedFd>` cannot"
+    reason = "its successor is unsafe because other types may change or close their descriptor; an `OwnedFd` cannot"
 )]
-fn register(fd: &Arc<OwnedFd>) -> Result<AsyncFd<Arc<OwnedFd>>, Errno> {
-    AsyncFd::with_interest(Arc::clone(fd), Interest::READABLE).map_err(|error| errno(&error))
+fn register<T: AsRawFd>(fd: T, interest: Interest) -> Result<AsyncFd<T>, Errno> {
+    AsyncFd::with_interest(fd, interest).map_err(|error| errno(&error))
 }
 
 /// The error number inside an error of the standard library.

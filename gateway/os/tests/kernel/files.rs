@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use portcullis_os::{Call, Descriptor, Errno, FileKind, FlockMode, Links, Linux, Open, Os};
+use portcullis_os::{Call, Descriptor, Errno, FileKind, Links, Linux, LockMode, Open, Os};
 use tempfile::tempdir;
 
 use crate::{Bystander, linux};
@@ -53,29 +53,29 @@ async fn a_flock_on_a_directory_excludes_a_second_description_until_it_is_closed
     let (os, home) = (linux(), tempdir().unwrap());
     let first = directory(&os, home.path()).await;
     let second = directory(&os, home.path()).await;
-    os.flock(&first, FlockMode::Exclusive).await.unwrap();
-    assert_eq!(os.flock(&second, FlockMode::Exclusive).await.unwrap_err(), Errno::WouldBlock);
-    assert_eq!(os.flock(&second, FlockMode::Shared).await.unwrap_err(), Errno::WouldBlock);
-    os.flock(&first, FlockMode::Exclusive).await.unwrap();
+    os.flock(&first, LockMode::Exclusive).await.unwrap();
+    assert_eq!(os.flock(&second, LockMode::Exclusive).await.unwrap_err(), Errno::WouldBlock);
+    assert_eq!(os.flock(&second, LockMode::Shared).await.unwrap_err(), Errno::WouldBlock);
+    os.flock(&first, LockMode::Exclusive).await.unwrap();
     drop(first);
-    os.flock(&second, FlockMode::Shared).await.unwrap();
+    os.flock(&second, LockMode::Shared).await.unwrap();
     let third = directory(&os, home.path()).await;
-    os.flock(&third, FlockMode::Shared).await.unwrap();
-    assert_eq!(os.flock(&third, FlockMode::Exclusive).await.unwrap_err(), Errno::WouldBlock);
-    os.flock(&second, FlockMode::Unlock).await.unwrap();
-    os.flock(&third, FlockMode::Exclusive).await.unwrap();
+    os.flock(&third, LockMode::Shared).await.unwrap();
+    assert_eq!(os.flock(&third, LockMode::Exclusive).await.unwrap_err(), Errno::WouldBlock);
+    os.flock(&second, LockMode::Unlock).await.unwrap();
+    os.flock(&third, LockMode::Exclusive).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_child_inherits_no_lock() {
     let (os, home) = (linux(), tempdir().unwrap());
     let held = directory(&os, home.path()).await;
-    os.flock(&held, FlockMode::Exclusive).await.unwrap();
+    os.flock(&held, LockMode::Exclusive).await.unwrap();
     let child = Bystander::start();
     let file = os.stat_fd(&held).await.unwrap().id;
     assert!(!os.holds_lock(child.pid(), file).await.unwrap());
     held.close().await.unwrap();
-    os.flock(&directory(&os, home.path()).await, FlockMode::Exclusive).await.unwrap();
+    os.flock(&directory(&os, home.path()).await, LockMode::Exclusive).await.unwrap();
 }
 
 #[tokio::test]

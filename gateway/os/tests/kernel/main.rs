@@ -4,7 +4,11 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
 
+mod children;
+mod connections;
 mod files;
+mod locks;
+mod names;
 mod processes;
 mod services;
 mod sockets;

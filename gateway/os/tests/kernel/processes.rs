@@ -1,6 +1,6 @@
 //! Processes, what they hold, and the signals between them.
 
-use portcullis_os::{Errno, FileId, FlockMode, Open, Os, Pid, ProcessState, Signal};
+use portcullis_os::{Errno, FileId, LockMode, Open, Os, Pid, ProcessState, Signal};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tempfile::tempdir;
 
@@ -73,10 +73,10 @@ async fn proc_names_this_process_as_the_holder_of_a_flock() {
     let file = os.stat_fd(&place).await.unwrap().id;
     assert!(!os.holds_lock(own, file).await.unwrap());
     assert_eq!(os.lock_takers(file).await.unwrap(), []);
-    os.flock(&place, FlockMode::Exclusive).await.unwrap();
+    os.flock(&place, LockMode::Exclusive).await.unwrap();
     assert!(os.holds_lock(own, file).await.unwrap());
     assert_eq!(os.lock_takers(file).await.unwrap(), [own]);
-    os.flock(&place, FlockMode::Unlock).await.unwrap();
+    os.flock(&place, LockMode::Unlock).await.unwrap();
     assert!(!os.holds_lock(own, file).await.unwrap());
     assert_eq!(os.lock_takers(file).await.unwrap(), []);
 }

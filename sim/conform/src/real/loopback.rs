@@ -25,7 +25,7 @@ const REQUEST_BYTES: u32 = 32;
 /// # Errors
 ///
 /// What the kernel says, as a fragment of a sentence.
-pub(super) fn take_up() -> Result<(), String> {
+pub fn take_up() -> Result<(), String> {
     request().map_err(|errno| format!("the loopback device stays down: {errno}"))?;
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .map(drop)

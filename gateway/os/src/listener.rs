@@ -1,0 +1,29 @@
+//! What goes through the door beside calls: byte streams for bulk data, and whether a task repeats.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A listening socket that carries bulk data, outside the world of [`Call`](crate::Call)s.
+pub trait Listener: Send + 'static {
+    /// One connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    ///
+    /// What accept(2) says.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+}
+
+/// Whether a task that repeats goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// It does the same again.
+    Again,
+    /// It is over.
+    Over,
+}

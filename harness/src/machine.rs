@@ -1,0 +1,231 @@
+//! The simulated machine that a scenario asks for: its hosts, containers and mounts, and what is done to them by whom.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use portcullis_os::Uid;
+use sim::actors::{clean, kill_by_port, read_all, rewrite};
+use sim::kernel::{Condition, HostId, Kernel, LockSupport, Mount, Place, Spawn};
+use sim::{Operation, Program, Slot};
+
+use crate::scenario::{self, Bystander, Deed, Disk, Gateway, Locks, Scenario};
+
+/// Whose files and processes these are. An ordinary user, so that permissions count.
+pub(crate) const USER: Uid = Uid(1000);
+
+/// The magic number of NFS, as in statfs(2).
+const NFS: u64 = 0x6969;
+
+/// How long the other hosts have been up, in milliseconds. Not as long as the first one.
+const UPTIME_MS: u64 = 300_000;
+
+/// The machine before anything has happened, and where on it things are.
+pub(crate) struct Machine {
+    pub(crate) kernel: Kernel,
+    hosts: Vec<(String, HostId)>,
+    containers: Vec<((HostId, String), Place)>,
+}
+
+impl Machine {
+    /// Sets the scene.
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let mut kernel = Kernel::new();
+        for piece in furniture(scenario) {
+            match piece.bytes {
+                None => kernel.make_directory(&piece.path, piece.mode, USER),
+                Some(bytes) => kernel.write_file(&piece.path, bytes),
+            }
+        }
+        for mount in &scenario.mounts {
+            let path = state_path(&mount.state);
+            kernel.make_directory(&path, 0o700, USER);
+            kernel.mount(&path, file_system(mount));
+            kernel.make_directory(&path, 0o700, USER);
+        }
+        let mut machine = Self { kernel, hosts: Vec::new(), containers: Vec::new() };
+        for gateway in &scenario.gateways {
+            machine.add(gateway);
+        }
+        if scenario.explore.slow_release {
+            machine.kernel.release_slowly();
+        }
+        // Setting the scene is no event.
+        machine.kernel.take_effects();
+        machine
+    }
+
+    /// Adds the host and the container of a gateway, unless they are there.
+    fn add(&mut self, gateway: &Gateway) {
+        if let Some(label) = &gateway.host
+            && !self.hosts.iter().any(|(known, _)| known == label)
+        {
+            self.hosts.push((label.clone(), self.kernel.add_host(UPTIME_MS)));
+        }
+        let host = self.host(gateway.host.as_deref());
+        let Some(label) = &gateway.container else { return };
+        let key = (host, label.clone());
+        if self.containers.iter().any(|(known, _)| *known == key) {
+            return;
+        }
+        let (pids, network) = (self.kernel.add_pid_namespace(host), self.kernel.add_network_namespace(host));
+        let place = Place { host, pids, network };
+        // The first process of a container, with whose end everything in it would end.
+        let init = Spawn {
+            name: "tini".to_owned(),
+            command: "/sbin/tini".to_owned(),
+            uid: USER,
+            parent: None,
+            pid: None,
+            place,
+        };
+        if self.kernel.spawn(&init).is_err() {
+            unreachable!("there is room for one process a container")
+        }
+        self.containers.push((key, place));
+    }
+
+    /// The host of that label; `None` is the first one.
+    fn host(&self, label: Option<&str>) -> HostId {
+        let known = self.hosts.iter().find(|(known, _)| Some(known.as_str()) == label);
+        known.map_or(HostId(0), |(_, host)| *host)
+    }
+
+    /// Where a gateway runs.
+    pub(crate) fn place(&self, gateway: &Gateway) -> Place {
+        let host = self.host(gateway.host.as_deref());
+        let of = |label: &String| {
+            let key = (host, label.clone());
+            self.containers.iter().find(|(known, _)| *known == key).map(|(_, place)| *place)
+        };
+        gateway.container.as_ref().and_then(of).unwrap_or_else(|| self.kernel.place_on(host))
+    }
+
+    /// What is done to the machine.
+    pub(crate) fn operation(&self, operation: &scenario::Operation) -> Operation {
+        match operation {
+            scenario::Operation::RemoveState { state } => Operation::RemoveTree(state_path(state)),
+            scenario::Operation::MoveAway { state } => {
+                Operation::Move { from: state_path(state), to: moved_path(state) }
+            }
+            scenario::Operation::MoveBack { state } => {
+                Operation::Move { from: moved_path(state), to: state_path(state) }
+            }
+            scenario::Operation::SetMode { state, mode } => {
+                Operation::SetMode { path: state_path(state), mode: *mode }
+            }
+            scenario::Operation::Disk { state, disk } => {
+                let path = state_path(state);
+                let mount = Mount { condition: condition(*disk), ..self.kernel.mount_at(&path) };
+                Operation::SetMount { path, mount }
+            }
+            scenario::Operation::LoseLocks { state } => Operation::LoseLocks(state_path(state)),
+            scenario::Operation::StepClock { host, by_ms } => {
+                Operation::StepClock { host: self.host(Some(host)), by_ms: *by_ms }
+            }
+            scenario::Operation::Suspend { host, for_ms } => {
+                Operation::Suspend { host: self.host(Some(host)), for_ms: *for_ms }
+            }
+            scenario::Operation::Pass(milliseconds) => Operation::Pass(*milliseconds),
+            scenario::Operation::Reboot { host } => Operation::Reboot(self.host(Some(host))),
+        }
+    }
+}
+
+/// Where the state directory of a label lies.
+pub(crate) fn state_path(label: &str) -> PathBuf {
+    Path::new("/srv").join(label)
+}
+
+pub(crate) fn config_path(gateway: &Gateway) -> PathBuf {
+    match &gateway.config {
+        Some(label) => Path::new("/etc/refgate").join(label).join("openclaw.json"),
+        None => state_path(&gateway.state).join("openclaw.json"),
+    }
+}
+
+/// A file or directory that is there before anything happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Furniture {
+    /// Where it is. What is missing above it is made with mode 0755.
+    pub(crate) path: PathBuf,
+    /// Its permission bits.
+    pub(crate) mode: u32,
+    /// What is in a file; `None`: it is a directory.
+    pub(crate) bytes: Option<&'static [u8]>,
+}
+
+/// What is there before anything happens, mounts excepted.
+pub(crate) fn furniture(scenario: &Scenario) -> Vec<Furniture> {
+    let mut furniture = vec![Furniture { path: PathBuf::from("/srv"), mode: 0o755, bytes: None }];
+    for gateway in scenario.gateways.iter().filter(|gateway| gateway.config.is_some()) {
+        let path = config_path(gateway);
+        let directory = path.parent().unwrap_or(Path::new("/")).to_owned();
+        furniture.push(Furniture { path: directory, mode: 0o755, bytes: None });
+        furniture.push(Furniture { path, mode: 0o600, bytes: Some(b"{}") });
+    }
+    furniture
+}
+
+/// Where an operator moves a state directory to.
+fn moved_path(label: &str) -> PathBuf {
+    Path::new("/srv").join(format!("{label}.moved"))
+}
+
+fn file_system(mount: &scenario::Mount) -> Mount {
+    let locks = match (mount.locks, mount.directory_locks) {
+        (Some(Locks::PerHost), _) => LockSupport::PerHost,
+        (Some(Locks::Emulated), _) => LockSupport::Emulated,
+        (Some(Locks::Nothing), _) => LockSupport::Nothing,
+        (Some(Locks::Unenforced), _) => LockSupport::Unenforced,
+        (None, true) => LockSupport::Everything,
+        (None, false) => LockSupport::FilesOnly,
+    };
+    let local = Mount::local();
+    Mount { locks, magic: if mount.remote { NFS } else { local.magic }, ..local }
+}
+
+const fn condition(disk: Disk) -> Condition {
+    match disk {
+        Disk::Healthy => Condition::Healthy,
+        Disk::Full => Condition::NoSpaceAtWrite,
+        Disk::WithoutInodes => Condition::NoSpaceAtCreate,
+        Disk::ReadOnly => Condition::ReadOnlyAfterError,
+        Disk::Broken => Condition::InputOutput,
+    }
+}
+
+/// The process of a bystander.
+pub(crate) fn bystander_slot(scenario: &Scenario, bystander: &Bystander) -> Slot {
+    let looks_like = &bystander.looks_like;
+    let program = looks_like.split_whitespace().next().unwrap_or(looks_like);
+    let spawn = Spawn {
+        name: program.rsplit('/').next().unwrap_or(program).to_owned(),
+        command: looks_like.clone(),
+        uid: USER,
+        parent: None,
+        pid: None,
+        place: Place::default(),
+    };
+    let listens: Vec<SocketAddr> = bystander.listens.clone();
+    Slot {
+        name: bystander.name.clone(),
+        spawn,
+        program: bystander.does.as_ref().map(|deed| program_of(scenario, deed)),
+        listens,
+        connections: bystander.connects.clone(),
+        supervisor: None,
+        spawned_as: None,
+    }
+}
+
+fn program_of(scenario: &Scenario, deed: &Deed) -> Program {
+    match deed {
+        Deed::KillByPort { port, signal } => kill_by_port(*port, *signal),
+        Deed::Read { state, lock } => read_all(state_path(state), *lock),
+        Deed::Clean { state, older_than_ms } => clean(state_path(state), *older_than_ms),
+        Deed::EditConfig { of } => match scenario.gateways.iter().find(|gateway| gateway.name == *of) {
+            Some(gateway) => rewrite(config_path(gateway), b"{ }".to_vec()),
+            None => unreachable!("the parser admits only gateways of the file"),
+        },
+    }
+}

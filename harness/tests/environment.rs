@@ -1,0 +1,94 @@
+//! What supervisors, operators, clocks, containers and other hosts make of a lock: the one that ships is held to by each
+//! scenario of the library, and some naive one breaks it by how it ends or by a second owner, whatever else is wrong with it.
+
+use std::path::{Path, PathBuf};
+
+use harness::designs::{Design, Token};
+use harness::scenario::{Case, Check, Paint, Scenario, load};
+use harness::simulate::run_case;
+use harness::verdict::{Evidence, Verdict};
+
+/// The cases that need more than processes and signals.
+fn cases() -> Vec<Case> {
+    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let scenarios = load(&[folder]).unwrap_or_else(|errors| panic!("{}", errors.render(Paint::Plain)));
+    let cases = scenarios.iter().flat_map(Scenario::cases);
+    cases
+        .filter(|case| {
+            case.scenario.explore.slow_release
+                || (case.scenario.only_simulated().is_some() && !case.id.starts_with("storage/"))
+        })
+        .collect()
+}
+
+/// The same, with nothing demanded but that there is one owner, and how it ends.
+fn ends_only(case: &Case) -> Case {
+    let mut case = case.clone();
+    case.scenario.expect.always.retain(|check| check.value == Check::SingleOwner);
+    case.scenario.expect.refusal = None;
+    case
+}
+
+/// The design that ends otherwise, by which check, and after how many starts the search was cut where it holds.
+fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
+    match id {
+        // The one that launchd starts again and again tells the owner to stop, some time.
+        "supervisor/launchd-ignores-statuses" => (Design::PidfileKillOwner, "single-owner", Some(2)),
+        // A kill between create and write leaves what nobody can judge.
+        "supervisor/service-restart" | "supervisor/systemd-restarts-after-crashes" => {
+            (Design::PidfileUnlinkStale, "outcomes", None)
+        }
+        // Its exit status says nothing, so it is restarted whatever the reason was.
+        "supervisor/systemd-rival-refused" => (Design::PidfileUnlinkStale, "reach", Some(2)),
+        "supervisor/two-managers" => (Design::PidfileKillOwner, "single-owner", None),
+        // A lease runs out while its owner sleeps, or when the clock says so, and lasts for ever when it is set back.
+        "clock/suspended" | "clock/wall-steps-forward" => (Design::LeaseWallClock, "single-owner", None),
+        "clock/wall-steps-back" => (Design::LeaseWallClock, "outcomes", None),
+        // The dead owner's pid is that of the process itself, or of a stranger.
+        "container/recreated-with-the-same-pid" | "host/reboot" => {
+            (Design::PidfileUnlinkStale, "outcomes", None)
+        }
+        // The pid of an owner that cannot be seen from here is that of the process itself.
+        "container/second-container-shares-state" | "host/shared-storage-with-locks" => {
+            (Design::PidfileKillOwner, "single-owner", None)
+        }
+        "host/network-file-system-refused" => (Design::PidfileKillOwner, "single-owner", None),
+        // It knows one reason only.
+        "disk/full-then-well" => (Design::PidfileUnlinkStale, "outcomes", None),
+        "operator/backup-reads-lock" | "operator/state-directory-moved" => {
+            (Design::PidfileKillOwner, "single-owner", None)
+        }
+        "operator/config-edited" => (Design::Without(Token::Config), "outcomes", None),
+        "operator/state-directory-opened-up" => (Design::PidfileUnlinkStale, "outcomes", None),
+        // It takes the other host's owner for one of this host.
+        "host/second-host-on-shared-storage" => (Design::PidfileUnlinkStale, "outcomes", None),
+        "operator/old-files-cleaned-up" => (Design::PidfileUnlinkStale, "single-owner", None),
+        // It has no port to be found by, so nobody makes room.
+        "operator/port-freed-by-force" => (Design::PidfileUnlinkStale, "outcomes", None),
+        "port/ephemeral-connection" => (Design::Without(Token::ListenerV4), "outcomes", None),
+        _ => panic!("no design is known to break {id}"),
+    }
+}
+
+#[test]
+fn each_scenario_of_the_world_outside_is_held_by_the_lock_that_ships_and_broken_by_a_naive_one() {
+    for case in cases() {
+        let (design, check, cut) = expected(&case.id);
+        match run_case(&case, Design::Refgate) {
+            Verdict::Pass(Evidence::Complete { .. }) => assert_eq!(cut, None, "{}", case.id),
+            Verdict::Pass(Evidence::Bounded { preemptions, starts, .. }) => {
+                assert_eq!((preemptions, starts), (None, cut), "{}", case.id);
+            }
+            other @ (Verdict::Pass(Evidence::Observed { .. })
+            | Verdict::Fail(_)
+            | Verdict::Inconclusive(_)
+            | Verdict::Unsupported(_)) => panic!("{}: {other:?}", case.id),
+        }
+        match run_case(&ends_only(&case), design) {
+            Verdict::Fail(failure) => assert_eq!(failure.check, check, "{}: {}", case.id, failure.says),
+            other @ (Verdict::Pass(_) | Verdict::Inconclusive(_) | Verdict::Unsupported(_)) => {
+                panic!("{} does not break {}: {other:?}", design.name(), case.id)
+            }
+        }
+    }
+}
