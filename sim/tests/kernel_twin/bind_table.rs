@@ -2,7 +2,7 @@
 
 use portcullis_os::{BindOptions, Call, Errno, Uid};
 
-use crate::twin::{First, Second, Twin, free_ports, lan, process};
+use crate::twin::{First, Second, Twin, lan, process};
 
 /// An address, and whether IPv6 is all that it is for.
 type Place = (&'static str, bool);
@@ -84,8 +84,8 @@ fn contest(twin: &mut Twin, port: u16, case: Case) -> Result<(), Errno> {
 }
 
 fn hold_to_table<const N: usize>(places: [Place; N], table: [&str; N]) {
-    let [port] = free_ports();
     let mut twin = Twin::new();
+    let [port] = twin.free_ports();
     for (first, row) in places.into_iter().zip(table) {
         for (second, expected) in places.into_iter().zip(row.chars()) {
             if !is_real(first) || !is_real(second) {
@@ -115,8 +115,8 @@ fn two_listeners_get_along_as_in_the_table_of_six_addresses() {
 
 #[test]
 fn every_mixture_of_options_and_addresses_ends_alike_on_both_kernels() {
-    let [port] = free_ports();
     let mut twin = Twin::new();
+    let [port] = twin.free_ports();
     let mut refused = 0;
     let options = [(false, false), (true, false), (false, true), (true, true)];
     let places = WIDE.into_iter().filter(|place| is_real(*place));
@@ -134,8 +134,8 @@ fn every_mixture_of_options_and_addresses_ends_alike_on_both_kernels() {
 
 #[test]
 fn of_two_that_are_bound_whoever_listens_first_wins_and_the_other_may_try_again() {
-    let [port] = free_ports();
     let mut twin = Twin::new();
+    let [port] = twin.free_ports();
     let place = ("127.0.0.1", false);
     let one = twin.open(First, |_| binding(place, port, true, false)).unwrap();
     let two = twin.open(Second, |_| binding(place, port, true, false)).unwrap();
@@ -165,8 +165,8 @@ fn a_port_is_shared_with_one_user_and_not_with_another() {
 
 #[test]
 fn an_address_that_cannot_be_bound_is_refused_alike() {
-    let [port] = free_ports();
     let mut twin = Twin::new();
+    let [port] = twin.free_ports();
     let refused = [
         (("203.0.113.7", false), Errno::AddressNotAvailable),
         (("[2001:db8::7]", false), Errno::AddressNotAvailable),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use portcullis_os::{BindOptions, Call, Errno, Port, Reply, TcpState};
 
-use crate::twin::{First, Handle, Machine, Second, Twin, Who, free_ports};
+use crate::twin::{First, Handle, Machine, Second, Twin, Who};
 
 const NO_REUSE: BindOptions = BindOptions { reuse_address: false, reuse_port: false, v6_only: false };
 const REUSE: BindOptions = BindOptions { reuse_address: true, ..NO_REUSE };
@@ -82,7 +82,7 @@ fn bytes(text: &str) -> Result<Reply, Errno> {
 #[test]
 fn a_connection_has_the_addresses_that_linux_gives_it() {
     let mut twin = Twin::new();
-    let [port, other] = free_ports();
+    let [port, other] = twin.free_ports();
     serve(&mut twin, "[::]", port, 16);
     let cases = [
         ("127.0.0.1", "127.0.0.1", "[::ffff:127.0.0.1]"),
@@ -112,7 +112,7 @@ fn a_connection_has_the_addresses_that_linux_gives_it() {
 #[test]
 fn nobody_answers_where_nobody_listens() {
     let mut twin = Twin::new();
-    let [port, bound] = free_ports();
+    let [port, bound] = twin.free_ports();
     assert_eq!(try_connect(&mut twin, address("127.0.0.1", port), None), Err(Errno::ConnectionRefused));
     try_bind(&mut twin, First, "127.0.0.1", bound, REUSE).unwrap();
     assert_eq!(try_connect(&mut twin, address("127.0.0.1", bound), None), Err(Errno::ConnectionRefused));
@@ -135,7 +135,7 @@ fn nobody_answers_where_nobody_listens() {
 #[test]
 fn a_listener_that_never_accepts_takes_one_more_than_its_backlog_and_then_lets_wait() {
     let mut twin = Twin::new();
-    let ports: [u16; 2] = free_ports();
+    let ports: [u16; 2] = twin.free_ports();
     for (port, backlog) in ports.into_iter().zip([0, 2]) {
         let listener = serve(&mut twin, "127.0.0.1", port, backlog);
         let clients: Vec<Handle> = (0..=backlog).map(|_| connect(&mut twin, port)).collect();
@@ -152,7 +152,7 @@ fn a_listener_that_never_accepts_takes_one_more_than_its_backlog_and_then_lets_w
 #[test]
 fn accepting_on_several_listeners_takes_the_first_that_has_a_connection() {
     let mut twin = Twin::new();
-    let [one, two] = free_ports();
+    let [one, two] = twin.free_ports();
     let quiet = serve(&mut twin, "127.0.0.1", one, 4);
     let busy = serve(&mut twin, "127.0.0.1", two, 4);
     let client = connect(&mut twin, two);
@@ -171,7 +171,7 @@ fn accepting_on_several_listeners_takes_the_first_that_has_a_connection() {
 #[test]
 fn an_exact_address_is_asked_before_a_wildcard() {
     let mut twin = Twin::new();
-    let [port] = free_ports();
+    let [port] = twin.free_ports();
     let options = BindOptions { reuse_port: true, ..NO_REUSE };
     let mut listeners = Vec::new();
     for ip in ["[::]", "0.0.0.0", "127.0.0.1"] {
@@ -189,7 +189,7 @@ fn an_exact_address_is_asked_before_a_wildcard() {
 #[test]
 fn a_stream_gives_what_was_sent_then_its_end() {
     let mut twin = Twin::new();
-    let [port] = free_ports();
+    let [port] = twin.free_ports();
     let [_, client, server] = pair(&mut twin, port);
     assert_eq!(twin.receive(Second, client), Err(Errno::TimedOut));
     twin.send(First, server, b"hel").unwrap();
@@ -207,7 +207,7 @@ fn a_stream_gives_what_was_sent_then_its_end() {
 #[test]
 fn a_close_with_bytes_unread_resets_and_leaves_nothing() {
     let mut twin = Twin::new();
-    let [port, other, third] = free_ports();
+    let [port, other, third] = twin.free_ports();
     let [_, client, server] = pair(&mut twin, port);
     twin.send(Second, client, b"unread").unwrap();
     twin.send(First, server, b"read").unwrap();
@@ -236,7 +236,7 @@ fn a_close_with_bytes_unread_resets_and_leaves_nothing() {
 #[test]
 fn a_port_that_the_kernel_gave_to_a_client_keeps_listeners_away_even_after_its_close() {
     let mut twin = Twin::new();
-    let [port, after] = free_ports();
+    let [port, after] = twin.free_ports();
     let [_, client, server] = pair(&mut twin, port);
     let cases = [
         ("127.0.0.1", REUSE, false),
@@ -276,7 +276,7 @@ fn a_port_that_the_kernel_gave_to_a_client_keeps_listeners_away_even_after_its_c
 #[test]
 fn a_server_that_closed_first_may_bind_again_with_so_reuseaddr_only() {
     let mut twin = Twin::new();
-    let [port] = free_ports();
+    let [port] = twin.free_ports();
     let [listener, client, server] = pair(&mut twin, port);
     twin.close(First, listener);
     assert_eq!(states(&mut twin, |_| port), [TcpState::Connected], "the connection outlives its listener");
@@ -296,7 +296,7 @@ fn a_server_that_closed_first_may_bind_again_with_so_reuseaddr_only() {
 #[test]
 fn a_client_that_never_was_bound_keeps_the_wildcard_of_ipv4_away_even_on_ipv6() {
     let mut twin = Twin::new();
-    let [port] = free_ports();
+    let [port] = twin.free_ports();
     let listener = serve(&mut twin, "[::1]", port, 4);
     let [client, _] = connect_alone(&mut twin, address("[::1]", port), listener);
     for (ip, expected) in [("0.0.0.0", false), ("127.0.0.1", true), ("[::1]", false), ("[::]", false)] {
@@ -308,7 +308,7 @@ fn a_client_that_never_was_bound_keeps_the_wildcard_of_ipv4_away_even_on_ipv6() 
 #[test]
 fn two_addresses_have_one_connection_at_a_time() {
     let mut twin = Twin::new();
-    let [port, own] = free_ports();
+    let [port, own] = twin.free_ports();
     let listener = serve(&mut twin, "127.0.0.1", port, 4);
     let (to, from) = (address("127.0.0.1", port), Some(address("127.0.0.1", own)));
     let client = try_connect(&mut twin, to, from).unwrap();
@@ -327,7 +327,7 @@ fn two_addresses_have_one_connection_at_a_time() {
 #[test]
 fn what_waits_to_be_accepted_is_in_the_table_and_is_nobodys() {
     let mut twin = Twin::new();
-    let [port] = free_ports();
+    let [port] = twin.free_ports();
     let listener = serve(&mut twin, "127.0.0.1", port, 4);
     let client = connect(&mut twin, port);
     assert_eq!(states(&mut twin, |_| port), [TcpState::Listen, TcpState::Connected]);
@@ -342,7 +342,7 @@ fn what_waits_to_be_accepted_is_in_the_table_and_is_nobodys() {
 #[test]
 fn a_socket_that_is_not_connected_says_so() {
     let mut twin = Twin::new();
-    let [port, other] = free_ports();
+    let [port, other] = twin.free_ports();
     let [listener, client, _] = pair(&mut twin, port);
     let bound = try_bind(&mut twin, First, "127.0.0.1", other, REUSE).unwrap();
     for idle in [listener, bound] {

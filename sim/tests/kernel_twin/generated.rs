@@ -7,7 +7,7 @@ use portcullis_os::{BindOptions, Call, Fd, LockMode, Open, Port, UnixName};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use crate::twin::{First, Handle, Machine, Second, Twin, Who, free_ports};
+use crate::twin::{First, Handle, Machine, Second, Twin, Who};
 
 /// The same ones each time, so that a test that passed cannot fail for a call that nobody has changed.
 const CASES: u32 = 150;
@@ -177,9 +177,9 @@ fn generated_calls_have_the_same_answers_on_both_kernels() {
         twin.directory(home.path());
         let home_path = home.path().to_owned();
         let mut scene = Scene {
+            ports: twin.free_ports(),
             twin,
             home: home_path,
-            ports: free_ports(),
             open: Vec::new(),
             plain: Vec::new(),
             sharers: Vec::new(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use portcullis_os::{BindOptions, Call, Errno, LockMode, Open, Reply, UnixName};
 use tempfile::TempDir;
 
-use crate::twin::{First, Handle, Second, Twin, Who, free_ports};
+use crate::twin::{First, Handle, Second, Twin, Who};
 
 /// Both machines, a directory, and the two ends of a stream: of the first process, and of the second.
 struct Scene {
@@ -107,7 +107,7 @@ fn a_close_with_a_descriptor_unread_is_a_reset() {
 #[test]
 fn a_port_and_a_name_are_held_on_their_way() {
     let mut scene = Scene::new();
-    let [port] = free_ports();
+    let [port] = scene.twin.free_ports();
     let bind = Call::BindTcp { address: ([127, 0, 0, 1], port).into(), options: BindOptions::SERVER };
     let path = scene.home.path().display().to_string();
     let name = Call::ListenUnix { name: format!("{path}-token").into(), backlog: 1 };
@@ -174,7 +174,7 @@ fn a_byte_that_came_alone_is_no_descriptor() {
 fn only_a_unix_stream_carries_descriptors() {
     let mut scene = Scene::new();
     let file = scene.locked(First).unwrap();
-    let [port] = free_ports();
+    let [port] = scene.twin.free_ports();
     let address = ([127, 0, 0, 1], port).into();
     let options = BindOptions::SERVER;
     let listener = scene.twin.open(First, |_| Call::BindTcp { address, options }).unwrap();

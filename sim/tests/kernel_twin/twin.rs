@@ -91,6 +91,26 @@ impl Twin {
         Self { kernel, sim, real, runtime, _alone: alone, handles: Vec::new(), history: Vec::new() }
     }
 
+    /// Some ports that nobody has on any address, below those that the kernel gives away. Only here, where one test
+    /// is at work at a time: to ask whether a port is free is to have it for an instant.
+    pub(crate) fn free_ports<const N: usize>(&self) -> [u16; N] {
+        // Not the same ones again and again: closed connections keep theirs for a minute.
+        let start = self.runtime.block_on(self.real[0].own_pid()).unwrap().get() % 600 * 10;
+        let mut ports =
+            (0..6000).map(|n| 11_000 + ((start + n) % 6000) as u16).filter(|port| self.is_free(*port));
+        [(); N].map(|()| ports.next().unwrap())
+    }
+
+    fn is_free(&self, port: u16) -> bool {
+        let options = BindOptions { reuse_address: false, reuse_port: false, v6_only: false };
+        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let Ok(Reply::Fd(fd)) = self.runtime.block_on(self.real[0].call(Call::BindTcp { address, options }))
+        else {
+            return false;
+        };
+        self.runtime.block_on(self.real[0].call(Call::Close { fd })).is_ok()
+    }
+
     /// A directory of the test, on both machines.
     pub(crate) fn directory(&mut self, path: &Path) {
         let uid = self.runtime.block_on(self.real[0].own_uid()).unwrap();
@@ -268,21 +288,4 @@ pub(crate) fn lan() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("203.0.113.1:9").ok()?;
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
-}
-
-/// Some ports that nobody has on any address, below those that the kernel gives away.
-pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    // Not the same ones again and again: closed connections keep theirs for a minute.
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let start = runtime.block_on(Linux::new(|_| {}).own_pid()).unwrap().get() % 600 * 10;
-    let mut ports = (0..6000).map(|n| 11_000 + ((start + n) % 6000) as u16).filter(|port| is_free(*port));
-    [(); N].map(|()| ports.next().unwrap())
-}
-
-fn is_free(port: u16) -> bool {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let linux = Linux::new(|_| {});
-    let options = BindOptions { reuse_address: false, reuse_port: false, v6_only: false };
-    let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    runtime.block_on(linux.call(Call::BindTcp { address, options })).is_ok()
 }
