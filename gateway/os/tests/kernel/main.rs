@@ -1,6 +1,7 @@
 //! `Linux` says what the kernel says: each sentence about the real kernel that the lock relies on, tried on it.
 //!
-//! Tests use their own directories, abstract names and loopback addresses, so any number of them can run at once.
+//! Tests use their own directories, abstract names and loopback addresses, so any number of test processes can run at
+//! once. Within one they take turns: the child of a test has, until it executes its program, what all others have open.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
 
@@ -17,11 +18,25 @@ mod waiting;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_os::{Descriptor, Linux, Os, Pid};
 
-/// This process, with nobody listening to its notices.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// The turn of the test that runs on this thread, until it is over.
+    static TURN: MutexGuard<'static, ()> = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+}
+
+/// Waits until this test is the only one of its process that opens and starts things.
+fn take_turn() {
+    TURN.with(|_| {});
+}
+
+/// This process, with nobody listening to its notices, once it is this test's turn.
 fn linux() -> Linux {
+    take_turn();
     Linux::new(|_| {})
 }
 
@@ -55,6 +70,7 @@ impl Bystander {
     /// Returns when its own program runs. Starting alone does not say so: the kernel lets the parent go on a moment
     /// before it closes what is close-on-exec and gives the child its new name.
     fn start() -> Self {
+        take_turn();
         let mut cat = Command::new("cat");
         let mut child = cat.arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.as_mut().unwrap().write_all(b"?").unwrap();
