@@ -4,4 +4,8 @@
 //!
 //! - `lock`: what a start pays for its tokens, and what a refused one costs until it says why.
 //! - `echo`: one message there and back over a loopback connection.
-//! - `explore`: how many states a second the explorer visits.
+//! - `sample`: how many random schedules a second, of the same lock.
+//! - `explore`: how many states a second the explorer visits, beside other explorers: the same lock, in [`toy`], as an
+//!   `async fn` for ours and as a table for theirs.
+
+pub mod toy;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use portcullis_os::{Call, Fd, Reply};
 use sim::kernel::Effect;
 use sim::supervisor::Order;
-use sim::{Action, Trace, TraceStep, View, What, Who};
+use sim::{Action, Risk, Trace, TraceStep, Turn, View, What, Who};
 
 use crate::checks::Role;
 use crate::simulate::Simulation;
@@ -27,20 +27,33 @@ struct Row {
     lane: Option<usize>,
     text: String,
     files: Vec<String>,
+    chance: String,
     owners: String,
     is_preemption: bool,
     matters: bool,
 }
 
+/// The width of the column of owners, if something stands behind it.
+const OWNERS: usize = 11;
+
 /// The lanes of an execution, line by line.
 pub fn render(simulation: &Simulation, trace: &Trace) -> Vec<String> {
-    let lanes: Vec<usize> = (0..simulation.setup.slots.len())
-        .filter(|slot| !matches!(simulation.checks.slots[*slot].1, Role::Probe(_)))
-        .collect();
-    let rows = fold(rows(simulation, trace));
+    drawn(simulation, trace, None)
+}
+
+/// The same, with the probability at each step that what was chosen at random from there breaks something. It stands behind
+/// everything else, so that all else stands where it does without.
+pub fn render_with_risk(simulation: &Simulation, trace: &Trace, risk: &Risk) -> Vec<String> {
+    drawn(simulation, trace, Some(risk))
+}
+
+fn drawn(simulation: &Simulation, trace: &Trace, risk: Option<&Risk>) -> Vec<String> {
+    let lanes: Vec<usize> =
+        (0..simulation.setup.slots.len()).filter(|slot| has_lane(simulation, trace, *slot)).collect();
+    let rows = fold(rows(simulation, trace, risk));
     let files = simulation.lock_files.len() * FILE;
     let width = (WIDTH.saturating_sub(9 + files + 10) / lanes.len().max(1)).min(WIDEST);
-    let mut lines = vec![header(simulation, &lanes, width)];
+    let mut lines = vec![header(simulation, &lanes, width, risk.is_some())];
     for row in &rows {
         let mut line = format!(" {} {:>3}  ", if row.is_preemption { ">>" } else { "  " }, row.number);
         match row.lane {
@@ -58,13 +71,16 @@ pub fn render(simulation: &Simulation, trace: &Trace) -> Vec<String> {
         for file in &row.files {
             let _ = write!(line, "{:<FILE$}", cut(file, FILE - 1));
         }
-        line.push_str(&row.owners);
+        match risk {
+            Some(_) => _ = write!(line, "{:<OWNERS$}{}", row.owners, row.chance),
+            None => line.push_str(&row.owners),
+        }
         lines.push(line.trim_end().to_owned());
     }
     lines
 }
 
-fn header(simulation: &Simulation, lanes: &[usize], width: usize) -> String {
+fn header(simulation: &Simulation, lanes: &[usize], width: usize, has_risk: bool) -> String {
     let mut line = "   step  ".to_owned();
     for slot in lanes {
         let _ = write!(line, "{:<width$}", cut(&simulation.checks.slots[*slot].0, width - 1));
@@ -73,6 +89,9 @@ fn header(simulation: &Simulation, lanes: &[usize], width: usize) -> String {
         let _ = write!(line, "{:<FILE$}", cut(&format!("lock of {label}"), FILE - 1));
     }
     line.push_str("owners");
+    if has_risk {
+        let _ = write!(line, "{:<1$}risk", "", OWNERS - "owners".len());
+    }
     line
 }
 
@@ -88,13 +107,35 @@ pub fn stale_read(simulation: &Simulation, trace: &Trace) -> Option<String> {
     ))
 }
 
+/// Which steps are taken again and again, in one line.
+pub fn repeats(trace: &Trace) -> Option<String> {
+    let (first, last) = round(trace)?;
+    let steps = repeating(first, last);
+    Some(format!(" for ever     {steps}, which is fair: whoever could go on all the time does"))
+}
+
+fn repeating(first: usize, last: usize) -> String {
+    if first == last { format!("step {first} repeats") } else { format!("steps {first} to {last} repeat") }
+}
+
+/// The numbers of the first and the last step that are taken again and again.
+fn round(trace: &Trace) -> Option<(usize, usize)> {
+    let in_setup = trace.steps.iter().filter(|step| step.in_setup).count();
+    trace.repeats_from.map(|from| (from + 1 - in_setup, trace.steps.len() - in_setup))
+}
+
 /// What it took to get there, in one line.
 pub fn needed(trace: &Trace, is_shortest: bool) -> String {
+    cost(trace, if is_shortest { "nothing less breaks it" } else { "" })
+}
+
+/// Faults, preemptions and steps of an execution, in one line, and what is known of them.
+pub(crate) fn cost(trace: &Trace, proof: &str) -> String {
     let preemptions = trace.steps.iter().filter(|step| step.is_preemption).count();
     let faults = trace.steps.iter().filter(|step| matches!(step.who, Who::Fault(_) | Who::Outage(_))).count();
     let steps = trace.steps.iter().filter(|step| !step.in_setup).count();
     let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let proof = if is_shortest { "; nothing less breaks it" } else { "" };
+    let proof = if proof.is_empty() { String::new() } else { format!("; {proof}") };
     format!(
         " needed       {}, {}, {}{proof}",
         plural(faults, "fault"),
@@ -103,11 +144,16 @@ pub fn needed(trace: &Trace, is_shortest: bool) -> String {
     )
 }
 
-fn rows(simulation: &Simulation, trace: &Trace) -> Vec<Row> {
+fn rows(simulation: &Simulation, trace: &Trace, risk: Option<&Risk>) -> Vec<Row> {
     let mut names: BTreeMap<(usize, Fd), String> = BTreeMap::new();
     let mut number = 0;
     let mut rows = Vec::new();
-    for step in &trace.steps {
+    for (place, step) in trace.steps.iter().enumerate() {
+        if trace.repeats_from == Some(place) {
+            rows.extend(
+                round(trace).map(|(first, last)| rule(&format!("from here {}", repeating(first, last)))),
+            );
+        }
         if !step.in_setup {
             number += 1;
         }
@@ -143,6 +189,7 @@ fn rows(simulation: &Simulation, trace: &Trace) -> Vec<Row> {
             lane,
             text,
             files: files(simulation, &step.view()),
+            chance: chance(risk, if step.in_setup { 0 } else { number }),
             owners: owners(simulation, &step.view()),
             is_preemption: step.is_preemption,
             matters: matters(step),
@@ -152,6 +199,82 @@ fn rows(simulation: &Simulation, trace: &Trace) -> Vec<Row> {
         last.matters = true;
     }
     rows
+}
+
+/// The probability after a step, counted from 1.
+fn chance(risk: Option<&Risk>, number: usize) -> String {
+    let after = risk.and_then(|risk| risk.after.get(number.checked_sub(1)?));
+    after.map_or_else(String::new, |chance| percent(*chance, 2))
+}
+
+/// A probability in words. What is not certain is not called so, however near it comes.
+fn percent(chance: f64, digits: usize) -> String {
+    let least = 0.1_f64.powi(i32::try_from(digits).unwrap_or_default());
+    let percent = chance * 100.0;
+    if chance <= 0.0 || chance >= 1.0 {
+        format!("{percent} %")
+    } else if percent < least / 2.0 {
+        format!("< {least:.digits$} %")
+    } else if percent > 100.0 - least / 2.0 {
+        format!("> {:.digits$} %", 100.0 - least)
+    } else {
+        format!("{percent:.digits$} %")
+    }
+}
+
+/// How likely it is to break something, and what decided it, in one line.
+pub fn risk(trace: &Trace, risk: &Risk) -> String {
+    let is_fault = |step: &&TraceStep| matches!(step.who, Who::Fault(_) | Who::Outage(_));
+    let without = if trace.steps.iter().any(|step| is_fault(&step)) { " without a fault" } else { "" };
+    let before = |step: usize| match step {
+        0 | 1 => risk.overall,
+        later => risk.after[later - 2],
+    };
+    let turn = match risk.turn {
+        Turn::NoReturn(step) => format!("step {step} is the point of no return"),
+        Turn::Jump(step) => {
+            let (from, to) = (percent(before(step), 2), percent(risk.after[step - 1], 2));
+            format!("step {step} raises that most, from {from} to {to}")
+        }
+    };
+    format!(" risk         {} of random schedules{without} break it; {turn}", percent(risk.overall, 4))
+}
+
+/// A row that is no step.
+fn rule(text: &str) -> Row {
+    Row {
+        number: String::new(),
+        lane: None,
+        text: format!("-- {text} --"),
+        files: Vec::new(),
+        chance: String::new(),
+        owners: String::new(),
+        is_preemption: false,
+        matters: true,
+    }
+}
+
+/// Calls of one process in words, in order.
+pub(crate) fn calls<'a>(
+    calls: impl Iterator<Item = (&'a Call, &'a Result<Reply, portcullis_os::Errno>)>,
+) -> Vec<String> {
+    let mut names = BTreeMap::new();
+    let words = calls.map(|(call, reply)| {
+        if let (Some(name), Ok(Reply::Fd(fd))) = (named(call), reply) {
+            names.insert((0, *fd), name);
+        }
+        told(0, call, reply, &names)
+    });
+    words.collect()
+}
+
+/// Whether a slot is shown: everybody whom the scenario names, and the children that were born.
+fn has_lane(simulation: &Simulation, trace: &Trace, slot: usize) -> bool {
+    match simulation.checks.slots[slot].1 {
+        Role::Gateway(_) | Role::Bystander | Role::Actor => true,
+        Role::Child => trace.steps.last().is_some_and(|step| step.slots[slot].process.is_some()),
+        Role::Probe(_) => false,
+    }
 }
 
 /// Replaces runs of calls that nobody else can notice by one row each.
@@ -339,7 +462,8 @@ fn owners(simulation: &Simulation, view: &View<'_>) -> String {
     }
 }
 
-fn cut(text: &str, width: usize) -> String {
+/// What fits into a width, with a mark where something is cut off.
+pub(crate) fn cut(text: &str, width: usize) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if clean.chars().count() <= width {
         return clean;

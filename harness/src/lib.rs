@@ -3,20 +3,25 @@
 //! One file runs on a simulated machine, where every schedule is tried, and on real processes of the reference gateway,
 //! where real signals and a real kernel are used. The lock code is the same in both.
 
+pub mod causal;
 pub mod checks;
 pub mod cli;
 pub mod designs;
+pub mod explained;
 pub mod lanes;
 mod machine;
+pub mod matrix;
 #[cfg(target_os = "linux")]
 pub mod real;
 pub mod replayed;
 pub mod report;
 pub mod runner;
+pub mod sampled;
 pub mod scenario;
 pub mod simulate;
 pub mod stale;
 #[cfg(target_os = "linux")]
 pub mod stepped;
 pub mod token;
+pub mod twice;
 pub mod verdict;

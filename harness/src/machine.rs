@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 
 use portcullis_os::Uid;
 use sim::actors::{clean, kill_by_port, read_all, rewrite};
-use sim::kernel::{Condition, HostId, Kernel, LockSupport, Mount, Place, Spawn};
+use sim::kernel::{Access, Condition, HostId, Kernel, LockSupport, Mount, Place, Spawn};
 use sim::{Operation, Program, Slot};
 
+use crate::designs::{Design, Surroundings};
 use crate::scenario::{self, Bystander, Deed, Disk, Gateway, Locks, Scenario};
 
 /// Whose files and processes these are. An ordinary user, so that permissions count.
 pub(crate) const USER: Uid = Uid(1000);
+
+/// What a configuration is called.
+pub(crate) const CONFIG_FILE: &str = "openclaw.json";
 
 /// The magic number of NFS, as in statfs(2).
 const NFS: u64 = 0x6969;
@@ -24,27 +28,27 @@ pub(crate) struct Machine {
     pub(crate) kernel: Kernel,
     hosts: Vec<(String, HostId)>,
     containers: Vec<((HostId, String), Place)>,
+    links: Vec<String>,
 }
 
 impl Machine {
     /// Sets the scene.
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        let mut kernel = Kernel::new();
-        for piece in furniture(scenario) {
-            match piece.bytes {
-                None => kernel.make_directory(&piece.path, piece.mode, USER),
-                Some(bytes) => kernel.write_file(&piece.path, bytes),
-            }
-        }
+        let mut machine =
+            Self { kernel: Kernel::new(), hosts: Vec::new(), containers: Vec::new(), links: Vec::new() };
+        machine.furnish(furniture(scenario));
         for mount in &scenario.mounts {
             let path = state_path(&mount.state);
-            kernel.make_directory(&path, 0o700, USER);
-            kernel.mount(&path, file_system(mount));
-            kernel.make_directory(&path, 0o700, USER);
+            machine.kernel.make_directory(&path, 0o700, USER);
+            machine.kernel.mount(&path, file_system(mount));
+            machine.kernel.make_directory(&path, 0o700, USER);
         }
-        let mut machine = Self { kernel, hosts: Vec::new(), containers: Vec::new() };
+        for gateway in scenario.gateways.iter().filter(|gateway| gateway.bind_mount) {
+            bind(&mut machine.kernel, &state_path(&gateway.state), &told_path(gateway));
+        }
         for gateway in &scenario.gateways {
             machine.add(gateway);
+            machine.add_link(gateway);
         }
         if scenario.explore.slow_release {
             machine.kernel.release_slowly();
@@ -52,6 +56,17 @@ impl Machine {
         // Setting the scene is no event.
         machine.kernel.take_effects();
         machine
+    }
+
+    /// Adds the link by which a gateway names its state directory, unless it is there.
+    fn add_link(&mut self, gateway: &Gateway) {
+        let Some(label) = &gateway.link else { return };
+        let path = state_path(label);
+        if !self.links.contains(label) {
+            self.kernel.make_directory(&state_path(&gateway.state), 0o700, USER);
+            self.kernel.make_symlink(&path, &state_path(&gateway.state));
+            self.links.push(label.clone());
+        }
     }
 
     /// Adds the host and the container of a gateway, unless they are there.
@@ -82,6 +97,18 @@ impl Machine {
             unreachable!("there is room for one process a container")
         }
         self.containers.push((key, place));
+    }
+
+    /// Adds what is there before anything happens besides what the scenario asks for.
+    pub(crate) fn furnish(&mut self, furniture: Vec<Furniture>) {
+        for Furniture { path, mode, bytes } in furniture {
+            match bytes {
+                None => self.kernel.make_directory(&path, mode, USER),
+                Some(bytes) => self.kernel.write_file(&path, bytes),
+            }
+        }
+        // Setting the scene is no event.
+        self.kernel.take_effects();
     }
 
     /// The host of that label; `None` is the first one.
@@ -136,10 +163,18 @@ pub(crate) fn state_path(label: &str) -> PathBuf {
     Path::new("/srv").join(label)
 }
 
+/// Where a gateway is told that its state directory lies.
+pub(crate) fn told_path(gateway: &Gateway) -> PathBuf {
+    if gateway.bind_mount {
+        return Path::new("/srv").join(format!("{}.bound", gateway.state));
+    }
+    state_path(gateway.link.as_ref().unwrap_or(&gateway.state))
+}
+
 pub(crate) fn config_path(gateway: &Gateway) -> PathBuf {
     match &gateway.config {
-        Some(label) => Path::new("/etc/refgate").join(label).join("openclaw.json"),
-        None => state_path(&gateway.state).join("openclaw.json"),
+        Some(label) => Path::new("/etc/refgate").join(label).join(CONFIG_FILE),
+        None => told_path(gateway).join(CONFIG_FILE),
     }
 }
 
@@ -164,6 +199,46 @@ pub(crate) fn furniture(scenario: &Scenario) -> Vec<Furniture> {
         furniture.push(Furniture { path, mode: 0o600, bytes: Some(b"{}") });
     }
     furniture
+}
+
+/// Shows a state directory in a second place, once.
+fn bind(kernel: &mut Kernel, state: &Path, target: &Path) {
+    if kernel.lookup(target).is_none() {
+        kernel.make_directory(state, 0o700, USER);
+        kernel.make_directory(target, 0o700, USER);
+        kernel.bind(state, target, Access::ReadWrite);
+    }
+}
+
+/// The temporary directories, where a design uses them.
+pub(crate) fn temporaries(scenario: &Scenario, design: Design) -> Vec<Furniture> {
+    let mut furniture = Vec::new();
+    for gateway in scenario.gateways.iter().filter(|_| design.uses_temporary()) {
+        let Surroundings { tmp, tmpdir, host_name: _, supervised: _ } = surroundings(gateway);
+        furniture.push(Furniture { path: tmp, mode: 0o1777, bytes: None });
+        if let Some(label) = &gateway.tmpdir {
+            furniture.push(Furniture { path: state_path(label), mode: 0o700, bytes: None });
+            furniture.push(Furniture { path: tmpdir, mode: 0o700, bytes: None });
+        }
+    }
+    furniture
+}
+
+/// What a gateway finds around it. Every host and every container has a `/tmp` of its own.
+pub(crate) fn surroundings(gateway: &Gateway) -> Surroundings {
+    let host = gateway.host.iter().map(|label| format!("host-{label}"));
+    let container = gateway.container.iter().map(|label| format!("container-{label}"));
+    let names: Vec<String> = host.chain(container).collect();
+    let plain = Surroundings::host();
+    // One tree stands for all of them: what a container sees as `/tmp` lies below its name.
+    let root = names.iter().fold(PathBuf::from("/"), |root, name| root.join(name));
+    let tmp = if names.is_empty() { plain.tmp } else { root.join("tmp") };
+    Surroundings {
+        tmpdir: gateway.tmpdir.as_ref().map_or_else(|| tmp.clone(), |label| state_path(label).join("tmp")),
+        tmp,
+        host_name: names.last().cloned().unwrap_or(plain.host_name),
+        supervised: gateway.supervisor.is_some(),
+    }
 }
 
 /// Where an operator moves a state directory to.

@@ -10,6 +10,7 @@
 
 use std::io::{self, Write};
 
+use crate::causal;
 use crate::lanes;
 use crate::report;
 use crate::scenario::{self, Case, Paint, Scenario};
@@ -63,11 +64,18 @@ pub fn replay(token: &Token, out: &mut impl Write) -> io::Result<Outcome> {
             Outcome::StillFails
         }
         None => {
-            writeln!(
-                out,
-                "  not shown by this schedule any more: all of its {} were taken and nothing is broken",
-                report::count(token.schedule.len(), "step")
-            )?;
+            let steps = report::count(token.schedule.len(), "step");
+            if has_changed {
+                writeln!(
+                    out,
+                    "  not shown by this schedule any more: all of its {steps} were taken and nothing is broken"
+                )?;
+            } else {
+                writeln!(
+                    out,
+                    "  nothing is broken: all of its {steps} were taken, the same as when the token was made"
+                )?;
+            }
             Outcome::BreaksNothing
         }
     };
@@ -82,22 +90,36 @@ pub fn replay(token: &Token, out: &mut impl Write) -> io::Result<Outcome> {
         )?;
     }
     writeln!(out)?;
-    for line in lanes::render(&simulation, &trace).into_iter().chain(lanes::stale_read(&simulation, &trace)) {
+    let explained = lanes::stale_read(&simulation, &trace).into_iter().chain(lanes::repeats(&trace));
+    for line in lanes::render(&simulation, &trace).into_iter().chain(explained) {
         writeln!(out, "{line}")?;
     }
     Ok(outcome)
 }
 
+/// What the failure of a token had to do, as the text of a file. `None` if it breaks nothing, or its case is gone.
+pub(crate) fn causal_text(token: &Token) -> Option<String> {
+    let case = find(token).ok()?;
+    let simulation = Simulation::new(&case.scenario, token.design);
+    let trace = sim::replay(&simulation.setup, &simulation.checks, &simulation.bounds, &token.schedule);
+    trace.violation.is_some().then(|| causal::text(token, &simulation, &trace))
+}
+
 /// The case that a token names, unless its scenario has changed since.
 pub(crate) fn find(token: &Token) -> Result<Case, String> {
-    let file = token.file();
+    let case = find_case(&token.case)?;
+    if token::hash_text(&case.scenario.source) != token.scenario {
+        return Err(format!("{} has changed since the token was made", token.file().display()));
+    }
+    Ok(case)
+}
+
+/// The case that is called so in tokens.
+pub(crate) fn find_case(name: &str) -> Result<Case, String> {
+    let file = token::file_of(name);
     let scenarios =
         scenario::load(std::slice::from_ref(&file)).map_err(|errors| errors.render(Paint::Plain))?;
     let cases = scenarios.iter().flat_map(Scenario::cases);
-    let case = cases.into_iter().find(|case| token::case_name(case) == token.case);
-    let case = case.ok_or_else(|| format!("{} has no such case any more", file.display()))?;
-    if token::hash_text(&case.scenario.source) != token.scenario {
-        return Err(format!("{} has changed since the token was made", file.display()));
-    }
-    Ok(case)
+    let case = cases.into_iter().find(|case| token::case_name(case) == name);
+    case.ok_or_else(|| format!("{} has no such case any more", file.display()))
 }

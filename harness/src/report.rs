@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use sim::Novelty;
 
 use crate::verdict::{CaseResult, Evidence, Executor, Failure, Verdict};
 
@@ -55,7 +56,12 @@ pub fn line(out: &mut impl Write, result: &CaseResult) -> io::Result<()> {
     let (style, word) = word(&result.verdict);
     let seconds = result.elapsed.as_secs_f64();
     let name = format!("{} {}", result.on, result.id);
-    writeln!(out, "   {style}{word}{style:#} [{seconds:>6.2}s] {name:<46} {}", in_short(&result.verdict))
+    let twice = result.twice.as_ref().map_or_else(String::new, |twice| format!("; {twice}"));
+    writeln!(
+        out,
+        "   {style}{word}{style:#} [{seconds:>6.2}s] {name:<46} {}{twice}",
+        in_short(&result.verdict)
+    )
 }
 
 fn word(verdict: &Verdict) -> (Style, &'static str) {
@@ -67,7 +73,8 @@ fn word(verdict: &Verdict) -> (Style, &'static str) {
     }
 }
 
-fn in_short(verdict: &Verdict) -> String {
+/// A verdict in one line.
+pub(crate) fn in_short(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Pass(evidence) => evidence_text(evidence),
         Verdict::Fail(failure) => format!("{}: {}", failure.check, failure.says),
@@ -94,6 +101,19 @@ fn evidence_text(evidence: &Evidence) -> String {
             grouped(*transitions),
             kills(*faults)
         ),
+        Evidence::Sampled { how, runs, given_up, states, schedules } => {
+            let given_up = match given_up {
+                0 => String::new(),
+                more => format!(", {} given up", grouped(more)),
+            };
+            format!(
+                "{word}   {} run{} ({how}){given_up}, {}, {}",
+                grouped(runs),
+                if *runs == 1 { "" } else { "s" },
+                novel(states, "state"),
+                novel(schedules, "schedule")
+            )
+        }
         Evidence::Observed { runs, note } => {
             let note = note.as_ref().map_or_else(String::new, |note| format!("; {note}"));
             format!(
@@ -103,6 +123,15 @@ fn evidence_text(evidence: &Evidence) -> String {
             )
         }
     }
+}
+
+/// How many there are, and which part of them was new in the last tenth of a sample.
+fn novel(novelty: &Novelty, unit: &str) -> String {
+    let Novelty { distinct, late, is_exact } = *novelty;
+    let about = if is_exact { "" } else { "about " };
+    let plural = if distinct == 1 { "" } else { "s" };
+    let share = percent(late as f64 / distinct.max(1) as f64);
+    format!("{about}{} {unit}{plural} ({share} new in the last tenth)", grouped(distinct))
 }
 
 fn bounds(preemptions: Option<u8>, starts: Option<u8>) -> String {

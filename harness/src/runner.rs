@@ -9,10 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use sim::Sampling;
+
 use crate::designs::Design;
 use crate::report::{self, Plan};
+use crate::sampled;
 use crate::scenario::{Case, Scenario};
 use crate::simulate;
+use crate::twice;
 use crate::verdict::{CaseResult, Executor, Verdict};
 
 /// What to run, and how.
@@ -30,6 +34,10 @@ pub struct Request {
     pub tries: Option<u16>,
     /// How many cases at once in the simulator.
     pub jobs: usize,
+    /// How to sample each case in the simulator; `None`: its states are searched.
+    pub sampling: Option<Sampling>,
+    /// Whether each search in the simulator is made twice and compared.
+    pub twice: bool,
     /// Set when the user wants to stop.
     pub interrupted: Arc<AtomicBool>,
 }
@@ -125,9 +133,7 @@ fn simulate_all(
                 while !request.is_interrupted() {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(case) = cases.get(index) else { return };
-                    let result = timed(case, Executor::Sim, || {
-                        simulate::run_case_until(case, request.design, &|| request.is_interrupted())
-                    });
+                    let result = timed(case, Executor::Sim, || simulate_case(request, case));
                     if sender.send((index, result)).is_err() {
                         return;
                     }
@@ -139,6 +145,22 @@ fn simulate_all(
         write_in_order(receiver, cases.len(), out, results)
             .inspect_err(|_| request.interrupted.store(true, Ordering::Relaxed))
     })
+}
+
+/// The verdict on a case in the simulator, and what a second search has shown if one was asked for.
+fn simulate_case(request: &Request, case: &Case) -> (Verdict, Option<String>) {
+    let should_stop = || request.is_interrupted();
+    let verdict = match &request.sampling {
+        Some(sampling) => sampled::run_case_until(case, request.design, sampling, &should_stop),
+        None => simulate::run_case_until(case, request.design, &should_stop),
+    };
+    if !request.twice {
+        return (verdict, None);
+    }
+    match twice::compare(case, request.design, &should_stop) {
+        Ok(note) => (verdict, Some(note)),
+        Err(differs) => (differs, None),
+    }
 }
 
 /// Writes each result as soon as those before it are written.
@@ -173,7 +195,7 @@ fn run_real(
         if request.is_interrupted() {
             break;
         }
-        let result = timed(case, Executor::Refgate, || run_case_for_real(request, case));
+        let result = timed(case, Executor::Refgate, || (run_case_for_real(request, case), None));
         report::line(out, &result)?;
         out.flush()?;
         results.push(result);
@@ -199,12 +221,12 @@ fn run_case_for_real(_: &Request, _: &Case) -> Verdict {
     Verdict::Unsupported("real processes need Linux; run it on sim".to_owned())
 }
 
-fn timed(case: &Case, on: Executor, run: impl FnOnce() -> Verdict) -> CaseResult {
+fn timed(case: &Case, on: Executor, run: impl FnOnce() -> (Verdict, Option<String>)) -> CaseResult {
     let begun = now();
-    let verdict = run();
+    let (verdict, twice) = run();
     let elapsed: Duration = begun.elapsed();
     let file = case.scenario.file.display().to_string();
-    CaseResult { id: case.id.clone(), file, on, elapsed, verdict }
+    CaseResult { id: case.id.clone(), file, on, elapsed, verdict, twice }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge where a run is timed, for display only")]

@@ -4,19 +4,27 @@ use std::path::PathBuf;
 
 use gateway::{Claim, DirectoryLock, PortBlock};
 use portcullis_os::Signal;
-use sim::kernel::{Place, Spawn};
-use sim::{Action, Bounds, Condition, Evidence as Proof, Exploration, Policy, Script, Setup, Slot};
+use sim::kernel::Spawn;
+use sim::{
+    Action, Bounds, Condition, Evidence as Proof, Exploration, Found, Lasso, Liveness, Policy, Script, Setup,
+    Slot,
+};
 
 use crate::checks::{Checks, Role, Stake};
 use crate::designs::Design;
 use crate::lanes;
-use crate::machine::{Machine, USER, bystander_slot, config_path, state_path};
+use crate::machine::{
+    CONFIG_FILE, Machine, USER, bystander_slot, config_path, state_path, surroundings, temporaries, told_path,
+};
 use crate::scenario::{self, Case, Check, Gateway, Scenario, Wait};
 use crate::token::Token;
 use crate::verdict::{Evidence, Failure, Verdict};
 
 /// How many states a case may have before it is given up as inconclusive.
 pub const MOST_STATES: usize = 4_000_000;
+
+/// How many states a case may have for its risk to be reckoned.
+pub const MOST_RISK_STATES: usize = 50_000;
 
 /// A case made ready for the simulator.
 #[derive(Debug)]
@@ -38,41 +46,16 @@ pub fn run_case(case: &Case, design: Design) -> Verdict {
 
 /// Runs one case on every schedule, unless it is told to stop.
 pub fn run_case_until(case: &Case, design: Design, should_stop: &dyn Fn() -> bool) -> Verdict {
-    let simulation = Simulation::new(&case.scenario, design);
-    let (setup, checks) = (&simulation.setup, &simulation.checks);
-    let exploration = sim::explore_until(setup, checks, &simulation.bounds, should_stop);
-    if let Some(found) = &exploration.found {
-        return Verdict::Fail(Box::new(simulation.failure(case, design, &exploration, found)));
-    }
-    if exploration.evidence == Proof::Cut {
-        let states = exploration.states;
-        if should_stop() {
-            return Verdict::Inconclusive(format!("interrupted after {states} states"));
-        }
-        return Verdict::Inconclusive(format!(
-            "the budget of {MOST_STATES} states is spent ({states} visited)"
-        ));
-    }
-    if let Some(failure) = vacuous(&case.scenario, &exploration) {
-        return Verdict::Fail(Box::new(failure));
-    }
-    let (states, transitions) = (exploration.states, exploration.transitions);
-    let kills = case.scenario.explore.kills;
-    let preemptions = match case.scenario.explore.policy {
-        scenario::Policy::Exhaustive => None,
-        scenario::Policy::Preemptions(most) => Some(most),
-    };
-    let cut = exploration.cut.iter().filter_map(|slot| setup.slots[*slot].supervisor.as_ref());
-    let starts = cut.map(|supervised| supervised.most_starts).max();
-    Verdict::Pass(if preemptions.is_none() && starts.is_none() {
-        Evidence::Complete { states, transitions, kills }
-    } else {
-        Evidence::Bounded { preemptions, starts, states, transitions, kills }
-    })
+    Simulation::new(&case.scenario, design).run(case, design, should_stop).0
+}
+
+/// How far a search went, in one line.
+fn searched(exploration: &Exploration) -> String {
+    format!(" searched     {} states, {} steps", exploration.states, exploration.transitions)
 }
 
 /// What makes a search without a finding worthless: nothing ever ended, or an outcome that was asked for never came.
-fn vacuous(scenario: &Scenario, exploration: &Exploration) -> Option<Failure> {
+pub(crate) fn vacuous(scenario: &Scenario, exploration: &Exploration) -> Option<Failure> {
     let states = exploration.states;
     let (check, says, line) = if exploration.ends.is_empty() {
         let says =
@@ -93,13 +76,72 @@ fn vacuous(scenario: &Scenario, exploration: &Exploration) -> Option<Failure> {
 }
 
 impl Simulation {
+    /// Tries every schedule, unless it is told to stop. Answers with the verdict what was explored; if outcomes are reached
+    /// by going on for ever, each counts as one end.
+    pub(crate) fn run(
+        &self,
+        case: &Case,
+        design: Design,
+        should_stop: &dyn Fn() -> bool,
+    ) -> (Verdict, Exploration) {
+        let (setup, checks, bounds) = (&self.setup, &self.checks, &self.bounds);
+        let mut exploration = sim::explore_until(setup, checks, bounds, should_stop);
+        let states = exploration.states;
+        let interrupted = || Verdict::Inconclusive(format!("interrupted after {states} states"));
+        if let Some(found) = &exploration.found {
+            let searched = searched(&exploration);
+            let failure = self.failure(case, design, found, searched, should_stop);
+            return (Verdict::Fail(Box::new(failure)), exploration);
+        }
+        if exploration.evidence == Proof::Cut {
+            let spent = format!("the budget of {MOST_STATES} states is spent ({states} visited)");
+            let verdict = if should_stop() { interrupted() } else { Verdict::Inconclusive(spent) };
+            return (verdict, exploration);
+        }
+        // What goes on for ever within a bound on preemptions is unfair, unless nobody else could go on.
+        if exploration.has_circles && bounds.policy == Policy::Exhaustive {
+            match sim::liveness(setup, checks, bounds, should_stop) {
+                Liveness::Settles { outcomes } => {
+                    exploration.ends.extend(outcomes.into_iter().map(|outcome| (outcome, 1)));
+                }
+                Liveness::Endless(lasso) => {
+                    let failure = self.endless(case, design, &exploration, &lasso);
+                    return (Verdict::Fail(Box::new(failure)), exploration);
+                }
+                Liveness::Cut => return (interrupted(), exploration),
+            }
+        }
+        if let Some(failure) = vacuous(&case.scenario, &exploration) {
+            return (Verdict::Fail(Box::new(failure)), exploration);
+        }
+        (Verdict::Pass(self.evidence(&case.scenario, &exploration)), exploration)
+    }
+
+    /// What a search that has found nothing proves.
+    fn evidence(&self, scenario: &Scenario, exploration: &Exploration) -> Evidence {
+        let (states, transitions) = (exploration.states, exploration.transitions);
+        let kills = scenario.explore.kills;
+        let preemptions = match scenario.explore.policy {
+            scenario::Policy::Exhaustive => None,
+            scenario::Policy::Preemptions(most) => Some(most),
+        };
+        let cut = exploration.cut.iter().filter_map(|slot| self.setup.slots[*slot].supervisor.as_ref());
+        let starts = cut.map(|supervised| supervised.most_starts).max();
+        if preemptions.is_none() && starts.is_none() {
+            Evidence::Complete { states, transitions, kills }
+        } else {
+            Evidence::Bounded { preemptions, starts, states, transitions, kills }
+        }
+    }
+
     /// Makes a case ready.
     pub fn new(scenario: &Scenario, design: Design) -> Self {
-        let machine = Machine::new(scenario);
+        let mut machine = Machine::new(scenario);
+        machine.furnish(temporaries(scenario, design));
         let mut slots = Vec::new();
         let mut roles = Vec::new();
         for gateway in &scenario.gateways {
-            let (slot, stake) = gateway_slot(scenario, gateway, design, machine.place(gateway));
+            let (slot, stake) = gateway_slot(scenario, gateway, design, &machine);
             slots.push(Slot { supervisor: gateway.supervisor.clone(), ..slot });
             roles.push((gateway.name.clone(), Role::Gateway(stake)));
         }
@@ -111,9 +153,13 @@ impl Simulation {
         }
         let probes: Vec<usize> = (slots.len()..slots.len() + scenario.gateways.len()).collect();
         for gateway in &scenario.gateways {
-            let (slot, stake) = gateway_slot(scenario, gateway, design, machine.place(gateway));
+            let (slot, stake) = gateway_slot(scenario, gateway, design, &machine);
             slots.push(slot);
             roles.push((gateway.name.clone(), Role::Probe(stake)));
+        }
+        for slot in children(scenario, design, &machine) {
+            roles.push((slot.name.clone(), Role::Child));
+            slots.push(slot);
         }
         let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
         let lock_files_of = |label: &str| design.lock_files(&state_path(label));
@@ -144,13 +190,46 @@ impl Simulation {
         }
     }
 
-    fn failure(&self, case: &Case, design: Design, exploration: &Exploration, found: &sim::Found) -> Failure {
+    /// An execution that goes on for ever.
+    fn endless(&self, case: &Case, design: Design, exploration: &Exploration, lasso: &Lasso) -> Failure {
+        let trace = sim::replay(&self.setup, &self.checks, &self.bounds, &lasso.schedule);
+        let token = Token::new(case, design, &trace, lasso.schedule.clone());
+        let mut body = lanes::render(self, &trace);
+        body.extend(lanes::repeats(&trace));
+        body.push(lanes::needed(&trace, false));
+        body.push(searched(exploration));
+        Failure {
+            check: lasso.violation.check.clone(),
+            says: lasso.violation.says.clone(),
+            line: line_of(&case.scenario, &lasso.violation.check),
+            body,
+            replay: Some(token.to_string()),
+        }
+    }
+
+    /// What is shown of an execution that breaks something; `searched` is the line that says how it was found.
+    pub(crate) fn failure(
+        &self,
+        case: &Case,
+        design: Design,
+        found: &Found,
+        searched: String,
+        should_stop: &dyn Fn() -> bool,
+    ) -> Failure {
         let trace = sim::replay(&self.setup, &self.checks, &self.bounds, &found.schedule);
         let token = Token::new(case, design, &trace, found.schedule.clone());
-        let mut body = lanes::render(self, &trace);
+        let bounds = Bounds { states: MOST_RISK_STATES, ..self.bounds };
+        let risk = sim::risk(&self.setup, &self.checks, &bounds, &found.schedule, should_stop);
+        // An execution that was found to be unfit by looking at it as a whole breaks nothing step by step.
+        let risk = risk.filter(|risk| risk.after.last().is_some_and(|chance| *chance >= 1.0));
+        let mut body = match &risk {
+            Some(risk) => lanes::render_with_risk(self, &trace, risk),
+            None => lanes::render(self, &trace),
+        };
         body.extend(lanes::stale_read(self, &trace));
         body.push(lanes::needed(&trace, found.is_shortest));
-        body.push(format!(" searched     {} states, {} steps", exploration.states, exploration.transitions));
+        body.extend(risk.map(|risk| lanes::risk(&trace, &risk)));
+        body.push(searched);
         Failure {
             check: found.violation.check.clone(),
             says: found.violation.says.clone(),
@@ -181,7 +260,7 @@ pub(crate) fn claim(scenario: &Scenario, gateway: &Gateway) -> Claim {
         unreachable!("the parser admits only ports whose whole block fits")
     };
     Claim {
-        state: state_path(&gateway.state),
+        state: told_path(gateway),
         config: config_path(gateway),
         ports,
         directory_lock: if gateway.allow_file_lock {
@@ -193,17 +272,28 @@ pub(crate) fn claim(scenario: &Scenario, gateway: &Gateway) -> Claim {
     }
 }
 
-fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, place: Place) -> (Slot, Stake) {
+fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, machine: &Machine) -> (Slot, Stake) {
     let claim = claim(scenario, gateway);
-    let (state, config, ports) = (claim.state.clone(), claim.config.clone(), claim.ports);
+    // Where things lie that a link leads to.
+    let (state, config) = match &gateway.link {
+        None => (claim.state.clone(), claim.config.clone()),
+        Some(_) => {
+            let state = state_path(&gateway.state);
+            let config =
+                gateway.config.as_ref().map_or_else(|| state.join(CONFIG_FILE), |_| claim.config.clone());
+            (state, config)
+        }
+    };
+    let ports = claim.ports;
     let mut locked = vec![state.clone()];
     locked.extend(design.lock_files(&state));
     let name = config.file_name().unwrap_or_default();
     locked.push(config.with_file_name(gateway::lock::companion_name(name)));
     locked.push(config.clone());
     let command = format!("refgate gateway --port {}", gateway.port);
+    let place = machine.place(gateway);
     let spawn = Spawn { name: "refgate".to_owned(), command, uid: USER, parent: None, pid: None, place };
-    let program = Some(design.program(claim));
+    let program = Some(design.program(claim, surroundings(gateway)));
     (
         Slot {
             name: gateway.name.clone(),
@@ -216,6 +306,33 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, place: P
         },
         Stake { state, locked, ports },
     )
+}
+
+/// A slot for each child that the gateways of a scenario can start, and one for that of a probe.
+fn children(scenario: &Scenario, design: Design, machine: &Machine) -> Vec<Slot> {
+    let Some((path, program)) = design.child() else { return Vec::new() };
+    let starts = |gateway: &Gateway| gateway.supervisor.as_ref().map_or(1, |by| usize::from(by.most_starts));
+    let places = scenario.gateways.iter().flat_map(|gateway| vec![machine.place(gateway); starts(gateway)]);
+    let of_probe = scenario.gateways.first().map(|gateway| machine.place(gateway));
+    (1..)
+        .zip(places.chain(of_probe))
+        .map(|(number, place)| Slot {
+            name: format!("child-{number}"),
+            spawn: Spawn {
+                name: "child".to_owned(),
+                command: path.to_owned(),
+                uid: USER,
+                parent: None,
+                pid: None,
+                place,
+            },
+            program: Some(program.clone()),
+            listens: Vec::new(),
+            connections: Vec::new(),
+            supervisor: None,
+            spawned_as: Some(path.to_owned()),
+        })
+        .collect()
 }
 
 fn actions(
@@ -280,6 +397,7 @@ mod tests {
             ends: ends.iter().map(|end| (*end, 1)).collect::<BTreeMap<_, _>>(),
             evidence: Evidence::Complete,
             cut: BTreeSet::new(),
+            has_circles: false,
             found: None,
         };
         assert_eq!(vacuous(&scenario, &shown(&[])).map(|failure| failure.check), Some("outcomes".to_owned()));

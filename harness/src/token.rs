@@ -76,8 +76,7 @@ impl Token {
 
     /// The scenario file that the token names.
     pub fn file(&self) -> PathBuf {
-        let path = self.case.split_once('+').map_or(self.case.as_str(), |(path, _)| path);
-        PathBuf::from(format!("{}.toml", decode(path)))
+        file_of(&self.case)
     }
 
     /// Reads a token.
@@ -145,6 +144,12 @@ pub fn case_name(case: &Case) -> String {
         }
     }
     name
+}
+
+/// The scenario file of a case that is called so in tokens.
+pub(crate) fn file_of(case: &str) -> PathBuf {
+    let path = case.split_once('+').map_or(case, |(path, _)| path);
+    PathBuf::from(format!("{}.toml", decode(path)))
 }
 
 fn encode(text: &str) -> String {

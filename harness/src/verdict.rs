@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use sim::Novelty;
+
 /// Where a case was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Executor {
@@ -46,6 +48,19 @@ pub enum Evidence {
         /// Faults that were allowed.
         kills: u8,
     },
+    /// Random executions showed no failure.
+    Sampled {
+        /// How they were chosen, for instance `uniform, seed 1`.
+        how: String,
+        /// How many.
+        runs: u64,
+        /// How many of them went round in circles and were given up.
+        given_up: u64,
+        /// The states of the machine that they met.
+        states: Novelty,
+        /// Their schedules.
+        schedules: Novelty,
+    },
     /// Real runs showed no failure.
     Observed {
         /// How many.
@@ -61,6 +76,7 @@ impl Evidence {
         match self {
             Self::Complete { .. } => "complete",
             Self::Bounded { .. } => "bounded",
+            Self::Sampled { .. } => "sampled",
             Self::Observed { .. } => "observed",
         }
     }
@@ -107,4 +123,6 @@ pub struct CaseResult {
     pub elapsed: Duration,
     /// The verdict.
     pub verdict: Verdict,
+    /// What a second search has shown, if one was made: that it was the same.
+    pub twice: Option<String>,
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use harness::designs::{Design, Token};
+use harness::designs::{Design, Endless, Naive, Token};
 use harness::scenario::{Check, Paint, Scenario, parse};
 use harness::simulate::run_case;
-use harness::verdict::Verdict;
+use harness::verdict::{Evidence, Verdict};
 
 /// Two gateways that differ in whatever the table says, a bystander, and what happens to them.
 fn scenario(always: &str, gateways: &str, run: &str, explore: &str) -> Scenario {
@@ -24,6 +24,7 @@ fn scenario(always: &str, gateways: &str, run: &str, explore: &str) -> Scenario 
 
 const RIVALS: &str = "a = { state = \"S\", port = 18789 }\nb = { state = \"S\", port = 18789 }";
 const RACE: &str = "steps = [{ start = [\"cron\", \"a\", \"b\"] }, { wait = \"settled\" }]";
+const SERVICE: &str = "steps = [{ start = [\"cron\", \"a\"] }, { wait = \"settled\" }]";
 const AFTER: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }]\nsteps = [{ start = \"b\" }, { wait = \"settled\" }]";
 const STALE: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }, { kill = \"a\" }]\n\
                      steps = [{ start = [\"b\", \"c\"] }, { wait = \"settled\" }]";
@@ -37,20 +38,27 @@ fn broken_by(check: Check) -> (Design, String, &'static str, &'static str) {
         format!("a = {{ state = \"A\", port = 18789{more} }}\nb = {{ state = \"B\", port = 19001{more} }}")
     };
     match check {
-        Check::SingleOwner | Check::NoTheft => (Design::PidfileUnlinkStale, three, STALE, ""),
-        Check::NoForeignUnlink => (Design::PidfileUnlinkStale, three, STALE, ""),
-        Check::NoCollateral => (Design::PidfileKillOwner, RIVALS.to_owned(), RECYCLED, ""),
+        Check::SingleOwner | Check::NoTheft => (Design::Naive(Naive::PidfileUnlinkStale), three, STALE, ""),
+        Check::NoForeignUnlink => (Design::Naive(Naive::PidfileUnlinkStale), three, STALE, ""),
+        Check::NoCollateral => (Design::Naive(Naive::PidfileKillOwner), RIVALS.to_owned(), RECYCLED, ""),
         Check::PortsDisjoint => {
             let overlap =
                 "a = { state = \"A\", port = 18789 }\nb = { state = \"B\", port = 18790 }".to_owned();
             (Design::Without(Token::Ports), overlap, RACE, "")
         }
         Check::ConfigIdentity => (Design::Without(Token::Config), apart(", config = \"C\""), RACE, ""),
-        Check::EffectAfterLock => (Design::PidfileUnlinkStale, RIVALS.to_owned(), RACE, ""),
-        Check::NoWedge => (Design::PidfileUnlinkStale, RIVALS.to_owned(), RACE, "kills = 2"),
+        Check::EffectAfterLock => (Design::Naive(Naive::PidfileUnlinkStale), RIVALS.to_owned(), RACE, ""),
+        Check::NoWedge => (Design::Naive(Naive::PidfileUnlinkStale), RIVALS.to_owned(), RACE, "kills = 2"),
+        // Killed between create and write, it leaves a file that it cannot judge when it is started again.
+        Check::NoDeadEnd => {
+            let supervised = "a = { state = \"S\", port = 18789, supervisor = { kind = \"systemd\", restart = \"on-failure\" } }";
+            (Design::Naive(Naive::PidfileUnlinkStale), supervised.to_owned(), SERVICE, "kills = 1")
+        }
         // It calls an owner "held" that has not told so yet: nobody owns between create and announcement.
-        Check::Truthful => (Design::PidfileUnlinkStale, RIVALS.to_owned(), RACE, ""),
-        Check::FailFast | Check::ClockFree => (Design::LeaseWallClock, RIVALS.to_owned(), AFTER, ""),
+        Check::Truthful => (Design::Naive(Naive::PidfileUnlinkStale), RIVALS.to_owned(), RACE, ""),
+        Check::FailFast | Check::ClockFree => {
+            (Design::Naive(Naive::LeaseWallClock), RIVALS.to_owned(), AFTER, "")
+        }
     }
 }
 
@@ -74,4 +82,34 @@ fn every_check_is_broken_by_some_lock_and_held_by_the_one_that_ships() {
         let shipped = verdict(&scenario, Design::Refgate);
         assert!(matches!(shipped, Verdict::Pass(_)), "{check}: {shipped:?}");
     }
+}
+
+#[test]
+fn services_that_go_round_for_ever_are_a_dead_end_as_well() {
+    let service = |name: &str| {
+        format!(
+            "{name} = {{ state = \"S\", port = 18789, supervisor = {{ kind = \"systemd\", restart = \"always\" }} }}"
+        )
+    };
+    let gateways = [service("a"), service("b")].join("\n");
+    let scenario = scenario("no-dead-end", &gateways, RACE, "");
+    let Verdict::Fail(failure) = verdict(&scenario, Design::Endless(Endless::Retreats)) else {
+        panic!("two that retreat from each other settle")
+    };
+    assert_eq!(failure.check, "no-dead-end");
+    assert_eq!(failure.says, "nobody owns the state directory, and the supervisor of a waits for it");
+}
+
+#[test]
+fn one_that_asks_until_the_owner_has_ended_settles_though_it_could_be_kept_from_its_turn_for_ever() {
+    let handed_over = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }]\n\
+                       steps = [{ start = \"b\" }, { stop = \"a\" }, { wait = \"settled\" }]";
+    let kept = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }]\n\
+                steps = [{ start = \"b\" }, { wait = \"settled\" }, { stop = \"a\" }]";
+    let run = |run| verdict(&scenario("single-owner", RIVALS, run, ""), Design::Endless(Endless::Insists));
+    assert!(matches!(run(handed_over), Verdict::Pass(Evidence::Complete { .. })), "{:?}", run(handed_over));
+    let Verdict::Fail(failure) = run(kept) else {
+        panic!("the owner is told to stop only if its rival settles")
+    };
+    assert_eq!(failure.says, "b goes on for ever and never settles, while a owns");
 }

@@ -43,6 +43,8 @@ fn request(on: &[Executor]) -> Request {
         refgate: "/nonexistent".into(),
         tries: None,
         jobs: 2,
+        sampling: None,
+        twice: false,
         interrupted: Arc::new(AtomicBool::new(false)),
     }
 }

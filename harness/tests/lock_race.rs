@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use harness::designs::Design;
+use harness::designs::{Design, Naive};
 use harness::scenario::{Case, Check, Paint, parse};
 use harness::simulate::Simulation;
 use harness::token::Token;
@@ -112,7 +112,7 @@ fn a_random_schedule_finds_the_race_in_the_naive_lock_and_shrinks_it() {
     let source = include_str!("../../scenarios/pid/stale-lock-race.toml");
     let scenario = parse(Path::new("scenarios/pid/stale-lock-race.toml"), source).unwrap();
     let case = Case { id: scenario.name.clone(), scenario };
-    let design = Design::PidfileUnlinkStale;
+    let design = Design::Naive(Naive::PidfileUnlinkStale);
     let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let found = TestRunner::new_with_rng(config(), seed)
         .run(&vec(any::<u8>(), 0..400), |picks| run(&case, design, &picks));

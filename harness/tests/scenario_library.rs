@@ -28,6 +28,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     container/recreated-with-the-same-pid
     container/second-container-shares-state
     crash/killed-during-start
+    crash/killed-while-reclaiming
     disk/full-then-well
     host/network-file-system-refused
     host/reboot
@@ -38,24 +39,43 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     isolation/overlapping-cdp-ranges[18809]
     isolation/overlapping-cdp-ranges[18899]
     isolation/shared-config
+    isolation/state-directory-by-two-paths
+    known/clock-steps-during-start
+    known/disk-full-at-write
+    known/duplicate-start
+    known/linked-state-directory
+    known/locks-stay-on-each-host
+    known/other-port
+    known/other-tmpdir
+    known/owner-killed
+    known/owner-paused-and-its-backlog-full
+    known/owner-that-lost-its-file-stops
+    known/pid-reused-later
+    known/reclaimer-killed
+    known/service-clears-its-port
+    known/two-configurations
     operator/backup-reads-lock
     operator/config-edited
     operator/lock-file-removed
     operator/old-files-cleaned-up
     operator/owner-paused
+    operator/paused-at-any-call
     operator/port-freed-by-force
     operator/state-directory-moved
     operator/state-directory-opened-up
     pid/recycled-pid[cron]
     pid/recycled-pid[api-gateway]
     pid/stale-lock-race
+    pid/stale-lock-three-starters
     port/ephemeral-connection
     port/foreign-holder
     port/foreign-holder-on-v6-only
+    race/one-state-two-ports
     race/three-gateways
     race/two-gateways
     race/two-gateways-one-killed
     restart/rival-starts-while-owner-stops
+    restart/two-rivals-start-while-owner-stops
     storage/file-lock-only
     storage/no-directory-locks
     supervisor/launchd-ignores-statuses

@@ -16,7 +16,7 @@ struct Mistake {
     seen: &'static [&'static str],
 }
 
-const MISTAKES: [Mistake; 67] = [
+const MISTAKES: [Mistake; 68] = [
     Mistake {
         right: "schema = 1",
         wrong: "schema = 2",
@@ -121,6 +121,11 @@ const MISTAKES: [Mistake; 67] = [
         seen: &[
             "5: `allow_file_lock` must be `true` or `false`, not a string; write it without quotes: `true`",
         ],
+    },
+    Mistake {
+        right: r#"state = "S""#,
+        wrong: "state = \"S\"\nbind_mount = \"elsewhere\"",
+        seen: &["5: `bind_mount` must be `true` or `false`, not a string"],
     },
     Mistake {
         right: r#"state = "S""#,

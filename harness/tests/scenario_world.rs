@@ -16,7 +16,26 @@ struct Mistake {
     seen: &'static [&'static str],
 }
 
-const MISTAKES: [Mistake; 23] = [
+const MISTAKES: [Mistake; 25] = [
+    Mistake {
+        right: r#"state = "S"
+port = 18789"#,
+        wrong: r#"state = "S"
+port = 18789
+link = "S""#,
+        seen: &[r#"6: the link `S` is a state directory; give the link a label of its own"#],
+    },
+    Mistake {
+        right: r#"port = 18789
+[gateway.b]
+state = "S""#,
+        wrong: r#"port = 18789
+link = "L"
+[gateway.b]
+link = "L"
+state = "T""#,
+        seen: &[r#"8: the link `L` leads to two directories; give one of them another label"#],
+    },
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#"{ service_stop = "a" }"#,

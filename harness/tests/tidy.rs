@@ -30,7 +30,7 @@ const PACKAGES: [(&str, &[&str]); 5] = [
 const MODULES: [(&str, &[&str]); 5] = [
     ("gateway/src/lock", &["claim", "identity", "refusal"]),
     ("gateway/src/settings", &["claim", "text"]),
-    ("sim/src/kernel", &[]),
+    ("sim/src/kernel", &["digest", "shared"]),
     ("harness/src/scenario", &[]),
     ("harness/src/checks", &["scenario"]),
 ];

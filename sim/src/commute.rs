@@ -90,9 +90,11 @@ enum Mover {
 }
 
 impl Mover {
-    fn of(world: &World<()>, choice: Choice) -> Self {
+    fn of(engine: &Engine<'_, Unchecked>, world: &World<()>, choice: Choice) -> Self {
         match choice {
-            Choice::Run { slot, task, how } => Self::Task(slot, world.slots[slot].tasks[task].0, how),
+            Choice::Run { slot, task, how } => {
+                Self::Task(slot, engine.tree(world.slots[slot].tasks[task]), how)
+            }
             Choice::Execute { slot } => Self::Execute(slot),
             Choice::Exit { slot } => Self::Exit(slot),
             Choice::Release { slot, fd } => Self::Release(slot, fd),
@@ -185,7 +187,7 @@ impl Search<'_> {
             };
             self.stack[depth].next += 1;
             let frame = &self.stack[depth];
-            let mover = Mover::of(&frame.world, choice);
+            let mover = Mover::of(&self.engine, &frame.world, choice);
             if frame.sleep.contains(&mover) {
                 continue;
             }
@@ -193,14 +195,15 @@ impl Search<'_> {
             let sleeping: Vec<usize> = (0..self.stack[depth].choices.len())
                 .filter(|other| {
                     let frame = &self.stack[depth];
-                    *other != index && frame.sleep.contains(&Mover::of(&frame.world, frame.choices[*other]))
+                    *other != index
+                        && frame.sleep.contains(&Mover::of(&self.engine, &frame.world, frame.choices[*other]))
                 })
                 .collect();
             let mut sleep = Vec::new();
             for other in sleeping {
                 if self.are_independent(depth, index, other)? {
                     let frame = &self.stack[depth];
-                    sleep.push(Mover::of(&frame.world, frame.choices[other]));
+                    sleep.push(Mover::of(&self.engine, &frame.world, frame.choices[other]));
                 }
             }
             self.stack[depth].sleep.push(mover);
@@ -227,10 +230,11 @@ impl Search<'_> {
         let (Some(after_one), Some(after_other)) = (&frame.taken[one], &frame.taken[other]) else {
             unreachable!("both were just taken")
         };
-        let [one, other] = [one, other].map(|index| Mover::of(&frame.world, frame.choices[index]));
+        let [one, other] =
+            [one, other].map(|index| Mover::of(&self.engine, &frame.world, frame.choices[index]));
         let mut follow = |world: &World<()>, mover: Mover| -> Result<Option<Taken>, Violation> {
             let choices = self.engine.choices(world, &self.bounds)?;
-            let choice = choices.into_iter().find(|choice| Mover::of(world, *choice) == mover);
+            let choice = choices.into_iter().find(|choice| Mover::of(&self.engine, world, *choice) == mover);
             choice.map(|choice| taken(&mut self.engine, world, choice)).transpose()
         };
         let Some(other_second) = follow(&after_one.world, other)? else { return Ok(false) };

@@ -7,21 +7,20 @@ use portcullis_os::{Call, Pid, Signal};
 use crate::explore::Bounds;
 use crate::fault::Fault;
 use crate::kernel::{Completion, HostId, Life, ProcessId, Readiness, Spawn};
-use crate::learn::{Answer, Forest, TaskState, TreeId};
+use crate::learn::{Answer, Forest, NodeId, TaskState, TreeId};
 use crate::operator::Operation;
 use crate::outage::Outages;
 use crate::script::{Action, Condition};
+use crate::shared::Shared;
 use crate::supervisor::Supervision;
-use crate::world::{
-    Answered, Checker, Choice, Setup, SlotState, Step, Stepped, Told, View, Violation, World,
-};
+use crate::world::{Answered, Checker, Choice, Setup, SlotState, Stepped, Told, Violation, World};
 
 /// Lists and carries out what can happen.
 pub(crate) struct Engine<'a, C: Checker> {
     pub(crate) setup: &'a Setup,
     pub(crate) checker: &'a C,
-    forest: Forest,
-    mains: Vec<Option<TreeId>>,
+    pub(crate) forest: Forest,
+    mains: Vec<Option<NodeId>>,
     /// What the tasks of each slot were answered during the setup.
     preludes: Vec<Vec<Answered>>,
     outages: Outages,
@@ -39,6 +38,22 @@ impl<'a, C: Checker> Engine<'a, C> {
         Self { setup, checker, forest, mains, preludes, outages: Outages::new() }
     }
 
+    /// Merges the histories that lead to the same behaviour, as far as that is known. Answers whether that was possible with
+    /// so much effort; if not, none are merged.
+    pub(crate) fn minimise(&mut self, most: usize) -> bool {
+        self.forest.minimise(most)
+    }
+
+    /// Takes apart what was merged.
+    pub(crate) fn part(&mut self) {
+        self.forest.part();
+    }
+
+    /// Whether a history was executed since this was last asked or histories were merged.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.forest.has_grown
+    }
+
     /// How many histories of programs were executed.
     pub(crate) fn histories(&self) -> usize {
         self.forest.histories()
@@ -53,9 +68,8 @@ impl<'a, C: Checker> Engine<'a, C> {
     pub(crate) fn audit(&self, slot: usize, history: &[&Answered]) -> Result<(), Violation> {
         let Some(main) = self.mains[slot] else { return Ok(()) };
         let name = &self.setup.slots[slot].name;
-        let audit = |history: &[(TreeId, Answer)]| {
-            self.forest.audit(main, history).map_err(|fault| unfit(name, &fault))
-        };
+        let audit =
+            |history: &[(u16, Answer)]| self.forest.audit(main, history).map_err(|fault| unfit(name, &fault));
         if history.is_empty() {
             return audit(&[]);
         }
@@ -72,17 +86,19 @@ impl<'a, C: Checker> Engine<'a, C> {
                 .setup
                 .slots
                 .iter()
-                .map(|slot| SlotState {
-                    process: None,
-                    past: Vec::new(),
-                    supervision: slot.supervisor.as_ref().map(|_| Supervision::NEW),
-                    service: None,
-                    owner: None,
-                    ready: false,
-                    refused: None,
-                    asked: false,
-                    calls: 0,
-                    tasks: Vec::new(),
+                .map(|slot| {
+                    Shared::new(SlotState {
+                        process: None,
+                        past: Vec::new(),
+                        supervision: slot.supervisor.as_ref().map(|_| Supervision::NEW),
+                        service: None,
+                        owner: None,
+                        ready: false,
+                        refused: None,
+                        asked: false,
+                        calls: 0,
+                        tasks: Vec::new(),
+                    })
                 })
                 .collect(),
             position: 0,
@@ -93,13 +109,13 @@ impl<'a, C: Checker> Engine<'a, C> {
         }
     }
 
-    fn running(&self, world: &World<C::Memory>, slot: usize) -> Option<ProcessId> {
+    pub(crate) fn running(&self, world: &World<C::Memory>, slot: usize) -> Option<ProcessId> {
         let process = world.slots[slot].process?;
         (self.mains[slot].is_some() && world.kernel.life(process) == Life::Running).then_some(process)
     }
 
     /// What the program of a slot could do next.
-    fn steps_of(&self, world: &World<C::Memory>, slot: usize, choices: &mut Vec<Choice>) {
+    pub(crate) fn steps_of(&self, world: &World<C::Memory>, slot: usize, choices: &mut Vec<Choice>) {
         choices.extend(self.execution(world, slot));
         let Some(process) = self.running(world, slot) else { return };
         for (task, state) in world.slots[slot].tasks.iter().enumerate() {
@@ -119,6 +135,11 @@ impl<'a, C: Checker> Engine<'a, C> {
     /// The call that a task has under way.
     pub(crate) fn call(&self, task: TaskState) -> Option<&Call> {
         self.forest.call(task).map(|call| &**call)
+    }
+
+    /// Which task of which program it is.
+    pub(crate) fn tree(&self, task: TaskState) -> TreeId {
+        self.forest.tree(task)
     }
 
     /// The status with which the process of a slot exits next, if its main task is over.
@@ -288,13 +309,11 @@ impl<'a, C: Checker> Engine<'a, C> {
             unreachable!("task {task} of slot {slot} is run without a call under way")
         };
         let reply = world.kernel.perform(process, &call, how);
-        let next = (state.0, self.forest.follow(state, &reply));
-        let slot = &mut world.slots[slot];
-        // The main task never repeats, so this makes no state different that was not different already.
-        slot.calls += u32::from(task == 0);
-        slot.tasks[task] = next;
-        self.forest.adopt(&mut slot.tasks, next);
-        Told::Call { task: state.0, call, reply }
+        let slot = world.slots[slot].edit();
+        slot.calls += u32::from(task == 0 && self.checker.counts_calls());
+        slot.tasks[task] = self.forest.follow(state, &reply);
+        self.forest.adopt(&mut slot.tasks, task);
+        Told::Call { task: state.number, call, reply }
     }
 
     fn act(&self, world: &mut World<C::Memory>) -> Told {
@@ -342,7 +361,7 @@ impl<'a, C: Checker> Engine<'a, C> {
         let template = &self.setup.slots[slot];
         let spawn = Spawn { pid, ..template.spawn.clone() };
         let Ok(process) = world.kernel.spawn(&spawn) else { return };
-        let state = &mut world.slots[slot];
+        let state = world.slots[slot].edit();
         state.past.extend(state.process.replace(process));
         (state.owner, state.refused) = (None, None);
         (state.ready, state.asked) = (false, false);
@@ -361,93 +380,11 @@ impl<'a, C: Checker> Engine<'a, C> {
         self.mains[slot].map(|main| self.forest.first(main)).unwrap_or_default()
     }
 
-    /// What is wrong with a program in this state.
-    fn unfit(&self, world: &World<C::Memory>) -> Option<Violation> {
-        (0..world.slots.len()).find_map(|slot| {
-            self.running(world, slot)?;
-            let fault = world.slots[slot].tasks.iter().find_map(|task| self.forest.fault(*task))?;
-            Some(unfit(&self.setup.slots[slot].name, fault))
-        })
-    }
-
-    /// Runs one slot alone until it can do nothing more or has said that it is ready.
-    pub(crate) fn run_alone(&mut self, world: &mut World<C::Memory>, slot: usize) {
-        self.start(world, slot, None);
-        self.note(world);
-        // Long enough for any start; a program that loops for ever is not ready, which is what is asked.
-        for _ in 0..100_000 {
-            let mut choices = Vec::new();
-            self.steps_of(world, slot, &mut choices);
-            let Some(choice) = choices.first() else { return };
-            if world.slots[slot].ready {
-                return;
-            }
-            self.take(world, *choice);
-        }
-    }
-
     /// 1 if a choice takes the turn from a program that could have gone on, else 0.
     pub(crate) fn preemption(&self, world: &World<C::Memory>, choice: Choice) -> u16 {
         match (choice.runs(), world.last) {
             (Some(next), Some(last)) => u16::from(next != last && self.can_step(world, last)),
             (None, _) | (_, None) => 0,
-        }
-    }
-
-    /// Passes waits and looks for broken promises after a step.
-    pub(crate) fn judge(&self, world: &mut World<C::Memory>, step: &Step<'_>) -> Result<(), Violation> {
-        self.pass_waits(world);
-        if let Some(violation) = self.unfit(world).or_else(|| self.stray(world, step.effects)) {
-            return Err(violation);
-        }
-        let view = View { kernel: &world.kernel, slots: &world.slots };
-        self.checker.step(&mut world.memory, &view, step)
-    }
-
-    /// Lets a fresh process start wherever nothing stands in its way, and has the checker judge it.
-    pub(crate) fn probe(&mut self, world: &World<C::Memory>) -> Result<(), Violation> {
-        let mut programs = (0..world.slots.len()).filter(|slot| self.setup.slots[*slot].program.is_some());
-        if self.checker.probes().is_empty() || programs.all(|slot| world.slots[slot].process.is_none()) {
-            return Ok(());
-        }
-        let checker = self.checker;
-        for probe in checker.probes() {
-            if !checker.is_free(*probe, &world.view()) {
-                continue;
-            }
-            let mut alone = world.clone();
-            self.run_alone(&mut alone, *probe);
-            checker.probed(*probe, &alone.view())?;
-        }
-        Ok(())
-    }
-
-    /// Looks at a state in which nothing can happen by itself any more.
-    pub(crate) fn end(&self, world: &World<C::Memory>) -> Result<usize, Violation> {
-        // A fault may well keep a script from going on; without one, a wait that never ends is a mistake somewhere.
-        if world.kills == 0
-            && world.power_losses == 0
-            && let Some(action) = self.setup.script.get(world.position)
-        {
-            let says = format!("the script comes no further than {}", self.described(action));
-            return Err(Violation { check: "stuck".to_owned(), says });
-        }
-        self.checker.end(&world.memory, &world.view())
-    }
-
-    fn described(&self, action: &Action) -> String {
-        let name = |slot: &usize| self.setup.slots[*slot].name.as_str();
-        match action {
-            Action::Wait(Condition::AllSettled) => "`wait = \"settled\"`".to_owned(),
-            Action::Wait(Condition::Settled(slot)) => format!("`wait = \"{}.settled\"`", name(slot)),
-            Action::Wait(Condition::Ready(slot)) => format!("`wait = \"{}.ready\"`", name(slot)),
-            Action::Wait(Condition::Gone(slot)) => format!("`wait = \"{}.gone\"`", name(slot)),
-            Action::Recycle { old, .. } => format!("`recycle = \"{}\"`, which is not gone", name(old)),
-            Action::Start(slot) | Action::Order(slot, _) | Action::Signal(slot, _) => {
-                format!("a step of {}", name(slot))
-            }
-            Action::Remove(_) => "the removal of files".to_owned(),
-            Action::Operate(operation) => format!("`{operation}`"),
         }
     }
 
@@ -482,7 +419,7 @@ impl<'a, C: Checker> Engine<'a, C> {
 }
 
 /// A program that cannot be explored, as a broken promise.
-fn unfit(name: &str, fault: &Fault) -> Violation {
+pub(crate) fn unfit(name: &str, fault: &Fault) -> Violation {
     let check = if matches!(fault, Fault::Panicked { .. }) { "panicked" } else { "explorable" };
     Violation { check: check.to_owned(), says: format!("{name}: {fault}") }
 }

@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
-
+use crate::circle::OnPath;
+use crate::digest::digest;
 use crate::engine::Engine;
 use crate::learn::TaskState;
+use crate::replay::replay;
 use crate::schedule::Schedule;
+use crate::scouts::scout;
 use crate::seen::Seen;
 use crate::shortest::shortest;
 use crate::world::{Answered, Checker, Choice, Setup, Violation, World};
@@ -91,6 +93,9 @@ pub struct Exploration {
     ///
     /// [`Supervised::most_starts`]: crate::Supervised::most_starts
     pub cut: BTreeSet<usize>,
+    /// Whether an execution comes back to a state in which it was. Then it need not end, and
+    /// [`liveness`](crate::liveness()) tells what becomes of it.
+    pub has_circles: bool,
     /// What is broken.
     pub found: Option<Found>,
 }
@@ -99,7 +104,8 @@ pub struct Exploration {
 pub(crate) const ASK_EVERY: u64 = 4096;
 
 struct Frame<M> {
-    world: World<M>,
+    /// `None` once the last choice was taken.
+    world: Option<World<M>>,
     choices: Vec<Choice>,
     next: usize,
     /// The preemptions on the way here; 0 where they are not bounded.
@@ -125,9 +131,109 @@ pub fn explore_until<C: Checker>(
     bounds: &Bounds,
     should_stop: &dyn Fn() -> bool,
 ) -> Exploration {
+    explore_with(setup, checker, bounds, Reductions::ALL, should_stop)
+}
+
+/// Ways to visit fewer states that change no verdict, no outcome and no set of states of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reductions {
+    /// Histories of a program that lead to the same behaviour are one.
+    pub minimise: bool,
+}
+
+impl Reductions {
+    /// Every one.
+    pub const ALL: Self = Self { minimise: true };
+    /// None: what the others are held against.
+    pub const NONE: Self = Self { minimise: false };
+}
+
+/// How many replies may be given to close one history, on average. Programs that would need more stay trees: they have
+/// calls in a row whose replies differ and make no difference, or loops that end late.
+const MOST_EFFORT: usize = 200;
+
+/// As [`explore_until`], with some reductions switched off.
+pub fn explore_with<C: Checker>(
+    setup: &Setup,
+    checker: &C,
+    bounds: &Bounds,
+    reductions: Reductions,
+    should_stop: &dyn Fn() -> bool,
+) -> Exploration {
     let mut engine = Engine::new(setup, checker);
+    let mut merging = Merging { is_on: reductions.minimise, patience: FIRST_PATIENCE };
+    if merging.is_on {
+        scout(&mut engine, &mut merging, bounds, should_stop);
+    }
+    loop {
+        let (mut result, verdict, stack, is_audit) = pass(&mut engine, bounds, merging, should_stop);
+        if !should_stop() && merging.goes_on(&mut engine, result.states) {
+            continue;
+        }
+        if merging.is_on && engine.has_grown() {
+            // It was stopped in the middle.
+            result.evidence = Evidence::Cut;
+            return result;
+        }
+        result.histories = engine.histories();
+        let Err(violation) = verdict else { return result };
+        let first = Found { violation, schedule: Schedule::from_indices(stack), is_shortest: false };
+        // An audit judges a way and not a state, so no other way to the same end would show what it has shown.
+        let least = (!is_audit).then(|| shortest(&mut engine, bounds, should_stop)).flatten();
+        if merging.goes_on(&mut engine, result.states) {
+            continue;
+        }
+        let found = least.unwrap_or(first);
+        if merging.is_on
+            && replay(setup, checker, bounds, &found.schedule).violation.as_ref() != Some(&found.violation)
+        {
+            // The program does not do what it did, so nothing that was learned of it tells which histories are one.
+            merging.is_on = false;
+            engine.part();
+            continue;
+        }
+        result.found = Some(found);
+        return result;
+    }
+}
+
+/// What becomes of the histories between two passes of a search.
+#[derive(Clone, Copy)]
+pub(crate) struct Merging {
+    pub(crate) is_on: bool,
+    /// A pass in which a program does something unseen ends after so many states.
+    pub(crate) patience: usize,
+}
+
+const FIRST_PATIENCE: usize = 256;
+
+impl Merging {
+    /// Before the first pass.
+    pub(crate) const FIRST: Self = Self { is_on: true, patience: FIRST_PATIENCE };
+
+    /// Whether the last pass has met a reply that a call had not given before, so that it proves nothing. Then everything
+    /// is prepared for the next one.
+    pub(crate) fn goes_on<C: Checker>(&mut self, engine: &mut Engine<'_, C>, states: usize) -> bool {
+        if !self.is_on || !engine.has_grown() {
+            return false;
+        }
+        self.patience = self.patience.max(states * 4);
+        self.is_on = engine.minimise(MOST_EFFORT * engine.histories());
+        true
+    }
+}
+
+/// One search from the beginning: what it has shown, the verdict, the way to where it ended, and whether an audit of
+/// that way has failed.
+fn pass<C: Checker>(
+    engine: &mut Engine<'_, C>,
+    bounds: &Bounds,
+    merging: Merging,
+    should_stop: &dyn Fn() -> bool,
+) -> (Exploration, Result<(), Violation>, Vec<u8>, bool) {
     let mut search = Search {
         bounds: *bounds,
+        merging,
         seen: Seen::new(),
         stack: Vec::new(),
         audits: Audits { met: Seen::new(), next: 0, stride: 1, chosen: 0, failed: false },
@@ -143,35 +249,34 @@ pub fn explore_until<C: Checker>(
                 Policy::Preemptions(_) => Evidence::Bounded,
             },
             cut: BTreeSet::new(),
+            has_circles: false,
             found: None,
         },
+        on_path: OnPath::new(),
     };
     let mut world = engine.first();
     let prepared = engine.run_setup(&mut world, |_, _, _| {});
-    let verdict = prepared.and_then(|()| search.run(&mut engine, world, should_stop));
+    let verdict = prepared.and_then(|()| search.run(engine, world, should_stop));
     let mut result = search.result;
     result.states = search.seen.len();
-    if let Err(violation) = verdict {
-        let on_the_way =
-            search.stack.iter().map(|frame| u8::try_from(frame.next - 1).unwrap_or(u8::MAX)).collect();
-        let first = Found { violation, schedule: Schedule::from_indices(on_the_way), is_shortest: false };
-        // An audit judges a way and not a state, so no other way to the same end would show what it has shown.
-        let search_on = !search.audits.failed;
-        let least = search_on.then(|| shortest(&mut engine, bounds, should_stop)).flatten();
-        result.found = Some(least.unwrap_or(first));
-    }
     if result.evidence == Evidence::Complete && !result.cut.is_empty() {
         result.evidence = Evidence::Bounded;
     }
-    result.histories = engine.histories();
-    result
+    let stack = search
+        .stack
+        .iter()
+        .map(|frame| u8::try_from(frame.next.saturating_sub(1)).unwrap_or(u8::MAX))
+        .collect();
+    (result, verdict, stack, search.audits.failed)
 }
 
 struct Search<M> {
     bounds: Bounds,
+    merging: Merging,
     seen: Seen,
     stack: Vec<Frame<M>>,
     audits: Audits,
+    on_path: OnPath,
     result: Exploration,
 }
 
@@ -214,10 +319,14 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
         while let Some(frame) = self.stack.last_mut() {
             let Some(choice) = frame.choices.get(frame.next).copied() else {
                 self.stack.pop();
+                self.on_path.pop();
                 continue;
             };
             frame.next += 1;
-            let mut world = frame.world.clone();
+            // The last way on takes the state with it.
+            let world =
+                if frame.next < frame.choices.len() { frame.world.clone() } else { frame.world.take() };
+            let Some(mut world) = world else { unreachable!("a state is left once by its last way") };
             let mut preemptions = 0;
             if let Policy::Preemptions(most) = self.bounds.policy {
                 preemptions = frame.preemptions + engine.preemption(&world, choice);
@@ -230,6 +339,9 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
             engine.judge(&mut world, &stepped.step(choice))?;
             let answered = stepped.answered(choice, &world);
             self.enter(engine, world, preemptions, answered)?;
+            if self.merging.is_on && self.seen.len() > self.merging.patience && engine.has_grown() {
+                return Ok(());
+            }
             let is_time_to_ask = self.result.transitions.is_multiple_of(ASK_EVERY);
             if self.seen.len() > self.bounds.states || (is_time_to_ask && should_stop()) {
                 self.result.evidence = Evidence::Cut;
@@ -253,7 +365,9 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
             self.audit_slot(engine, *slot, answered.as_ref())?;
         }
         let counts = matches!(self.bounds.policy, Policy::Preemptions(_));
-        if !self.seen.visit(world.key(counts), if counts { preemptions } else { 0 }) {
+        let key = world.key(counts);
+        if !self.seen.visit(key, if counts { preemptions } else { 0 }) {
+            self.result.has_circles |= self.on_path.contains(key);
             // Another order has led to a known state. It is followed no further, so it is audited here: that orders
             // which meet do not differ is just what has to be shown.
             return self.audit(engine, &world, answered.as_ref());
@@ -267,7 +381,8 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
             *self.result.ends.entry(outcome).or_default() += 1;
             self.audit(engine, &world, answered.as_ref())?;
         }
-        self.stack.push(Frame { world, choices, next: 0, preemptions, answered });
+        self.stack.push(Frame { world: Some(world), choices, next: 0, preemptions, answered });
+        self.on_path.push(key);
         self.result.depth = self.result.depth.max(self.stack.len() - 1);
         Ok(())
     }
@@ -305,8 +420,5 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
 
 /// A key of how far the tasks of a process have come together.
 fn tasks_key(slot: usize, tasks: &[TaskState]) -> u128 {
-    let mut hasher = SipHasher13::new();
-    slot.hash(&mut hasher);
-    tasks.hash(&mut hasher);
-    hasher.finish128().as_u128()
+    digest(&(slot, tasks))
 }

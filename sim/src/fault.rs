@@ -5,6 +5,9 @@ use portcullis_os::Call;
 /// A program broke a rule that makes exploration sound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Fault {
+    /// A stage was over before it had made a call.
+    #[error("a stage of the main task ended without a call")]
+    IdleStage,
     /// The same replies led to another call than before: it looked at something that is not a reply.
     #[error(
         "nondeterministic process: after the same replies it asked for `{before}` once and for `{now}` now"

@@ -11,7 +11,6 @@ use crate::commute::Unchecked;
 use crate::engine::Engine;
 use crate::explore::Bounds;
 use crate::kernel::{Completion, Effect, Life};
-use crate::learn::TreeId;
 use crate::replay::{What, Who};
 use crate::schedule::Schedule;
 use crate::script::Action;
@@ -100,15 +99,12 @@ impl std::fmt::Debug for Planner<'_> {
 
 struct Record {
     steps: Vec<Planned>,
-    /// The tasks of each slot, in the order in which its process has started them.
-    tasks: Vec<Vec<TreeId>>,
     lives: Vec<Option<Life>>,
 }
 
 impl Record {
     fn new(world: &World<()>) -> Self {
-        let slots = world.slots.len();
-        Self { steps: Vec::new(), tasks: vec![Vec::new(); slots], lives: vec![None; slots] }
+        Self { steps: Vec::new(), lives: vec![None; world.slots.len()] }
     }
 
     /// Writes down a step that has led to a state.
@@ -122,9 +118,9 @@ impl Record {
         let who = Who::of(choice);
         let (mut task, mut how, mut started) = (0, Completion::Normal, None);
         let what = match told {
-            Told::Call { task: tree, call, reply } => {
-                if let Choice::Run { slot, how: ended, .. } = choice {
-                    task = number(&self.tasks[slot], tree);
+            Told::Call { task: number, call, reply } => {
+                task = number;
+                if let Choice::Run { how: ended, .. } = choice {
                     how = ended;
                 }
                 What::Call(Arc::unwrap_or_clone(call), reply)
@@ -151,22 +147,10 @@ impl Record {
             (Who::Supervisor(slot), None) => Some(slot),
             (Who::Script | Who::Fault(_) | Who::Outage(_), None) => None,
         };
-        if let Some(slot) = acting {
-            self.meet(world, slot);
-        }
         let fates = self.fates(world);
-        let asks = acting.map(|slot| self.asks(engine, world, slot)).unwrap_or_default();
+        let asks = acting.map(|slot| Self::asks(engine, world, slot)).unwrap_or_default();
         let exit = acting.and_then(|slot| engine.exit(world, slot));
         self.steps.push(Planned { who, what, task, how, started, effects, fates, asks, exit });
-    }
-
-    /// Numbers the tasks that a process has started in its last step. Trees are numbered as their tasks are born.
-    fn meet(&mut self, world: &World<()>, slot: usize) {
-        let known = &mut self.tasks[slot];
-        let mut born: Vec<TreeId> =
-            world.slots[slot].tasks.iter().map(|task| task.0).filter(|tree| !known.contains(tree)).collect();
-        born.sort_unstable();
-        known.extend(born);
     }
 
     fn fates(&mut self, world: &World<()>) -> Vec<(usize, Life)> {
@@ -181,19 +165,14 @@ impl Record {
         fates
     }
 
-    fn asks(&self, engine: &Engine<'_, Unchecked>, world: &World<()>, slot: usize) -> Vec<(u16, Call)> {
+    fn asks(engine: &Engine<'_, Unchecked>, world: &World<()>, slot: usize) -> Vec<(u16, Call)> {
         let mut asks: Vec<(u16, Call)> = Vec::new();
         for state in &world.slots[slot].tasks {
             if let Some(call) = engine.call(*state) {
-                asks.push((number(&self.tasks[slot], state.0), call.clone()));
+                asks.push((state.number, call.clone()));
             }
         }
         asks.sort_unstable_by_key(|(task, _)| *task);
         asks
     }
-}
-
-fn number(tasks: &[TreeId], tree: TreeId) -> u16 {
-    let place = tasks.iter().position(|known| *known == tree);
-    place.and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX)
 }

@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use portcullis_os::{Call, Errno, Fd, Listener, Os, Reply, Round};
+use portcullis_os::{Call, Errno, Fd, Listener, Os, Reply, Round, Stage};
 
 use crate::fault::Fault;
 
@@ -34,8 +34,11 @@ enum Task {
     Repeat { begin: Box<dyn Fn() -> Boxed<Round> + Send>, round: Boxed<Round> },
 }
 
-/// What a program's main task is: a future of its exit status.
-pub(crate) type Main = Boxed<u8>;
+/// What a program's main task is: a future of how its present stage ends. Stages are told by number; the first is 0.
+pub(crate) type Main = Boxed<Stage<u32>>;
+
+/// How a program begins one of its stages.
+pub(crate) type Begin = Arc<dyn Fn(Process, u32) -> Main + Send + Sync>;
 
 #[derive(Default)]
 struct Mailbox {
@@ -173,18 +176,22 @@ impl Drop for Asked {
 /// One process being run: its futures and what they wait for.
 pub(crate) struct Instance {
     process: Process,
+    begin: Begin,
+    /// The present stage of the main task.
+    stage: u32,
     main: Option<Main>,
     tasks: Vec<Option<Task>>,
     status: Option<u8>,
 }
 
 impl Instance {
-    /// Starts a program and runs it to its first calls.
-    pub(crate) fn start(program: impl FnOnce(Process) -> Main) -> Self {
+    /// Starts a program at one of its stages and runs it to its first calls.
+    pub(crate) fn start(begin: &Begin, stage: u32) -> Self {
         let process = Process(Arc::default());
         process.shared().tasks.push(Mailbox::default());
-        let main = program(process.clone());
-        let mut instance = Self { process, main: Some(main), tasks: vec![None], status: None };
+        let main = Some(begin(process.clone(), stage));
+        let begin = Arc::clone(begin);
+        let mut instance = Self { process, begin, stage, main, tasks: vec![None], status: None };
         instance.poll(0);
         instance
     }
@@ -226,6 +233,11 @@ impl Instance {
     /// Whether the last reply to a task has led to the beginning of a new round of it.
     pub(crate) fn has_begun_anew(&self, task: u16) -> bool {
         self.process.shared().tasks.get(usize::from(task)).is_some_and(|mailbox| mailbox.has_begun_anew)
+    }
+
+    /// The stage that the main task is in.
+    pub(crate) const fn stage(&self) -> u32 {
+        self.stage
     }
 
     /// The exit status, once the main task has returned and closed what it held.
@@ -290,11 +302,7 @@ impl Instance {
     fn advance(&mut self, task: u16, context: &mut Context<'_>) -> bool {
         let index = usize::from(task);
         if task == 0 {
-            let Some(main) = &mut self.main else { return true };
-            let Poll::Ready(status) = main.as_mut().poll(context) else { return false };
-            self.status = Some(status);
-            self.main = None;
-            return true;
+            return self.advance_main(context);
         }
         match &mut self.tasks[index] {
             None => true,
@@ -325,6 +333,44 @@ impl Instance {
                 self.process.shared().tasks[index].has_begun_anew = true;
                 // A round that is over at once would never let anybody else act: it has asked for nothing.
                 let _ = round.as_mut().poll(context);
+                false
+            }
+        }
+    }
+}
+
+impl Instance {
+    fn advance_main(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(main) = &mut self.main else { return true };
+        if !std::mem::take(&mut self.process.shared().tasks[0].between_rounds) {
+            let Poll::Ready(end) = main.as_mut().poll(context) else { return false };
+            // The body is dropped before the next one begins, so that its closes come first.
+            self.main = None;
+            match end {
+                Stage::Exit(status) => {
+                    self.status = Some(status);
+                    return true;
+                }
+                Stage::Continue(stage) => self.stage = stage,
+            }
+            self.main = Some((self.begin)(self.process.clone(), self.stage));
+            let mut shared = self.process.shared();
+            if !shared.tasks[0].closes.is_empty() {
+                shared.tasks[0].between_rounds = true;
+                return false;
+            }
+        }
+        self.process.shared().tasks[0].has_begun_anew = true;
+        let Some(main) = &mut self.main else { return true };
+        match main.as_mut().poll(context) {
+            Poll::Pending => false,
+            Poll::Ready(Stage::Exit(status)) => {
+                self.main = None;
+                self.status = Some(status);
+                true
+            }
+            Poll::Ready(Stage::Continue(_)) => {
+                self.process.shared().fault.get_or_insert(Fault::IdleStage);
                 false
             }
         }

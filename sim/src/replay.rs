@@ -7,8 +7,10 @@ use portcullis_os::{Call, Errno, Fd, Reply};
 use crate::engine::Engine;
 use crate::explore::Bounds;
 use crate::kernel::{Effect, HostId, Kernel};
+use crate::liveness::endless;
 use crate::schedule::Schedule;
 use crate::script::Action;
+use crate::shared::Shared;
 use crate::world::{Answered, Checker, Choice, Setup, SlotState, Stepped, Told, View, Violation, World};
 
 /// Who took a step.
@@ -79,7 +81,7 @@ pub struct TraceStep {
     /// The machine after it.
     pub kernel: Kernel,
     /// The slots after it.
-    pub slots: Vec<SlotState>,
+    pub slots: Vec<Shared<SlotState>>,
     /// Whether it belongs to the setup, where nothing was chosen.
     pub in_setup: bool,
     /// Whether it took the turn from a process that could have gone on.
@@ -98,11 +100,22 @@ impl TraceStep {
 pub struct Trace {
     /// Its steps, the setup first.
     pub steps: Vec<TraceStep>,
-    /// The promise that its last step broke.
+    /// The promise that its last step broke, or that is broken by going round for ever.
     pub violation: Option<Violation>,
+    /// The first of the steps that are taken again and again, if that is what breaks the promise.
+    pub repeats_from: Option<usize>,
     /// How many steps of the schedule were not taken, because the violation came before or because there were no such
     /// choices: then the program or the scenario has changed.
     pub left_over: usize,
+}
+
+impl Trace {
+    /// How many faults, preemptions and steps it took, the setup not counted: what makes one execution less than another.
+    pub fn cost(&self) -> (usize, usize, usize) {
+        let count = |wanted: fn(&&TraceStep) -> bool| self.steps.iter().filter(wanted).count();
+        let faults = count(|step| matches!(step.who, Who::Fault(_) | Who::Outage(_)));
+        (faults, count(|step| step.is_preemption), count(|step| !step.in_setup))
+    }
 }
 
 /// Takes one schedule again. The faults that `bounds` allows are those that it was found with, since they are choices
@@ -115,7 +128,7 @@ pub fn replay<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, schedule:
         steps.push(record(world, choice, stepped, true, false));
     });
     if let Err(violation) = prepared {
-        return Trace { steps, violation: Some(violation), left_over: schedule.len() };
+        return Trace { steps, violation: Some(violation), repeats_from: None, left_over: schedule.len() };
     }
     let mut answered = Vec::new();
     let mut taken = 0;
@@ -135,7 +148,12 @@ pub fn replay<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, schedule:
         violation = verdict.and_then(|()| look(&mut engine, &world, bounds)).err();
     }
     let violation = violation.or_else(|| audit(&engine, setup, &answered).err());
-    Trace { steps, violation, left_over: schedule.len() - taken }
+    let left_over = schedule.len() - taken;
+    let goes_on = violation.is_none() && left_over == 0;
+    let endless = goes_on.then(|| endless(&mut engine, bounds, schedule)).flatten();
+    let repeats_from = endless.as_ref().map(|(begin, _)| steps.len() - taken + begin);
+    let violation = violation.or_else(|| endless.map(|(_, violation)| violation));
+    Trace { steps, violation, repeats_from, left_over }
 }
 
 /// Runs every process again as a whole: what was learned of its tasks one by one must be what they do together.
@@ -159,22 +177,19 @@ pub struct Walk {
 
 /// Takes one execution to its end, by picking a step wherever there is a choice.
 ///
-/// Each pick is taken modulo the number of choices, so any numbers will do, for instance those that a property test
-/// generates and shrinks. When they run out, the first choice that is no fault is taken.
+/// Any numbers will do, for instance those that a property test generates and shrinks: 0 lets whoever had the turn go on
+/// if it can, so less and smaller picks are executions with fewer changes of turn, and those from 192 on are faults where
+/// there can be one. Each is taken modulo the number of such choices. When they run out, the first choice that is no fault
+/// is taken.
 pub fn walk<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, picks: &[u8]) -> Walk {
     let mut engine = Engine::new(setup, checker);
     let mut world = engine.first();
     let mut indices = Vec::new();
     let prepared = engine.run_setup(&mut world, |_, _, _| {});
-    let mut picks = picks.iter();
+    let mut picks = picks.iter().copied().map(usize::from);
     while prepared.is_ok() && indices.len() < MOST_STEPS {
         let choices = engine.choices(&world, bounds).unwrap_or_default();
-        let harmless = choices.iter().filter(|choice| !choice.is_fault()).count();
-        let picked = match picks.next() {
-            Some(pick) if !choices.is_empty() => usize::from(*pick) % choices.len(),
-            None if harmless > 0 => 0,
-            Some(_) | None => break,
-        };
+        let Some(picked) = pick(&choices, world.last, &mut picks) else { break };
         let stepped = engine.take(&mut world, choices[picked]);
         indices.push(u8::try_from(picked).unwrap_or(u8::MAX));
         if engine.judge(&mut world, &stepped.step(choices[picked])).is_err() {
@@ -183,6 +198,28 @@ pub fn walk<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, picks: &[u8
     }
     let schedule = Schedule::from_indices(indices);
     Walk { trace: replay(setup, checker, bounds, &schedule), schedule }
+}
+
+/// The picks from here on are faults.
+const FIRST_FAULT: usize = 192;
+
+/// Which choice a pick is. `None` if nothing happens by itself any more and no pick says otherwise.
+fn pick(choices: &[Choice], last: Option<usize>, picks: &mut impl Iterator<Item = usize>) -> Option<usize> {
+    let places = |wanted: &dyn Fn(Choice) -> bool| -> Vec<usize> {
+        (0..choices.len()).filter(|place| wanted(choices[*place])).collect()
+    };
+    let goes_on = |choice: Choice| last.is_some() && choice.runs() == last && !choice.is_fault();
+    let mut steps = places(&goes_on);
+    steps.extend(places(&|choice| !goes_on(choice) && !choice.is_fault()));
+    let faults = places(&|choice| choice.is_fault());
+    // Faults have picks of their own, so that what a pick means does not depend on how many of them there can be.
+    match picks.next() {
+        Some(pick) if !faults.is_empty() && pick >= FIRST_FAULT => {
+            Some(faults[(pick - FIRST_FAULT) % faults.len()])
+        }
+        Some(pick) if !steps.is_empty() => Some(steps[pick % steps.len()]),
+        Some(_) | None => steps.iter().min().copied(),
+    }
 }
 
 /// Longer than any start: a program that loops for ever is cut here.

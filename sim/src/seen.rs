@@ -1,17 +1,19 @@
-//! The set of states that were visited: 128-bit keys in one flat table, each with the least effort it was reached with.
+//! The set of states that were visited: 128-bit keys in one flat table, 16 bytes each, filled to three quarters at most.
+//!
+//! Where states may be reached with more or less effort, two bytes more say with how much each was.
 
-/// An open-addressing table from keys to the least number of preemptions they were seen with.
+/// An open-addressing table from keys to the least effort, for instance the number of preemptions, they were seen with.
 pub(crate) struct Seen {
-    slots: Vec<(u128, u16)>,
+    /// 0 where a slot is free.
+    keys: Vec<u128>,
+    /// Beside the keys, once an effort other than 0 was seen.
+    efforts: Vec<u16>,
     used: usize,
 }
 
-/// The value of a slot that is free.
-const FREE: u16 = u16::MAX;
-
 impl Seen {
     pub(crate) fn new() -> Self {
-        Self { slots: vec![(0, FREE); 1 << 12], used: 0 }
+        Self { keys: vec![0; 1 << 12], efforts: Vec::new(), used: 0 }
     }
 
     /// How many different keys there are.
@@ -21,41 +23,55 @@ impl Seen {
 
     /// Whether a state is worth visiting: it is new, or was only reached with more effort before.
     pub(crate) fn visit(&mut self, key: u128, effort: u16) -> bool {
-        let effort = effort.min(FREE - 1);
-        if (self.used + 1) * 2 > self.slots.len() {
+        // The free slot's key is a digest as likely as any other; it is taken for 1.
+        let key = key.max(1);
+        if effort > 0 && self.efforts.is_empty() {
+            self.efforts = vec![0; self.keys.len()];
+        }
+        if (self.used + 1) * 4 > self.keys.len() * 3 {
             self.grow();
         }
-        let slot = Self::find(&self.slots, key);
-        let (stored, least) = &mut self.slots[slot];
-        if *least == FREE {
-            (*stored, *least) = (key, effort);
+        let slot = Self::find(&self.keys, key);
+        let is_new = self.keys[slot] == 0;
+        if is_new {
+            self.keys[slot] = key;
             self.used += 1;
+        }
+        if self.efforts.is_empty() {
+            return is_new;
+        }
+        let least = &mut self.efforts[slot];
+        if is_new || effort < *least {
+            *least = effort;
             return true;
         }
-        let better = effort < *least;
-        if better {
-            *least = effort;
-        }
-        better
+        false
     }
 
-    fn find(slots: &[(u128, u16)], key: u128) -> usize {
-        let mask = slots.len() - 1;
+    fn find(keys: &[u128], key: u128) -> usize {
+        let mask = keys.len() - 1;
         // The key is a hash already, so its low bits are as good as any.
         let mut slot = key as usize & mask;
-        while slots[slot].1 != FREE && slots[slot].0 != key {
+        while keys[slot] != 0 && keys[slot] != key {
             slot = (slot + 1) & mask;
         }
         slot
     }
 
     fn grow(&mut self) {
-        let mut larger = vec![(0, FREE); self.slots.len() * 2];
-        for (key, least) in self.slots.iter().filter(|(_, least)| *least != FREE) {
-            let slot = Self::find(&larger, *key);
-            larger[slot] = (*key, *least);
+        let length = self.keys.len() * 2;
+        let keys = std::mem::replace(&mut self.keys, vec![0; length]);
+        let efforts = std::mem::take(&mut self.efforts);
+        if !efforts.is_empty() {
+            self.efforts = vec![0; length];
         }
-        self.slots = larger;
+        for (place, key) in keys.into_iter().enumerate().filter(|(_, key)| *key != 0) {
+            let slot = Self::find(&self.keys, key);
+            self.keys[slot] = key;
+            if let Some(effort) = efforts.get(place) {
+                self.efforts[slot] = *effort;
+            }
+        }
     }
 }
 

@@ -7,12 +7,13 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use portcullis_os::{Call, Fd, Ownership, Pid};
-use siphasher::sip128::{Hasher128, SipHasher13};
+use portcullis_os::{Call, Errno, Fd, Ownership, Pid, Reply};
 
+use crate::digest::Lanes;
 use crate::kernel::{Completion, Effect, HostId, Kernel, Life, ProcessId, Spawn};
-use crate::learn::{Answer, Program, TaskState, TreeId};
+use crate::learn::{Answer, Program, TaskState};
 use crate::script::{Action, Script};
+use crate::shared::Shared;
 use crate::supervisor::{Supervision, Supervisor};
 
 pub use crate::kernel::Ending;
@@ -75,7 +76,7 @@ pub struct SlotState {
     pub ready: bool,
     /// Whether it was asked to stop, by `SIGTERM` or `SIGINT`.
     pub asked: bool,
-    /// How many calls its main task has made.
+    /// How many calls its main task has made, if the checker [counts them](Checker::counts_calls), else 0.
     pub calls: u32,
     /// Why it has said that it gives up, and whom it has named.
     pub refused: Option<(Arc<str>, Option<Pid>)>,
@@ -89,7 +90,7 @@ pub struct View<'a> {
     /// The machine.
     pub kernel: &'a Kernel,
     /// How far each process has come, in the order of [`Setup::slots`].
-    pub slots: &'a [SlotState],
+    pub slots: &'a [Shared<SlotState>],
 }
 
 impl View<'_> {
@@ -131,6 +132,8 @@ pub struct Step<'a> {
     pub slot: Option<usize>,
     /// The call that was carried out, if it was one.
     pub call: Option<&'a Call>,
+    /// What it was answered.
+    pub reply: Option<&'a Result<Reply, Errno>>,
     /// What happened, in order.
     pub effects: &'a [Effect],
 }
@@ -171,6 +174,19 @@ pub trait Checker {
     ///
     /// The promise that this end breaks.
     fn end(&self, memory: &Self::Memory, view: &View<'_>) -> Result<usize, Violation>;
+
+    /// Looks at an execution that is fair, goes on for ever and never settles: these slots move, and do not serve. `view` is
+    /// a state that it passes again and again. Answers which promise that breaks.
+    fn endless(&self, view: &View<'_>, restless: &[usize]) -> Violation {
+        let _ = (view, restless);
+        Violation { check: "endless".to_owned(), says: "it goes on for ever and never settles".to_owned() }
+    }
+
+    /// Whether [`SlotState::calls`] is counted. Then it is a part of the state, and states that differ in nothing else are
+    /// visited one by one.
+    fn counts_calls(&self) -> bool {
+        false
+    }
 
     /// Slots that the script never starts. Wherever one of them is free to start, it is started alone, and
     /// [`Checker::probed`] judges how far it came.
@@ -251,7 +267,7 @@ impl Choice {
 #[derive(Clone, Debug)]
 pub(crate) struct World<M> {
     pub(crate) kernel: Kernel,
-    pub(crate) slots: Vec<SlotState>,
+    pub(crate) slots: Vec<Shared<SlotState>>,
     pub(crate) position: usize,
     pub(crate) kills: u8,
     pub(crate) power_losses: u8,
@@ -267,7 +283,7 @@ impl<M: Hash> World<M> {
 
     /// A key of 128 bits that is equal for equal states.
     pub(crate) fn key(&self, with_last: bool) -> u128 {
-        let mut hasher = SipHasher13::new();
+        let mut hasher = Lanes::new();
         self.kernel.hash(&mut hasher);
         self.slots.hash(&mut hasher);
         self.position.hash(&mut hasher);
@@ -278,7 +294,7 @@ impl<M: Hash> World<M> {
             self.last.hash(&mut hasher);
         }
         hasher.write_u8(0xff);
-        hasher.finish128().as_u128()
+        hasher.digest()
     }
 }
 
@@ -288,7 +304,8 @@ pub(crate) struct Answered {
     pub(crate) slot: usize,
     /// How many processes the slot had before this one.
     pub(crate) life: usize,
-    pub(crate) task: TreeId,
+    /// How many tasks the process had started before the one that was answered.
+    pub(crate) task: u16,
     pub(crate) answer: Answer,
 }
 
@@ -302,8 +319,8 @@ impl Stepped {
     }
 
     pub(crate) fn step(&self, choice: Choice) -> Step<'_> {
-        let call = match &self.told {
-            Told::Call { call, .. } => Some(&**call),
+        let (call, reply) = match &self.told {
+            Told::Call { call, reply, .. } => (Some(&**call), Some(reply)),
             Told::Execute
             | Told::Exit(_)
             | Told::Release(_)
@@ -311,9 +328,9 @@ impl Stepped {
             | Told::Restart
             | Told::LosePatience
             | Told::Kill
-            | Told::PowerLoss { .. } => None,
+            | Told::PowerLoss { .. } => (None, None),
         };
-        Step { slot: choice.runs(), call, effects: self.effects.as_slice() }
+        Step { slot: choice.runs(), call, reply, effects: self.effects.as_slice() }
     }
 }
 
@@ -325,7 +342,7 @@ pub(crate) struct Stepped {
 
 /// A step in words, for a trace.
 pub(crate) enum Told {
-    Call { task: TreeId, call: Arc<Call>, reply: Answer },
+    Call { task: u16, call: Arc<Call>, reply: Answer },
     Execute,
     Exit(u8),
     Release(Fd),

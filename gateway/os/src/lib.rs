@@ -27,7 +27,7 @@ pub use errno::Errno;
 pub use ids::{Fd, FileId, Pid, Port, Tick, Uid};
 #[cfg(target_os = "linux")]
 pub use linux::{Linux, LinuxListener, raw};
-pub use listener::{Listener, Round};
+pub use listener::{Listener, Round, Stage};
 pub use notice::{ConfigKey, Notice, Ownership};
 pub use options::{BindOptions, ByteRange, Cell, Clock, Links, LockMode, Open, RangeOwner, Signal, UnixName};
 pub use os::Os;

@@ -19,6 +19,15 @@ pub trait Listener: Send + 'static {
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 }
 
+/// How one stage of a program ends: what a program of stages does is this, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage<S> {
+    /// Another one begins, which knows nothing but this. Descriptors that it is to have are in it as numbers.
+    Continue(S),
+    /// The program is over, with this exit status.
+    Exit(u8),
+}
+
 /// Whether a task that repeats goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Round {

@@ -109,16 +109,25 @@ async fn look<O: Os>(os: &O, subject: &Subject) -> Sighting {
             sighting.blind.push(format!("/proc/locks could not be read: {errno}"));
             Vec::new()
         });
-        for taker in sighting.takers.clone() {
-            sighting.holder = verified(os, taker, None, subject.file, &mut sighting.blind).await;
-            if sighting.holder.is_some() {
-                return sighting;
-            }
+        sighting.holder = another(os, subject.file, &sighting.takers, &mut sighting.blind).await;
+        // Who has answered holds it no more, if it ever did: what it says of itself is not true of who does.
+        if sighting.holder.is_some() && matches!(sighting.answer, Answer::Identity(_)) {
+            sighting.answer = Answer::NotAsked;
         }
-        // Whoever took the lock may be gone, or be in another pid namespace, while a child of it here holds it still.
-        sighting.holder = search(os, subject.file, &mut sighting.blind).await;
     }
     sighting
+}
+
+/// A process that holds the lock: one that took it, or any other that can be seen.
+async fn another<O: Os>(os: &O, file: FileId, takers: &[Pid], blind: &mut Vec<String>) -> Option<Holder> {
+    for taker in takers {
+        let holder = verified(os, *taker, None, file, blind).await;
+        if holder.is_some() {
+            return holder;
+        }
+    }
+    // Whoever took the lock may be gone, or be in another pid namespace, while a child of it here holds it still.
+    search(os, file, blind).await
 }
 
 /// Asks once more if nobody listens: an owner opens its control socket a few calls after it has the lock.

@@ -5,9 +5,10 @@
 
 mod outcome;
 mod safety;
+mod supervised;
 mod truth;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gateway::PortBlock;
 use sim::{Checker, Step, View, Violation};
@@ -26,6 +27,8 @@ pub enum Role {
     Bystander,
     /// A process that is no gateway, and whose doings may be in the way of one for as long as it lives.
     Actor,
+    /// A child of a gateway: what it holds it holds by oversight, and it is in nobody's way by right.
+    Child,
     /// A gateway that is started only to see whether one still can.
     Probe(Stake),
 }
@@ -65,9 +68,14 @@ impl Checks {
     fn stake(&self, slot: usize) -> Option<&Stake> {
         match &self.slots[slot].1 {
             Role::Gateway(stake) | Role::Probe(stake) => Some(stake),
-            Role::Bystander | Role::Actor => None,
+            Role::Bystander | Role::Actor | Role::Child => None,
         }
     }
+}
+
+/// Whether two different paths lead to one directory.
+fn is_one_directory(view: &View<'_>, one: &Path, other: &Path) -> bool {
+    one != other && view.kernel.lookup(one).is_some_and(|file| view.kernel.lookup(other) == Some(file))
 }
 
 fn broken(check: Check, says: String) -> Violation {
@@ -100,8 +108,8 @@ impl Checker for Checks {
                     memory.witness(self, view);
                     self.truthful(memory, view, step)?;
                 }
-                // Judged in `probed`, where a fresh gateway was given the machine for itself.
-                Check::NoWedge => {}
+                // Judged in `probed`, where a fresh gateway was given the machine for itself, and where nothing more happens.
+                Check::NoWedge | Check::NoDeadEnd => {}
             }
         }
         self.refusal_names(view, step)
@@ -109,7 +117,16 @@ impl Checker for Checks {
 
     fn end(&self, _: &Memory, view: &View<'_>) -> Result<usize, Violation> {
         self.refusal_exits(view)?;
+        self.no_dead_end(view)?;
         self.outcome(view)
+    }
+
+    fn endless(&self, view: &View<'_>, restless: &[usize]) -> Violation {
+        self.no_dead_end(view).err().unwrap_or_else(|| self.never_settles(view, restless))
+    }
+
+    fn counts_calls(&self) -> bool {
+        self.wants(Check::FailFast)
     }
 
     fn probes(&self) -> &[usize] {
@@ -122,8 +139,10 @@ impl Checker for Checks {
             Role::Gateway(stake) | Role::Probe(stake) => {
                 stake.ports.overlaps(wanted.ports)
                     || stake.locked.iter().any(|path| wanted.locked.contains(path))
+                    || is_one_directory(view, &stake.state, &wanted.state)
             }
             Role::Actor => true,
+            Role::Child => false,
             Role::Bystander => {
                 let listeners = view.kernel.listeners(wanted.ports.base());
                 listeners.iter().any(|(_, process)| view.slots[*slot].process == Some(*process))

@@ -52,6 +52,25 @@ impl Checks {
         })
     }
 
+    /// That an execution goes on for ever is no outcome: these are neither served nor refused.
+    pub(super) fn never_settles(&self, view: &View<'_>, restless: &[usize]) -> Violation {
+        let names: Vec<&str> = restless.iter().map(|slot| self.name(*slot)).collect();
+        let (verb, settle) = if names.len() == 1 { ("goes", "settles") } else { ("go", "settle") };
+        let owners: Vec<&str> = view.owners().into_iter().map(|slot| self.name(slot)).collect();
+        let owners = match owners.as_slice() {
+            [] => "nobody owns".to_owned(),
+            [alone] => format!("{alone} owns"),
+            several => format!("{} own", several.join(" and ")),
+        };
+        let names = match names.split_last() {
+            Some((last, [])) => (*last).to_owned(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => "nobody".to_owned(),
+        };
+        let says = format!("{names} {verb} on for ever and never {settle}, while {owners}");
+        Violation { check: "outcomes".to_owned(), says }
+    }
+
     /// Whether a refusal names whom the scenario says it must.
     pub(super) fn refusal_names(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
         let Some(wanted) = self.expect.refusal.as_ref().and_then(|refusal| refusal.value.names.as_ref())

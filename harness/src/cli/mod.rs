@@ -6,7 +6,11 @@
 #[cfg(target_os = "linux")]
 mod conform;
 mod executable;
+mod explain;
 mod interrupts;
+mod matrix;
+mod replay;
+mod sampling;
 #[cfg(target_os = "linux")]
 mod schedules;
 
@@ -20,9 +24,9 @@ use std::sync::atomic::AtomicBool;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use executable::BUILT_IN;
 use executable::Executable;
+use sim::{Sampler, Sampling};
 
 use crate::designs::Design;
-use crate::replayed::{self, Outcome};
 use crate::report;
 use crate::runner::{self, Ended, Request};
 use crate::scenario::{self, Paint, Scenario};
@@ -44,14 +48,17 @@ mod status {
 
 const STATUSES: &str = "Exit status:
   0    every case passed or is unsupported (the summary says if nothing was tested);
-       for replay: the whole schedule was taken and breaks nothing;
-       for conform: no difference
+       for replay: the whole schedule was taken and breaks nothing; for a saved failure:
+       each of its steps still happens, and breaks nothing;
+       for explain: every case that was explained passes;
+       for conform: no difference; for matrix: every cell is as known
   1    a case failed; for replay: the schedule still breaks something;
-       for conform: the kernels differ, or an ending of a call was not seen that should be
+       for conform: the kernels differ, or an ending of a call was not seen that should be;
+       for matrix: a cell is not as known
   2    wrong usage, an invalid scenario file, or a damaged token
   3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
        its schedule asks for a step that cannot happen, its scenario has changed, or its case
-       is gone
+       is gone; for a saved failure: one of its steps does not happen any more
   4    no case was selected
   5    the environment lacks something, for instance the gateway's executable, or namespaces
   130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP
@@ -103,11 +110,12 @@ enum Command {
         #[arg(long)]
         designs: bool,
     },
+    /// Compare designs with scenarios: which holds, which breaks, and whether that is known
+    Matrix(matrix::MatrixOptions),
     /// Take one failure again, step for step
-    Replay {
-        /// The token that a failing run has printed
-        token: String,
-    },
+    Replay(replay::ReplayOptions),
+    /// Explain cases: the shortest way to each outcome, the risk of a failure, and what a death at each call leaves behind
+    Explain(explain::ExplainOptions),
     /// Compare the simulated kernel with the real one, call by call
     #[cfg(target_os = "linux")]
     Conform(conform::Options),
@@ -134,7 +142,7 @@ struct RunOptions {
     /// Where to run them; may be given more than once
     #[arg(long, value_enum, default_value = "sim")]
     on: Vec<On>,
-    /// The lock that the simulated gateways have [default: refgate]
+    /// The lock that the simulated gateways have, by its name or number [default: refgate]
     #[arg(long, value_parser = parse_design)]
     design: Option<Design>,
     /// The executable of the reference gateway [default: the one built into this program]
@@ -143,6 +151,18 @@ struct RunOptions {
     /// Runs of each case on real processes [default: as the scenario says]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     tries: Option<u16>,
+    /// Take so many random schedules of each case on the simulated machine, instead of all
+    #[arg(long, value_name = "RUNS", value_parser = clap::value_parser!(u64).range(1..))]
+    sample: Option<u64>,
+    /// How random schedules are chosen: `uniform`, `pct` or `pct=DEPTH` (random priorities), `swarm` (random weights)
+    #[arg(long, value_name = "HOW", requires = "sample", value_parser = sampling::parse_sampler, default_value = "uniform")]
+    sampler: Sampler,
+    /// What random schedules are drawn from: the same number, the same schedules
+    #[arg(long, value_name = "NUMBER", requires = "sample", default_value_t = 1)]
+    seed: u64,
+    /// Search each case on the simulated machine twice, and compare every step
+    #[arg(long, conflicts_with = "sample")]
+    twice: bool,
     /// Cases at once on the simulated machine [default: one for each core]
     #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -179,16 +199,21 @@ impl RunOptions {
                  leave out `{option}`"
             )
         };
-        let for_sim = [("--design", self.design.is_some()), ("--jobs", self.jobs.is_some())];
+        let for_sim = [
+            ("--design", self.design.is_some()),
+            ("--jobs", self.jobs.is_some()),
+            ("--sample", self.sample.is_some()),
+            ("--twice", self.twice),
+        ];
         let for_refgate = [("--refgate", self.refgate.is_some()), ("--tries", self.tries.is_some())];
-        let given = |options: [(&'static str, bool); 2]| {
-            options.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
+        let given = |options: &[(&'static str, bool)]| {
+            options.iter().find_map(|(option, is_given)| is_given.then_some(*option))
         };
-        given(for_sim)
+        given(&for_sim)
             .filter(|_| !on_sim)
             .map(|option| useless(option, "the simulated machine", "sim"))
             .or_else(|| {
-                given(for_refgate)
+                given(&for_refgate)
                     .filter(|_| !on_refgate)
                     .map(|option| useless(option, "real processes", "refgate"))
             })
@@ -227,7 +252,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(options) => run(&mut out, options),
         Command::List { designs: true, .. } => list_designs(&mut out),
         Command::List { paths, tag, designs: false } => list(&mut out, &Selection { paths, tags: tag }),
-        Command::Replay { token } => replay(&mut out, &token),
+        Command::Matrix(options) => matrix::run(&mut out, options),
+        Command::Replay(options) => replay::run(&mut out, &options),
+        Command::Explain(options) => explain::run(&mut out, &options),
         #[cfg(target_os = "linux")]
         Command::Conform(options) => conform::run(&mut out, &options),
         #[cfg(target_os = "linux")]
@@ -289,7 +316,8 @@ fn run(out: &mut impl Write, options: RunOptions) -> io::Result<u8> {
         return Ok(status::USAGE);
     }
     let on = options.executors();
-    let RunOptions { paths, tag: tags, design, refgate, tries, jobs, on: _ } = options;
+    let RunOptions { paths, tag: tags, design, refgate, tries, jobs, sample, sampler, seed, twice, on: _ } =
+        options;
     let scenarios = match (Selection { paths, tags }).load() {
         Ok(scenarios) => scenarios,
         Err(status) => return Ok(status),
@@ -320,6 +348,9 @@ fn run(out: &mut impl Write, options: RunOptions) -> io::Result<u8> {
         refgate: executable.path.clone(),
         tries,
         jobs: jobs.map_or(cores, usize::from),
+        // Each job samples a case of its own, and a sample is the same for any number of threads.
+        sampling: sample.map(|runs| Sampling { sampler, runs, seed, threads: 1 }),
+        twice,
         interrupted,
     };
     Ok(match runner::run(&request, out)? {
@@ -345,21 +376,9 @@ fn list(out: &mut impl Write, selection: &Selection) -> io::Result<u8> {
 
 fn list_designs(out: &mut impl Write) -> io::Result<u8> {
     for design in Design::all() {
-        writeln!(out, "{:<32} {}", design.name(), design.describe())?;
+        writeln!(out, "{:<5} {:<33} {}", design.id().unwrap_or("-"), design.name(), design.describe())?;
     }
     Ok(status::PASSED)
-}
-
-fn replay(out: &mut impl Write, token: &str) -> io::Result<u8> {
-    let token = match read_token(out, token)? {
-        Ok(token) => token,
-        Err(status) => return Ok(status),
-    };
-    Ok(match replayed::replay(&token, out)? {
-        Outcome::StillFails => status::FAILED,
-        Outcome::BreaksNothing => status::PASSED,
-        Outcome::NotApplicable => status::INCONCLUSIVE,
-    })
 }
 
 /// Reads a token, or says what is wrong with it.

@@ -2,10 +2,9 @@
 //!
 //! A design that is wrong on purpose is how we know that the checkers can see.
 
-mod lease_wall_clock;
+mod endless;
 mod naive;
-mod pidfile_kill_owner;
-mod pidfile_unlink_stale;
+mod openclaw;
 mod weakened;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +13,9 @@ use gateway::{Claim, Unserved};
 use portcullis_os::Os;
 use sim::{Fake, Program};
 
+pub use endless::Endless;
+pub use naive::Naive;
+pub use openclaw::{Generation, Surroundings};
 pub use weakened::Token;
 
 /// A way to own a state directory.
@@ -23,19 +25,21 @@ pub enum Design {
     Refgate,
     /// The reference gateway with one token that is never really taken.
     Without(Token),
-    /// A lock file made with `O_EXCL`, judged by `kill(pid, 0)` and unlinked when stale.
-    PidfileUnlinkStale,
-    /// A lock file whose recorded pid is told to stop.
-    PidfileKillOwner,
-    /// A lease until a time of the wall clock.
-    LeaseWallClock,
+    /// A lock that is wrong on purpose.
+    Naive(Naive),
+    /// The lock of OpenClaw, as it was in one generation.
+    Openclaw(Generation),
+    /// A lock that is asked for without end.
+    Endless(Endless),
 }
 
 impl Design {
     /// Every design, the reference first.
     pub fn all() -> Vec<Self> {
-        let mut all =
-            vec![Self::Refgate, Self::PidfileUnlinkStale, Self::PidfileKillOwner, Self::LeaseWallClock];
+        let mut all = vec![Self::Refgate];
+        all.extend(Naive::all().map(Self::Naive));
+        all.extend(Generation::ALL.into_iter().map(Self::Openclaw));
+        all.extend(Endless::ALL.into_iter().map(Self::Endless));
         all.extend(Token::ALL.into_iter().map(Self::Without));
         all
     }
@@ -45,9 +49,9 @@ impl Design {
         match self {
             Self::Refgate => "refgate".to_owned(),
             Self::Without(token) => format!("refgate-without-{}", token.name()),
-            Self::PidfileUnlinkStale => "pidfile-unlink-stale".to_owned(),
-            Self::PidfileKillOwner => "pidfile-kill-owner".to_owned(),
-            Self::LeaseWallClock => "lease-wall-clock".to_owned(),
+            Self::Naive(naive) => naive.name().to_owned(),
+            Self::Openclaw(generation) => generation.name().to_owned(),
+            Self::Endless(which) => which.name().to_owned(),
         }
     }
 
@@ -56,56 +60,71 @@ impl Design {
         match self {
             Self::Refgate => "The reference gateway, as it ships.".to_owned(),
             Self::Without(token) => format!("The reference gateway, which never takes {}.", token.describe()),
-            Self::PidfileUnlinkStale => {
-                "A lock file made with O_EXCL; its owner is judged by kill(pid, 0); a stale \
-                                         one is unlinked."
-                    .to_owned()
-            }
-            Self::PidfileKillOwner => {
-                "A lock file made with O_EXCL; whoever's pid stands in it is told to stop, then \
-                                       it is unlinked."
-                    .to_owned()
-            }
-            Self::LeaseWallClock => {
-                "A file with the end of the owner's lease by the wall clock; asked for until it \
-                                     has ended."
-                    .to_owned()
-            }
+            Self::Naive(naive) => naive.describe().to_owned(),
+            Self::Openclaw(generation) => generation.describe().to_owned(),
+            Self::Endless(which) => which.describe().to_owned(),
         }
     }
 
-    /// The design of that name.
+    /// Its number in the catalogue of designs, if it has one.
+    pub fn id(self) -> Option<&'static str> {
+        match self {
+            Self::Refgate => Some("N27"),
+            Self::Naive(naive) => Some(naive.id()),
+            Self::Openclaw(generation) => Some(generation.id()),
+            Self::Without(_) | Self::Endless(_) => None,
+        }
+    }
+
+    /// The design of that name or number.
     pub fn of(name: &str) -> Option<Self> {
-        Self::all().into_iter().find(|design| design.name() == name)
+        Self::all().into_iter().find(|design| design.name() == name || design.id() == Some(name))
     }
 
     /// The program of one gateway.
-    pub fn program(self, claim: Claim) -> Program {
-        Program::new(self.name(), move |process| self.run(process, claim.clone()))
+    pub fn program(self, claim: Claim, around: Surroundings) -> Program {
+        Program::new(self.name(), move |process| self.run_in(process, claim.clone(), around.clone()))
     }
 
-    /// The whole life of one gateway, on whatever operating system. Answers the exit status.
+    /// The whole life of one gateway that was started by hand, on whatever operating system. Answers the exit status.
     pub async fn run<O: Os>(self, os: O, claim: Claim) -> u8 {
+        self.run_in(os, claim, Surroundings::host()).await
+    }
+
+    /// The whole life of one gateway. Answers the exit status.
+    async fn run_in<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
         match self {
             Self::Refgate => refgate(os, claim).await,
             Self::Without(token) => {
                 let rule = weakened::Without::new(token, &claim);
                 refgate(Fake::new(os, rule), claim).await
             }
-            Self::PidfileUnlinkStale => pidfile_unlink_stale::run(os, claim).await,
-            Self::PidfileKillOwner => pidfile_kill_owner::run(os, claim).await,
-            Self::LeaseWallClock => lease_wall_clock::run(os, claim).await,
+            Self::Naive(naive) => naive.run(os, claim).await,
+            Self::Openclaw(generation) => generation.run(os, claim, around).await,
+            Self::Endless(which) => endless::run(which, os, claim).await,
         }
+    }
+
+    /// Whether it keeps anything in the temporary directory.
+    pub(crate) const fn uses_temporary(self) -> bool {
+        matches!(self, Self::Openclaw(_))
     }
 
     /// The files that an operator would take for its lock.
     pub fn lock_files(self, state: &Path) -> Vec<PathBuf> {
         match self {
             Self::Refgate | Self::Without(_) => vec![state.join(gateway::lock::LOCK_FILE)],
-            Self::PidfileUnlinkStale | Self::PidfileKillOwner => {
-                vec![state.join(pidfile_unlink_stale::LOCK_FILE)]
-            }
-            Self::LeaseWallClock => vec![state.join(lease_wall_clock::LEASE_FILE)],
+            Self::Naive(naive) => naive.lock_files(state),
+            Self::Openclaw(generation) => generation.lock_files(state),
+            Self::Endless(_) => vec![endless::lock_file(state)],
+        }
+    }
+
+    /// The child that each gateway of this design starts: the path of its program, and the program.
+    pub fn child(self) -> Option<(&'static str, Program)> {
+        match self {
+            Self::Refgate | Self::Without(_) | Self::Openclaw(_) | Self::Endless(_) => None,
+            Self::Naive(naive) => naive.child(),
         }
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn gateways(
         names.declare(entry.name(), Kind::Gateway, entry.key.span(), diagnostics);
         gateways.extend(gateway(entry, names, diagnostics));
     }
+    names.check_links(diagnostics);
     gateways
 }
 
@@ -65,11 +66,20 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
     let allow_file_lock = fields
         .take("allow_file_lock")
         .map_or(Some(false), |field| boolean("`allow_file_lock`", field.value, diagnostics));
+    let bind_mount = fields
+        .take("bind_mount")
+        .map_or(Some(false), |field| boolean("`bind_mount`", field.value, diagnostics));
     let host = fields.take("host").map(|field| label("`host`", field.value, diagnostics));
     if let Some(Some(host)) = &host {
         names.declare_host(host);
     }
     let container = fields.take("container").map(|field| label("`container`", field.value, diagnostics));
+    let link = fields.take("link").and_then(|field| {
+        let link = label("`link`", field.value, diagnostics)?;
+        names.declare_link(&link, state.as_deref(), field.value.span());
+        Some(link)
+    });
+    let tmpdir = fields.take("tmpdir").and_then(|field| label("`tmpdir`", field.value, diagnostics));
     let supervisor = fields.take("supervisor");
     if supervisor.is_some() {
         names.supervise(entry.name());
@@ -82,8 +92,11 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
         port: port?,
         config: config.flatten(),
         allow_file_lock: allow_file_lock?,
+        bind_mount: bind_mount?,
         host: host.flatten().filter(|host| host != LOCAL_HOST),
         container: container.flatten(),
+        link,
+        tmpdir,
         // One that cannot be read is told, and the scenario is not run.
         supervisor: supervisor.flatten(),
     })

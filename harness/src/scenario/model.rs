@@ -70,10 +70,16 @@ pub struct Gateway {
     pub config: Option<String>,
     /// Whether it may rely on the lock file alone where a directory cannot be locked.
     pub allow_file_lock: bool,
+    /// Whether it is given another path to its state directory: a bind mount of it.
+    pub bind_mount: bool,
     /// The host that it runs on; `None`: the first one.
     pub host: Option<String>,
     /// The container that it runs in, on its host; `None`: in none. Equal labels on one host are one container.
     pub container: Option<String>,
+    /// The label of a symbolic link to its state directory, by which it is told where that is; `None`: by its own name.
+    pub link: Option<String>,
+    /// The label of its temporary directory (`TMPDIR`); `None`: that of everybody.
+    pub tmpdir: Option<String>,
     /// Who starts it again when it has ended.
     pub supervisor: Option<Supervised>,
 }
@@ -442,11 +448,17 @@ impl Scenario {
         if self.mounts.iter().any(|mount| mount.locks.is_some() || mount.remote) {
             return Some("another kind of file system needs the simulator");
         }
+        if self.gateways.iter().any(|gateway| gateway.bind_mount) {
+            return Some("a bind mount needs the simulator");
+        }
         if self.gateways.iter().any(|gateway| gateway.supervisor.is_some()) {
             return Some("a supervisor needs the simulator: its delays are not waited for");
         }
         if self.gateways.iter().any(|gateway| gateway.host.is_some() || gateway.container.is_some()) {
             return Some("other hosts and containers need the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.link.is_some() || gateway.tmpdir.is_some()) {
+            return Some("links to state directories and other temporary directories need the simulator");
         }
         if self.processes.iter().any(|process| process.does.is_some() || !process.connects.is_empty()) {
             return Some("a process that does more than listen needs the simulator");

@@ -33,6 +33,8 @@ pub(super) struct Names {
     processes: Vec<Declared>,
     states: Vec<String>,
     mounted: Vec<String>,
+    /// The links to state directories: each with the directory and where it is written.
+    links: Vec<(String, Option<String>, Range<usize>)>,
     hosts: Vec<String>,
     /// Somebody kills processes whom the steps do not name.
     has_killer: bool,
@@ -107,6 +109,34 @@ impl Names {
     pub(super) fn declare_state(&mut self, label: &str) {
         if !self.states.iter().any(|state| state == label) {
             self.states.push(label.to_owned());
+        }
+    }
+
+    pub(super) fn declare_link(&mut self, label: &str, state: Option<&str>, at: Range<usize>) {
+        self.links.push((label.to_owned(), state.map(str::to_owned), at));
+    }
+
+    /// A link is no directory, and leads to one only.
+    pub(super) fn check_links(&self, diagnostics: &mut Diagnostics) {
+        for (place, (label, state, at)) in self.links.iter().enumerate() {
+            if self.states.contains(label) {
+                diagnostics.add(
+                    Problem::new(format!("the link `{label}` is a state directory"), at.clone())
+                        .label("the label of a directory")
+                        .help("give the link a label of its own"),
+                );
+            }
+            let is_other = |(known, to, _): &&(String, Option<String>, Range<usize>)| {
+                known == label && to.is_some() && state.is_some() && to != state
+            };
+            if let Some((_, _, first)) = self.links[..place].iter().find(is_other) {
+                diagnostics.add(
+                    Problem::new(format!("the link `{label}` leads to two directories"), at.clone())
+                        .label("to another one here")
+                        .note(first.clone(), "first used here")
+                        .help("give one of them another label"),
+                );
+            }
         }
     }
 

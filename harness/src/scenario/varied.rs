@@ -17,7 +17,21 @@ const MOST_CASES: usize = 256;
 
 /// What may vary, by section; the sections with a name in between come first.
 const VARIABLE: [(&str, &[&str]); 3] = [
-    ("gateway", &["state", "port", "config", "allow_file_lock", "host", "container", "supervisor"]),
+    (
+        "gateway",
+        &[
+            "state",
+            "port",
+            "config",
+            "allow_file_lock",
+            "bind_mount",
+            "host",
+            "container",
+            "link",
+            "tmpdir",
+            "supervisor",
+        ],
+    ),
     ("process", &["looks_like", "listens", "connects", "does"]),
     ("mount", &["directory_locks", "locks", "remote"]),
 ];

@@ -23,6 +23,8 @@ pub enum Check {
     EffectAfterLock,
     /// `no-wedge`
     NoWedge,
+    /// `no-dead-end`
+    NoDeadEnd,
     /// `truthful`
     Truthful,
     /// `fail-fast`
@@ -33,7 +35,7 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order in which they are listed for people.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SingleOwner,
         Self::NoTheft,
         Self::NoForeignUnlink,
@@ -42,6 +44,7 @@ impl Check {
         Self::ConfigIdentity,
         Self::EffectAfterLock,
         Self::NoWedge,
+        Self::NoDeadEnd,
         Self::Truthful,
         Self::FailFast,
         Self::ClockFree,
@@ -58,6 +61,7 @@ impl Check {
             Self::ConfigIdentity => "config-identity",
             Self::EffectAfterLock => "effect-after-lock",
             Self::NoWedge => "no-wedge",
+            Self::NoDeadEnd => "no-dead-end",
             Self::Truthful => "truthful",
             Self::FailFast => "fail-fast",
             Self::ClockFree => "clock-free",
@@ -79,6 +83,7 @@ impl Check {
             Self::NoWedge => {
                 "Wherever nothing alive stands in the way, a fresh gateway that runs alone becomes ready."
             }
+            Self::NoDeadEnd => "Where a supervisor wants an owner, somebody owns in the end.",
             Self::Truthful => {
                 "The reported reason was true of the named process at some instant since the start."
             }

@@ -108,7 +108,9 @@ impl Driver {
             .collect();
         let meaning = Meaning::new(parts.len());
         let processes = parts.iter().map(|_| None).collect();
-        Ok(Self { furniture: machine::furniture(&scenario), parts, processes, meaning })
+        let mut furniture = machine::furniture(&scenario);
+        furniture.extend(machine::temporaries(&scenario, design));
+        Ok(Self { furniture, parts, processes, meaning })
     }
 
     fn drive(&mut self, steps: &[Step]) -> Outcome {

@@ -90,6 +90,9 @@ fn check(case: &Case, simulation: &Simulation) -> Result<(), Trouble> {
     if !case.scenario.mounts.is_empty() {
         return refused("everything that is driven lies on one file system");
     }
+    if simulation.setup.slots.iter().any(|slot| slot.spawned_as.is_some()) {
+        return refused("a gateway of this design starts a process, which nobody would drive");
+    }
     let spawns = || simulation.setup.slots.iter().map(|slot| &slot.spawn);
     if spawns().any(|spawn| spawn.uid != USER || spawn.parent.is_some()) {
         return refused("everybody who is driven is the same user's, and nobody's child");

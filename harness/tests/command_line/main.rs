@@ -6,8 +6,10 @@
     reason = "a test panics where its premises fail, and prepares files itself"
 )]
 
+mod explains;
 mod replays;
 mod runs;
+mod samples;
 mod usage;
 
 use std::path::{Path, PathBuf};

@@ -91,7 +91,10 @@ fn the_help_documents_the_exit_statuses() {
     Commands:
       run      Run scenarios
       list     List the cases, one a line, or the designs
+      matrix   Compare designs with scenarios: which holds, which breaks, and whether that is known
       replay   Take one failure again, step for step
+      explain  Explain cases: the shortest way to each outcome, the risk of a failure, and what a death
+               at each call leaves behind
       conform  Compare the simulated kernel with the real one, call by call
       check    Read scenario files and show every mistake in them
       help     Print this message or the help of the given subcommand(s)
@@ -115,14 +118,17 @@ fn the_help_documents_the_exit_statuses() {
 
     Exit status:
       0    every case passed or is unsupported (the summary says if nothing was tested);
-           for replay: the whole schedule was taken and breaks nothing;
-           for conform: no difference
+           for replay: the whole schedule was taken and breaks nothing; for a saved failure:
+           each of its steps still happens, and breaks nothing;
+           for explain: every case that was explained passes;
+           for conform: no difference; for matrix: every cell is as known
       1    a case failed; for replay: the schedule still breaks something;
-           for conform: the kernels differ, or an ending of a call was not seen that should be
+           for conform: the kernels differ, or an ending of a call was not seen that should be;
+           for matrix: a cell is not as known
       2    wrong usage, an invalid scenario file, or a damaged token
       3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
            its schedule asks for a step that cannot happen, its scenario has changed, or its case
-           is gone
+           is gone; for a saved failure: one of its steps does not happen any more
       4    no case was selected
       5    the environment lacks something, for instance the gateway's executable, or namespaces
       130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP
@@ -158,7 +164,7 @@ fn the_help_of_run_documents_every_option() {
               [default: sim]
 
           --design <DESIGN>
-              The lock that the simulated gateways have [default: refgate]
+              The lock that the simulated gateways have, by its name or number [default: refgate]
 
           --refgate <PATH>
               The executable of the reference gateway [default: the one built into this program]
@@ -166,8 +172,19 @@ fn the_help_of_run_documents_every_option() {
           --tries <TRIES>
               Runs of each case on real processes [default: as the scenario says]
 
-      -j, --jobs <JOBS>
-              Cases at once on the simulated machine [default: one for each core]
+          --sample <RUNS>
+              Take so many random schedules of each case on the simulated machine, instead of all
+
+          --sampler <HOW>
+              How random schedules are chosen: `uniform`, `pct` or `pct=DEPTH` (random priorities),
+              `swarm` (random weights)
+              
+              [default: uniform]
+
+          --seed <NUMBER>
+              What random schedules are drawn from: the same number, the same schedules
+              
+              [default: 1]
 
           --color <COLOR>
               When to use colours
@@ -178,6 +195,12 @@ fn the_help_of_run_documents_every_option() {
               - never:  Never
               
               [default: auto]
+
+          --twice
+              Search each case on the simulated machine twice, and compare every step
+
+      -j, --jobs <JOBS>
+              Cases at once on the simulated machine [default: one for each core]
 
       -h, --help
               Print help (see a summary with '-h')

@@ -14,9 +14,9 @@ use portcullis_os::{Errno, Fd, Reply, TcpRow, TcpState, Uid};
 
 use super::bindings::{Binding, Standing, mapped};
 use super::descriptions::Object;
-use super::shared::Shared;
 use super::tcp::{Role, Side, TcpSocket};
 use super::{HostId, Kernel, NetworkNamespace, ProcessId, Readiness};
+use crate::shared::Shared;
 
 /// `TCP_TIMEWAIT_LEN`, and `net.ipv4.tcp_fin_timeout`.
 const LINGER_MS: u64 = 60_000;

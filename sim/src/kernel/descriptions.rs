@@ -16,10 +16,10 @@ use portcullis_os::{Errno, Fd, Reply, Uid};
 
 use super::mounts::ViewId;
 use super::paths::Spot;
-use super::shared::Shared;
 use super::tcp::{Role, Side, TcpSocket};
 use super::unix::UnixListener;
 use super::{Kernel, ProcessId};
+use crate::shared::Shared;
 
 /// 0, 1 and 2 are the standard streams.
 const FIRST_FD: i32 = 3;

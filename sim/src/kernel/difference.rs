@@ -15,8 +15,8 @@ use super::hosts::Host;
 use super::inodes::{Content, Inode, ROOT};
 use super::namespaces::Spaces;
 use super::process::{Birth, Image, Process};
-use super::shared::Shared;
 use super::table::Table;
+use crate::shared::Shared;
 
 /// What is different between two machines.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,9 +18,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::inodes::Inode;
-use super::shared::Shared;
 use super::table::Table;
 use super::{HostId, Kernel};
+use crate::shared::Shared;
 
 /// What a file system promises about a loss of power.
 ///

@@ -11,16 +11,14 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::disk::{BLOCK, Disk, Operation, Persistence, Unsynced};
 use super::inodes::{Content, Inode};
-use super::shared::Shared;
 use super::table::Table;
 use super::{HostId, Kernel};
+use crate::digest::digest;
+use crate::shared::Shared;
 
 /// A write to a file of at most so many bytes may be torn after any byte.
 const TORN_BYTES: usize = 64;
@@ -234,10 +232,7 @@ impl Outcomes {
     }
 
     fn add(&mut self, outcome: Kernel) -> Result<(), TooManyOutcomes> {
-        let mut hasher = SipHasher13::new();
-        outcome.hash(&mut hasher);
-        hasher.write_u8(0xff);
-        if self.seen.insert(hasher.finish128().as_u128()) {
+        if self.seen.insert(digest(&outcome)) {
             self.all.push(outcome);
         }
         self.ways += 1;

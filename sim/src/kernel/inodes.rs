@@ -13,9 +13,9 @@ use portcullis_os::{FileId, FileKind, FileStatus, Pid, Uid};
 use super::descriptions::DescriptionId;
 use super::locks::Owner;
 use super::ranges::RangeLocks;
-use super::shared::Shared;
 use super::table::Table;
 use super::{Effect, Kernel, ProcessId, clocks};
+use crate::shared::Shared;
 
 /// The root directory's number, as on ext4.
 pub(super) const ROOT: u64 = 2;

@@ -47,7 +47,6 @@ mod pidfds;
 mod proc;
 mod process;
 mod ranges;
-mod shared;
 mod signals;
 mod sockets;
 mod streams;
@@ -71,6 +70,7 @@ pub use networks::{Addresses, Ipv6};
 pub use portcullis_os::Ending;
 pub use process::{Life, ProcessId, Spawn};
 
+use crate::shared::Shared;
 use bindings::Sharing;
 use connections::TcpConnection;
 use descriptions::DescriptionId;
@@ -82,7 +82,6 @@ use mounts::View;
 use namespaces::Spaces;
 use process::Process;
 use ranges::RangeLocks;
-use shared::Shared;
 use streams::Connection;
 use table::Table;
 

@@ -17,8 +17,8 @@ use super::descriptions::DescriptionId;
 use super::environment::Mount;
 use super::inodes::{Content, Inode, ROOT};
 use super::paths::{Place, Spot};
-use super::shared::Shared;
 use super::{Kernel, ProcessId};
+use crate::shared::Shared;
 
 /// Which view, in the order in which they were mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

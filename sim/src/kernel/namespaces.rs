@@ -14,8 +14,8 @@ use portcullis_os::{Errno, Namespaces, Pid, Reply};
 
 use super::clocks::Clocks;
 use super::process::{Number, Thread};
-use super::shared::Shared;
 use super::{Kernel, ProcessId};
+use crate::shared::Shared;
 
 /// A machine with a kernel of its own: clocks, a boot, locks of its own on file systems that share none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use portcullis_os::{FileId, Pid, Port, Tick};
+use portcullis_os::{FileId, FileStatus, Pid, Port, Tick};
 
 use super::bindings::Binding;
 use super::descriptions::{DescriptionId, Object};
@@ -84,6 +84,17 @@ impl Kernel {
         listeners
     }
 
+    /// The local addresses of the TCP sockets that a process has bound or connected.
+    pub fn bound(&self, process: ProcessId) -> impl Iterator<Item = SocketAddr> {
+        self.opened(process).filter_map(|id| match &self.description(id).object {
+            Object::Tcp(tcp) => Some(self.binding_of(tcp).address),
+            Object::UnixListener(_)
+            | Object::File { .. }
+            | Object::UnixStream { .. }
+            | Object::Pidfd { .. } => None,
+        })
+    }
+
     /// The abstract Unix names that a process listens on.
     pub fn unix_names(&self, process: ProcessId) -> impl Iterator<Item = &str> {
         self.opened(process).filter_map(|id| match &self.description(id).object {
@@ -96,6 +107,12 @@ impl Kernel {
     pub fn lookup(&self, path: &Path) -> Option<FileId> {
         let number = self.found(path)?;
         Some(self.inode(number).id(number))
+    }
+
+    /// What stat(2) says about a path, symbolic links followed.
+    pub fn file_status(&self, path: &Path) -> Option<FileStatus> {
+        let number = self.found(path)?;
+        Some(self.status(number))
     }
 
     /// What is in a regular file.

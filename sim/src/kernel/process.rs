@@ -16,9 +16,9 @@ use portcullis_os::{Cell, Ending, Errno, Fd, Pid, Tick, Uid};
 use super::Kernel;
 use super::descriptions::{Description, Descriptor};
 use super::namespaces::{OUTSIDE, Place};
-use super::shared::Shared;
 use super::signals::Signals;
 use super::table::Table;
+use crate::shared::Shared;
 
 /// The mask that a process starts with: the usual one.
 pub(super) const UMASK: u32 = 0o022;

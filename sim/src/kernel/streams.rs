@@ -11,10 +11,10 @@
 use portcullis_os::{Errno, PeerCredentials, Reply};
 
 use super::descriptions::DescriptionId;
-use super::shared::Shared;
 use super::tcp::Side;
 use super::unix::Peer;
 use super::{Kernel, ProcessId, Readiness};
+use crate::shared::Shared;
 
 /// How many bytes may wait to be received: `net.core.wmem_default`. The kernel counts its own book-keeping too, so a real
 /// socket is full somewhat earlier.

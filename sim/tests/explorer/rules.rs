@@ -60,11 +60,10 @@ fn an_exit_status_that_differs_from_run_to_run_is_caught() {
         let _ = os.own_pid().await;
         STARTS.fetch_add(1, Ordering::Relaxed)
     });
-    assert_eq!(
-        said(&explore(&contenders(&program, 1), &FAIR, &EVERYTHING)),
-        "explorable: a: nondeterministic process: after the same replies it asked for `exit 0` once and for \
-         `exit 1` now"
-    );
+    // By which number the program is at when it is run anew is a matter of how often that was.
+    let complaint = said(&explore(&contenders(&program, 1), &FAIR, &EVERYTHING));
+    let start = "explorable: a: nondeterministic process: after the same replies it asked for `exit 0` once and for `exit ";
+    assert!(complaint.starts_with(start), "{complaint}");
 }
 
 #[test]
@@ -192,7 +191,8 @@ fn tasks_that_share_a_cell_of_the_machine_are_explored() {
     });
     let exploration = explore(&contenders(&program, 1), &FAIR, &EVERYTHING);
     assert_eq!(said(&exploration), "nothing");
-    assert_eq!((exploration.states, exploration.evidence), (8, Evidence::Complete));
+    // Whether the child was told makes no difference any more once it has asked for its user.
+    assert_eq!((exploration.states, exploration.evidence), (7, Evidence::Complete));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use gateway::Claim;
 use portcullis_os::{Clock, Errno, Open, Os};
 
-use super::naive::{announce, live, prepare};
+use super::life::{announce, prepare, refuse, serve};
 
 pub(super) const LEASE_FILE: &str = "gateway.lease";
 
@@ -16,8 +16,12 @@ const ATTEMPTS: u32 = 400;
 
 /// The whole life of a gateway with this lock.
 pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
-    let owns = own(&os, &claim).await;
-    live(&os, owns, &claim.state.join(LEASE_FILE)).await
+    if own(&os, &claim).await != Ok(true) {
+        return refuse(&os).await;
+    }
+    serve(&os).await;
+    let _ = os.unlink(&claim.state.join(LEASE_FILE)).await;
+    0
 }
 
 async fn own<O: Os>(os: &O, claim: &Claim) -> Result<bool, Errno> {

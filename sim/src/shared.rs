@@ -1,21 +1,21 @@
-//! A part of the kernel that clones share until one of them changes it, and that is hashed once for all of them.
+//! A part of a state that clones share until one of them changes it, and that is hashed once for all of them.
 //!
 //! A step changes one or two parts. All others keep their memory and their digest, so a step costs what it touches and
 //! not what the machine holds: a gateway with its whole block of ports has more than a hundred sockets.
 //!
 //! # Invariants
 //!
-//! - The digest is a function of the value alone: [`Shared::edit`], the only way to the value, forgets it.
+//! - The digest is a function of the value alone: [`Shared::edit`], the only way to change the value, forgets it.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use crate::digest;
 
 /// A value with copy-on-write clones and a remembered 128-bit digest.
-pub(super) struct Shared<T>(Arc<Remembered<T>>);
+pub struct Shared<T>(Arc<Remembered<T>>);
 
 struct Remembered<T> {
     value: T,
@@ -23,14 +23,14 @@ struct Remembered<T> {
 }
 
 impl<T> Shared<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self(Arc::new(Remembered { value, digest: OnceLock::new() }))
     }
 }
 
 impl<T: Clone> Shared<T> {
     /// The value, to be changed: copied first if somebody else shares it.
-    pub(super) fn edit(&mut self) -> &mut T {
+    pub(crate) fn edit(&mut self) -> &mut T {
         let remembered = Arc::make_mut(&mut self.0);
         remembered.digest = OnceLock::new();
         &mut remembered.value
@@ -42,6 +42,12 @@ impl<T> Deref for Shared<T> {
 
     fn deref(&self) -> &T {
         &self.0.value
+    }
+}
+
+impl<T: Clone> DerefMut for Shared<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.edit()
     }
 }
 
@@ -68,12 +74,7 @@ impl<T: Eq> Eq for Shared<T> {}
 
 impl<T: Hash> Hash for Shared<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let digest = self.0.digest.get_or_init(|| {
-            let mut hasher = SipHasher13::new();
-            self.0.value.hash(&mut hasher);
-            hasher.finish128().as_u128()
-        });
-        state.write_u128(*digest);
+        state.write_u128(*self.0.digest.get_or_init(|| digest::digest(&self.0.value)));
     }
 }
 
@@ -88,9 +89,7 @@ mod tests {
     use super::*;
 
     fn digest(value: &Shared<Vec<u8>>) -> u128 {
-        let mut hasher = SipHasher13::new();
-        value.hash(&mut hasher);
-        hasher.finish128().as_u128()
+        digest::digest(value)
     }
 
     #[test]

@@ -5,16 +5,20 @@
 use gateway::Claim;
 use portcullis_os::{Errno, Open, Os, Signal};
 
-use super::naive::{announce, live, prepare};
-use super::pidfile_unlink_stale::{LOCK_FILE, Recorded, recorded};
+use super::life::{announce, prepare, refuse, serve};
+use super::record::{LOCK_FILE, Recorded, recorded};
 
 /// How often it tries to make room.
 const ATTEMPTS: u32 = 3;
 
 /// The whole life of a gateway with this lock.
 pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
-    let owns = own(&os, &claim).await;
-    live(&os, owns, &claim.state.join(LOCK_FILE)).await
+    if own(&os, &claim).await != Ok(true) {
+        return refuse(&os).await;
+    }
+    serve(&os).await;
+    let _ = os.unlink(&claim.state.join(LOCK_FILE)).await;
+    0
 }
 
 async fn own<O: Os>(os: &O, claim: &Claim) -> Result<bool, Errno> {

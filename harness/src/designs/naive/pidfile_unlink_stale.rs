@@ -7,9 +7,8 @@
 use gateway::Claim;
 use portcullis_os::{Descriptor, Errno, Notice, Open, Os, Pid};
 
-use super::naive::{announce, prepare, serve};
-
-pub(super) const LOCK_FILE: &str = "gateway.pid";
+use super::life::{announce, prepare, serve};
+use super::record::{LOCK_FILE, Recorded, recorded};
 
 /// How often a stale file is removed before giving up.
 const ATTEMPTS: u32 = 3;
@@ -17,7 +16,12 @@ const ATTEMPTS: u32 = 3;
 /// The whole life of a gateway with this lock.
 pub(super) async fn run<O: Os>(os: O, claim: Claim) -> u8 {
     match own(&os, &claim).await {
-        Ok(Ok(_file)) => serve(&os, &claim.state.join(LOCK_FILE)).await,
+        Ok(Ok(_file)) => {
+            serve(&os).await;
+            // It stays behind when the process dies, which is why others must judge it.
+            let _ = os.unlink(&claim.state.join(LOCK_FILE)).await;
+            0
+        }
         Ok(Err(holder)) => {
             let _ = os.notify(Notice::Refused { code: "held".to_owned(), holder }).await;
             1
@@ -59,22 +63,4 @@ async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Optio
         }
     }
     Ok(Err(None))
-}
-
-/// What the lock file says.
-pub(super) enum Recorded {
-    Pid(Pid),
-    Unreadable,
-    Gone,
-}
-
-pub(super) async fn recorded<O: Os>(os: &O, path: &std::path::Path) -> Result<Recorded, Errno> {
-    let file = match os.open(path, Open::read()).await {
-        Ok(file) => file,
-        Err(Errno::NotFound) => return Ok(Recorded::Gone),
-        Err(errno) => return Err(errno),
-    };
-    let bytes = os.read(&file, 0, 32).await?;
-    let pid = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::new);
-    Ok(pid.map_or(Recorded::Unreadable, Recorded::Pid))
 }

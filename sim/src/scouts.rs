@@ -1,0 +1,72 @@
+//! Random walks that go before a search: what they have learned of the programs is merged before states are counted.
+//!
+//! A search that meets an unseen reply begins anew. Most replies are met within a few walks, which cost as much as a few
+//! hundred states. Nothing is judged here.
+
+use crate::engine::Engine;
+use crate::explore::{Bounds, Merging};
+use crate::sample::random::Random;
+use crate::world::{Checker, World};
+
+/// So many walks are taken first, and twice as many each other time.
+const WALKS: u64 = 32;
+
+/// How often at most.
+const ROUNDS: u32 = 5;
+
+/// Longer than any start.
+const MOST_STEPS: usize = 2_000;
+
+/// One step of so many is a fault, where one could be.
+const FAULTS: u64 = 16;
+
+/// The seed of the walks.
+const SEED: u64 = 0x5c00;
+
+/// Walks and merges until a round of walks shows nothing new.
+pub(crate) fn scout<C: Checker>(
+    engine: &mut Engine<'_, C>,
+    merging: &mut Merging,
+    bounds: &Bounds,
+    should_stop: &dyn Fn() -> bool,
+) {
+    let mut number = 0;
+    for round in 0..ROUNDS {
+        let mut first = engine.first();
+        if should_stop() || engine.run_setup(&mut first, |_, _, _| {}).is_err() {
+            return;
+        }
+        for _ in 0..WALKS << round {
+            walk(engine, first.clone(), bounds, Random::of(SEED, number));
+            number += 1;
+        }
+        if !merging.goes_on(engine, 0) {
+            return;
+        }
+    }
+}
+
+/// Takes one walk, to its end or until something is wrong.
+fn walk<C: Checker>(
+    engine: &mut Engine<'_, C>,
+    mut world: World<C::Memory>,
+    bounds: &Bounds,
+    mut random: Random,
+) {
+    for _ in 0..MOST_STEPS {
+        let Ok(choices) = engine.choices(&world, bounds) else { return };
+        let harmless = choices.iter().filter(|choice| !choice.is_fault()).count();
+        let faults = choices.len() - harmless;
+        let place = if faults > 0 && random.below(FAULTS) == 0 {
+            harmless + random.place(faults)
+        } else if harmless > 0 {
+            random.place(harmless)
+        } else {
+            return;
+        };
+        let stepped = engine.take(&mut world, choices[place]);
+        if engine.judge(&mut world, &stepped.step(choices[place])).is_err() {
+            return;
+        }
+    }
+}
