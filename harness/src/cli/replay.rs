@@ -26,6 +26,13 @@ pub(super) fn run(out: &mut impl Write, options: &ReplayOptions) -> io::Result<u
     if !options.token.starts_with("v1.") && path.is_file() {
         return saved(out, path, options.save.as_deref());
     }
+    if !options.token.starts_with("v1.") && path.components().count() > 1 {
+        complain(&format!(
+            "error: there is no file {}\n  = help: name a file that `--save` has written, or a token, which begins with `v1.`",
+            path.display()
+        ));
+        return Ok(status::USAGE);
+    }
     let token = match read_token(out, &options.token)? {
         Ok(token) => token,
         Err(status) => return Ok(status),

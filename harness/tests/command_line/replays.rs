@@ -102,3 +102,13 @@ fn a_token_that_was_cut_or_damaged_on_the_way_is_refused() {
         assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
     }
 }
+
+#[test]
+fn a_saved_failure_that_is_not_there_is_told_from_a_damaged_token() {
+    assert_snapshot!(shown(&portcullis(&["replay", "nowhere/saved.txt"])), @"
+    (stderr)
+    error: there is no file nowhere/saved.txt
+      = help: name a file that `--save` has written, or a token, which begins with `v1.`
+    (exit 2)
+    ");
+}
