@@ -150,7 +150,7 @@ impl Reductions {
 
 /// How many replies may be given to close one history, on average. Programs that would need more stay trees: they have
 /// calls in a row whose replies differ and make no difference, or loops that end late.
-const MOST_EFFORT: usize = 200;
+const MOST_EFFORT: usize = 600;
 
 /// As [`explore_until`], with some reductions switched off.
 pub fn explore_with<C: Checker>(
