@@ -80,13 +80,17 @@ fn explored<C: Checker>(
 fn hold<C: Checker>(what: &str, setup: &Setup, checker: &C, bounds: &Bounds) -> usize {
     let (all, kernels) = explored(setup, checker, bounds, Reductions::NONE);
     let (less, fewer_kernels) = explored(setup, checker, bounds, Reductions::ALL);
+    if all.evidence == Evidence::Cut && all.found.is_none() {
+        // Too large for a test without the reductions.
+        return 0;
+    }
     assert_eq!(less.evidence, all.evidence, "{what}");
     let cost = |result: &Exploration| {
         let found = result.found.as_ref();
         found.map(|found| (found.violation.check.clone(), found.schedule.len(), found.is_shortest))
     };
     assert_eq!(cost(&less), cost(&all), "{what}");
-    if all.found.is_none() && all.evidence != Evidence::Cut {
+    if all.found.is_none() {
         assert_eq!(less.ends.keys().collect::<Vec<_>>(), all.ends.keys().collect::<Vec<_>>(), "{what}");
         assert!(
             fewer_kernels == kernels,

@@ -76,6 +76,7 @@ impl Kernel {
             .filter_map(|(_, held)| self.taker_seen_by(who, held.taken_by))
             .collect();
         pids.sort_unstable();
+        pids.dedup();
         Ok(Reply::Pids(pids))
     }
 

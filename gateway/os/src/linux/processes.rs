@@ -78,12 +78,30 @@ pub(super) fn holds_socket(pid: Pid, socket: u64) -> Result<Reply, Errno> {
     Ok(Reply::Truth(false))
 }
 
+/// How often a table that changes while it is read is read again.
+const READINGS: u32 = 16;
+
+/// The table comes in pieces of a page, each from where the last one ended by count (`locks_start` in `fs/locks.c`). Locks
+/// that come and go meanwhile, whoever's, make a line come twice or not at all. So two readings have to agree.
 pub(super) fn lock_takers(file: FileId) -> Result<Reply, Errno> {
+    let mut pids = lock_takers_once(file)?;
+    for _ in 0..READINGS {
+        let again = lock_takers_once(file)?;
+        if again == pids {
+            break;
+        }
+        pids = again;
+    }
+    Ok(Reply::Pids(pids))
+}
+
+fn lock_takers_once(file: FileId) -> Result<Vec<Pid>, Errno> {
     let text = lossy(whole(rustix::fs::CWD, "/proc/locks", LARGE)?);
     let rows = parse::lock_table(&text).into_iter().filter(|row| row.file == file);
     let mut pids: Vec<Pid> = rows.map(|row| row.taken_by).collect();
     pids.sort_unstable();
-    Ok(Reply::Pids(pids))
+    pids.dedup();
+    Ok(pids)
 }
 
 pub(super) fn tcp_sockets(port: Port) -> Result<Reply, Errno> {
