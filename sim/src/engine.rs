@@ -49,7 +49,7 @@ impl<'a, C: Checker> Engine<'a, C> {
         self.forest.part();
     }
 
-    /// Whether a history was executed since this was last asked or histories were merged.
+    /// Whether a history was executed since histories were merged.
     pub(crate) fn has_grown(&self) -> bool {
         self.forest.has_grown
     }

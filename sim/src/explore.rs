@@ -161,7 +161,7 @@ pub fn explore_with<C: Checker>(
     should_stop: &dyn Fn() -> bool,
 ) -> Exploration {
     let mut engine = Engine::new(setup, checker);
-    let mut merging = Merging { is_on: reductions.minimise, patience: FIRST_PATIENCE };
+    let mut merging = Merging { is_on: reductions.minimise, ..Merging::FIRST };
     if merging.is_on {
         scout(&mut engine, &mut merging, bounds, should_stop);
     }
