@@ -32,6 +32,16 @@ fn main() {
     group.bench_function("race of two gateways, learning included", |bench| {
         bench.iter(|| explore(&setup, &checks, &bounds).states);
     });
+    let source = include_str!("../../scenarios/race/three-in-the-dark.toml");
+    let scenario =
+        parse(Path::new("scenarios/race/three-in-the-dark.toml"), source).expect("the scenario is valid");
+    let Simulation { setup, checks, bounds, .. } = Simulation::new(&scenario, Design::Refgate);
+    group.bench_function("the lock, three contenders, two crashes", |bench| {
+        bench.iter(|| {
+            let whole = explore(&setup, &checks, &bounds);
+            assert_eq!((whole.evidence, whole.found), (Evidence::Complete, None));
+        });
+    });
     group.finish();
     toy(&mut criterion);
     criterion.final_summary();

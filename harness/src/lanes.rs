@@ -169,7 +169,7 @@ fn rows(simulation: &Simulation, trace: &Trace, risk: Option<&Risk>) -> Vec<Row>
             (Who::Slot(slot), What::Exit(status)) => (Some(slot), format!("exit {status}")),
             (Who::Fault(slot), _) => (Some(slot), "x SIGKILL (fault)".to_owned()),
             (Who::Supervisor(slot), What::LosePatience) => (Some(slot), "x SIGKILL (supervisor)".to_owned()),
-            (Who::Supervisor(slot), What::Restart) => (Some(slot), restart_text(&step.view(), slot)),
+            (Who::Supervisor(slot), What::Restart(_)) => (Some(slot), restart_text(&step.view(), slot)),
             (_, What::Action(action)) => action_text(action),
             (Who::Outage(_), _) => (None, "power loss (fault)".to_owned()),
             (
@@ -179,7 +179,7 @@ fn rows(simulation: &Simulation, trace: &Trace, risk: Option<&Risk>) -> Vec<Row>
                 | What::Exit(_)
                 | What::Release(_)
                 | What::Kill
-                | What::Restart
+                | What::Restart(_)
                 | What::LosePatience
                 | What::PowerLoss { .. },
             ) => (None, String::new()),
@@ -326,7 +326,7 @@ fn matters(step: &TraceStep) -> bool {
         | What::Exit(_)
         | What::Release(_)
         | What::Action(_)
-        | What::Restart
+        | What::Restart(_)
         | What::LosePatience
         | What::Kill
         | What::PowerLoss { .. } => true,

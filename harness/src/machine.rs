@@ -214,7 +214,7 @@ fn bind(kernel: &mut Kernel, state: &Path, target: &Path) {
 pub(crate) fn temporaries(scenario: &Scenario, design: Design) -> Vec<Furniture> {
     let mut furniture = Vec::new();
     for gateway in scenario.gateways.iter().filter(|_| design.uses_temporary()) {
-        let Surroundings { tmp, tmpdir, host_name: _, supervised: _ } = surroundings(gateway);
+        let Surroundings { tmp, tmpdir, host_name: _, supervised: _, blind: _ } = surroundings(gateway);
         furniture.push(Furniture { path: tmp, mode: 0o1777, bytes: None });
         if let Some(label) = &gateway.tmpdir {
             furniture.push(Furniture { path: state_path(label), mode: 0o700, bytes: None });
@@ -238,6 +238,7 @@ pub(crate) fn surroundings(gateway: &Gateway) -> Surroundings {
         tmp,
         host_name: names.last().cloned().unwrap_or(plain.host_name),
         supervised: gateway.supervisor.is_some(),
+        blind: gateway.blind,
     }
 }
 

@@ -135,7 +135,7 @@ supervisor = { kind = "systemd", restart = "allways", never_after = [256, "SIGHU
             r#"6: a status of `never_after` is 256, which is out of range; an exit status is one byte"#,
             r#"6: `SIGHUP` is no end of a process; write an exit status, or a signal: `SIGINT`, `SIGKILL`, `SIGTERM`"#,
             r#"6: an entry of `never_after` must be an exit status or a signal, not a boolean"#,
-            r#"6: `supervisor` has no key `keep_alive`; its keys are: `kind`, `most_starts`, `restart`, `delay_ms`, `burst`, `interval_ms`, `success`, `never_after`, `always_after`, `stop_timeout_ms`"#,
+            r#"6: `supervisor` has no key `keep_alive`; its keys are: `kind`, `most_starts`, `reuse_pids`, `restart`, `delay_ms`, `burst`, `interval_ms`, `success`, `never_after`, `always_after`, `stop_timeout_ms`"#,
         ],
     },
     Mistake {

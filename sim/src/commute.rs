@@ -12,7 +12,7 @@
 
 use std::ops::ControlFlow;
 
-use portcullis_os::Fd;
+use portcullis_os::{Fd, Pid};
 
 use crate::engine::Engine;
 use crate::explore::Bounds;
@@ -83,7 +83,7 @@ enum Mover {
     Exit(usize),
     Release(usize, Fd),
     Script,
-    Restart(usize),
+    Restart(usize, Option<Pid>),
     LosePatience(usize),
     Kill(usize),
     PowerLoss(HostId, usize),
@@ -99,7 +99,7 @@ impl Mover {
             Choice::Exit { slot } => Self::Exit(slot),
             Choice::Release { slot, fd } => Self::Release(slot, fd),
             Choice::Script => Self::Script,
-            Choice::Restart { slot } => Self::Restart(slot),
+            Choice::Restart { slot, pid } => Self::Restart(slot, pid),
             Choice::LosePatience { slot } => Self::LosePatience(slot),
             Choice::Kill { slot } => Self::Kill(slot),
             Choice::PowerLoss { host, outcome } => Self::PowerLoss(host, outcome),
@@ -258,7 +258,7 @@ fn taken(engine: &mut Engine<'_, Unchecked>, world: &World<()>, choice: Choice) 
         | Told::Exit(_)
         | Told::Release(_)
         | Told::Action(_)
-        | Told::Restart
+        | Told::Restart(_)
         | Told::LosePatience
         | Told::Kill
         | Told::PowerLoss { .. } => None,

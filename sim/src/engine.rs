@@ -172,7 +172,7 @@ impl<'a, C: Checker> Engine<'a, C> {
             choices.push(Choice::Script);
         }
         for slot in 0..world.slots.len() {
-            choices.extend(self.supervisor_choice(world, slot));
+            choices.extend(self.supervisor_choices(world, slot));
             choices.extend(Self::releases(world, slot));
         }
         if self.setup.script.is_setup(world.position) {
@@ -239,7 +239,7 @@ impl<'a, C: Checker> Engine<'a, C> {
         let state = &world.slots[slot];
         let serves = state.ready && state.owner.is_some() && !state.asked;
         let moves = self.can_step(world, slot)
-            || self.supervisor_choice(world, slot).is_some()
+            || !self.supervisor_choices(world, slot).is_empty()
             || Self::releases(world, slot).next().is_some();
         serves || !moves
     }
@@ -271,9 +271,9 @@ impl<'a, C: Checker> Engine<'a, C> {
                 Told::Exit(status)
             }
             Choice::Script => self.act(world),
-            Choice::Restart { slot } => {
-                self.restart(world, slot);
-                Told::Restart
+            Choice::Restart { slot, pid } => {
+                self.restart(world, slot, pid);
+                Told::Restart(pid)
             }
             Choice::LosePatience { slot } => {
                 self.lose_patience(world, slot);

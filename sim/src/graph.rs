@@ -48,7 +48,7 @@ impl By {
             }
             Choice::Execute { slot } | Choice::Exit { slot } => Self::Task { slot: small(slot), task: 0 },
             Choice::Release { slot, .. } => Self::Release(small(slot)),
-            Choice::Restart { slot } | Choice::LosePatience { slot } => Self::Supervisor(small(slot)),
+            Choice::Restart { slot, .. } | Choice::LosePatience { slot } => Self::Supervisor(small(slot)),
             Choice::Script => Self::Script,
             Choice::Kill { .. } | Choice::PowerLoss { .. } => Self::Fault,
         }

@@ -130,7 +130,7 @@ impl Record {
             Told::Release(fd) => What::Release(fd),
             Told::Kill => What::Kill,
             Told::PowerLoss { outcome } => What::PowerLoss { outcome },
-            Told::Restart => What::Restart,
+            Told::Restart(pid) => What::Restart(pid),
             Told::LosePatience => What::LosePatience,
             Told::Action(action) => {
                 if let Action::Start(slot) | Action::Recycle { heir: slot, .. } = &action

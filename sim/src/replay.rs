@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_os::{Call, Errno, Fd, Reply};
+use portcullis_os::{Call, Errno, Fd, Pid, Reply};
 
 use crate::engine::Engine;
 use crate::explore::Bounds;
@@ -36,7 +36,7 @@ impl Who {
             | Choice::Exit { slot }
             | Choice::Release { slot, .. } => Self::Slot(slot),
             Choice::Script => Self::Script,
-            Choice::Restart { slot } | Choice::LosePatience { slot } => Self::Supervisor(slot),
+            Choice::Restart { slot, .. } | Choice::LosePatience { slot } => Self::Supervisor(slot),
             Choice::Kill { slot } => Self::Fault(slot),
             Choice::PowerLoss { host, .. } => Self::Outage(host),
         }
@@ -56,8 +56,9 @@ pub enum What {
     Release(Fd),
     /// The script acted.
     Action(Action),
-    /// The supervisor's timer has run out: it started the process again, unless it had done so too often.
-    Restart,
+    /// The supervisor's timer has run out: it started the process again, with this pid if one is named, unless
+    /// it had done so too often.
+    Restart(Option<Pid>),
     /// The supervisor has killed a process that did not end when it was asked to.
     LosePatience,
     /// The process was killed.
@@ -252,7 +253,7 @@ fn record<M>(
         Told::Release(fd) => What::Release(fd),
         Told::Exit(status) => What::Exit(status),
         Told::Action(action) => What::Action(action),
-        Told::Restart => What::Restart,
+        Told::Restart(pid) => What::Restart(pid),
         Told::LosePatience => What::LosePatience,
         Told::Kill => What::Kill,
         Told::PowerLoss { outcome } => What::PowerLoss { outcome },

@@ -4,7 +4,7 @@
 //! the instant that the timer was set to, unless it is past it: what takes no step takes no time, the intervals that
 //! supervisors count in are exact, and there are finitely many instants.
 
-use portcullis_os::Ending;
+use portcullis_os::{Ending, Pid};
 
 use crate::engine::Engine;
 use crate::kernel::{HostId, ProcessId};
@@ -13,14 +13,35 @@ use crate::world::{Checker, Choice, World};
 
 impl<C: Checker> Engine<'_, C> {
     /// What the supervisor of a slot could do next.
-    pub(crate) fn supervisor_choice(&self, world: &World<C::Memory>, slot: usize) -> Option<Choice> {
-        match world.slots[slot].supervision?.phase {
-            Phase::Resting(_) | Phase::Watching => None,
-            Phase::Waiting { .. } => (!self.is_cut(world, slot)).then_some(Choice::Restart { slot }),
-            Phase::Stopping { kill_ms, .. } | Phase::Clearing { kill_ms, .. } => {
-                kill_ms.map(|_| Choice::LosePatience { slot })
+    pub(crate) fn supervisor_choices(&self, world: &World<C::Memory>, slot: usize) -> Vec<Choice> {
+        match world.slots[slot].supervision.map(|known| known.phase) {
+            None | Some(Phase::Resting(_) | Phase::Watching) => Vec::new(),
+            Some(Phase::Waiting { .. }) if self.is_cut(world, slot) => Vec::new(),
+            Some(Phase::Waiting { .. }) => {
+                let pids = self.free_pids(world, slot).into_iter().map(Some);
+                std::iter::once(None).chain(pids).map(|pid| Choice::Restart { slot, pid }).collect()
+            }
+            Some(Phase::Stopping { kill_ms, .. } | Phase::Clearing { kill_ms, .. }) => {
+                kill_ms.map(|_| Choice::LosePatience { slot }).into_iter().collect()
             }
         }
+    }
+
+    /// The pids that were given before and are free for the next process of a slot, ascending.
+    fn free_pids(&self, world: &World<C::Memory>, slot: usize) -> Vec<Pid> {
+        let template = &self.setup.slots[slot];
+        if !template.supervisor.as_ref().is_some_and(|supervised| supervised.reuses_pids) {
+            return Vec::new();
+        }
+        let (kernel, pids) = (&world.kernel, template.spawn.place.pids);
+        let were_here = kernel.processes().filter(|process| kernel.place(*process).pids == pids);
+        let mut free: Vec<Pid> = were_here
+            .map(|process| kernel.pid(process))
+            .filter(|pid| kernel.process_in(pids, *pid).is_none())
+            .collect();
+        free.sort_unstable();
+        free.dedup();
+        free
     }
 
     /// The slots whose supervisors would start more processes than there may be.
@@ -52,12 +73,14 @@ impl<C: Checker> Engine<'_, C> {
     }
 
     /// The timer of a restart has run out.
-    pub(crate) fn restart(&self, world: &mut World<C::Memory>, slot: usize) {
+    pub(crate) fn restart(&self, world: &mut World<C::Memory>, slot: usize, pid: Option<Pid>) {
         if let Some(Phase::Waiting { until_ms }) = world.slots[slot].supervision.map(|known| known.phase) {
             self.let_pass(world, slot, until_ms);
         }
-        let reaction = self.react(world, slot, Supervisor::resume);
-        self.follow(world, slot, reaction);
+        match self.react(world, slot, Supervisor::resume) {
+            Reaction::Start => self.launch(world, slot, pid),
+            other @ (Reaction::Nothing | Reaction::Send(..)) => self.follow(world, slot, other),
+        }
     }
 
     /// The time that a process had to end has run out.

@@ -46,6 +46,8 @@ pub struct Supervised {
     /// How many processes are started in the slot, at least 1. A supervisor that would start more is left waiting, which
     /// [`Exploration::cut`](crate::Exploration::cut) says.
     pub most_starts: u8,
+    /// Whether a process that it starts again may be given any pid that was given before and is free, besides the next one.
+    pub reuses_pids: bool,
 }
 
 /// A machine, its processes and what happens to them.
@@ -224,8 +226,9 @@ pub(crate) enum Choice {
     Release { slot: usize, fd: Fd },
     /// The next action of the script.
     Script,
-    /// A supervisor starts the process again, or finds that it has done so too often.
-    Restart { slot: usize },
+    /// A supervisor starts the process again, with a pid that was given before if one is named, or finds that it has done
+    /// so too often.
+    Restart { slot: usize, pid: Option<Pid> },
     /// A supervisor kills the process that it has asked to end.
     LosePatience { slot: usize },
     /// A fault: the process is killed.
@@ -325,7 +328,7 @@ impl Stepped {
             | Told::Exit(_)
             | Told::Release(_)
             | Told::Action(_)
-            | Told::Restart
+            | Told::Restart(_)
             | Told::LosePatience
             | Told::Kill
             | Told::PowerLoss { .. } => (None, None),
@@ -347,7 +350,7 @@ pub(crate) enum Told {
     Exit(u8),
     Release(Fd),
     Action(Action),
-    Restart,
+    Restart(Option<Pid>),
     LosePatience,
     Kill,
     PowerLoss { outcome: usize },

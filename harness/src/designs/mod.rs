@@ -2,6 +2,7 @@
 //!
 //! A design that is wrong on purpose is how we know that the checkers can see.
 
+mod blind;
 mod endless;
 mod naive;
 mod openclaw;
@@ -13,6 +14,7 @@ use gateway::{Claim, Unserved};
 use portcullis_os::Os;
 use sim::{Fake, Program};
 
+use blind::Blind;
 pub use endless::Endless;
 pub use naive::Naive;
 pub use openclaw::{Generation, Surroundings};
@@ -91,8 +93,16 @@ impl Design {
         self.run_in(os, claim, Surroundings::host()).await
     }
 
-    /// The whole life of one gateway. Answers the exit status.
     async fn run_in<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
+        if around.blind {
+            self.run_on(Fake::new(os, Blind), claim, around).await
+        } else {
+            self.run_on(os, claim, around).await
+        }
+    }
+
+    /// The whole life of one gateway. Answers the exit status.
+    async fn run_on<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
         match self {
             Self::Refgate => refgate(os, claim).await,
             Self::Without(token) => {

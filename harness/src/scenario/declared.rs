@@ -69,6 +69,8 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
     let bind_mount = fields
         .take("bind_mount")
         .map_or(Some(false), |field| boolean("`bind_mount`", field.value, diagnostics));
+    let blind =
+        fields.take("blind").map_or(Some(false), |field| boolean("`blind`", field.value, diagnostics));
     let host = fields.take("host").map(|field| label("`host`", field.value, diagnostics));
     if let Some(Some(host)) = &host {
         names.declare_host(host);
@@ -93,6 +95,7 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
         config: config.flatten(),
         allow_file_lock: allow_file_lock?,
         bind_mount: bind_mount?,
+        blind: blind?,
         host: host.flatten().filter(|host| host != LOCAL_HOST),
         container: container.flatten(),
         link,

@@ -72,6 +72,8 @@ pub struct Gateway {
     pub allow_file_lock: bool,
     /// Whether it is given another path to its state directory: a bind mount of it.
     pub bind_mount: bool,
+    /// Whether it sees no other process, and nobody answers it.
+    pub blind: bool,
     /// The host that it runs on; `None`: the first one.
     pub host: Option<String>,
     /// The container that it runs in, on its host; `None`: in none. Equal labels on one host are one container.
@@ -450,6 +452,9 @@ impl Scenario {
         }
         if self.gateways.iter().any(|gateway| gateway.bind_mount) {
             return Some("a bind mount needs the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.blind) {
+            return Some("a gateway that sees no other process needs the simulator");
         }
         if self.gateways.iter().any(|gateway| gateway.supervisor.is_some()) {
             return Some("a supervisor needs the simulator: its delays are not waited for");

@@ -8,7 +8,7 @@ use sim::supervisor::{KeepAlive, Launchd, Restart, Supervisor, Systemd};
 use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
-use super::fields::{Bounds, Field, Fields, Value, filled_list, integer, word, wrong_type};
+use super::fields::{Bounds, Field, Fields, Value, boolean, filled_list, integer, word, wrong_type};
 use super::problem::Problem;
 
 const STARTS: Bounds =
@@ -48,6 +48,9 @@ pub(super) fn supervised(field: Field<'_>, diagnostics: &mut Diagnostics) -> Opt
     let most_starts = fields
         .take("most_starts")
         .map_or(Some(MOST_STARTS), |field| integer("`most_starts`", field.value, STARTS, diagnostics));
+    let reuses_pids = fields
+        .take("reuse_pids")
+        .map_or(Some(false), |field| boolean("`reuse_pids`", field.value, diagnostics));
     let by = match kind {
         "systemd" => Supervisor::Systemd(systemd(&mut fields, diagnostics)),
         "launchd" => Supervisor::Launchd(launchd(&mut fields, diagnostics)),
@@ -62,7 +65,7 @@ pub(super) fn supervised(field: Field<'_>, diagnostics: &mut Diagnostics) -> Opt
         }
     };
     fields.finish(diagnostics);
-    Some(Supervised { by, most_starts: most_starts? })
+    Some(Supervised { by, most_starts: most_starts?, reuses_pids: reuses_pids? })
 }
 
 /// The options of a service, each after its name in the manual.

@@ -25,6 +25,7 @@ const VARIABLE: [(&str, &[&str]); 3] = [
             "config",
             "allow_file_lock",
             "bind_mount",
+            "blind",
             "host",
             "container",
             "link",

@@ -74,7 +74,7 @@ fn described(setup: &Setup, planned: &Planned) -> String {
         (What::Action(action), _) => format!("{action:?}"),
         (What::Kill, Who::Fault(slot)) => format!("kill {}", name(slot)),
         (What::Kill, Who::Slot(_) | Who::Script | Who::Supervisor(_) | Who::Outage(_)) => "kill".to_owned(),
-        (What::Restart, _) => "restart".to_owned(),
+        (What::Restart(_), _) => "restart".to_owned(),
         (What::LosePatience, _) => "lose patience".to_owned(),
         (What::PowerLoss { outcome }, _) => format!("power loss {outcome}"),
     };

@@ -41,7 +41,7 @@ fn step(planned: &Planned) -> Option<Step> {
             | What::Release(_)
             | What::Kill
             | What::Action(_)
-            | What::Restart
+            | What::Restart(_)
             | What::LosePatience
             | What::PowerLoss { .. },
             who,

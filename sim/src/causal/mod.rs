@@ -17,7 +17,7 @@ use std::fmt;
 pub use rematch::{Rematch, rematch};
 
 use footprint::{Descriptors, Named, OWNERS};
-use portcullis_os::{Call, Notice};
+use portcullis_os::{Call, Notice, Pid};
 
 use crate::replay::{Trace, TraceStep, What, Who};
 use crate::script::Action;
@@ -194,6 +194,11 @@ fn parse_line(text: &str, known: usize, line: usize) -> Result<Constraint, Causa
     Ok(Constraint { who, kind, object, answer, after: places })
 }
 
+/// A start by a supervisor, with a pid if that was chosen.
+fn restarted(pid: Option<Pid>) -> Named {
+    Named { kind: "Restart".to_owned(), object: pid.map(|pid| pid.to_string()).unwrap_or_default() }
+}
+
 /// Who takes a step, by name.
 fn who(who: Who, setup: &Setup) -> String {
     match who {
@@ -252,7 +257,7 @@ impl Recorder<'_> {
                 let touches = vec![(object.clone(), true)];
                 return Some((Named { kind: "Release".to_owned(), object }, "ok".to_owned(), touches));
             }
-            (What::Restart, _) => plain("Restart"),
+            (What::Restart(pid), _) => restarted(*pid),
             (What::LosePatience, _) => plain("LosePatience"),
             (What::PowerLoss { outcome }, _) => {
                 Named { kind: "PowerLoss".to_owned(), object: outcome.to_string() }

@@ -268,7 +268,7 @@ impl<C: Checker> Search<'_, C> {
                 Some(action) => footprint::acted(action, self.setup),
                 None => plain("Nothing"),
             },
-            Choice::Restart { .. } => plain("Restart"),
+            Choice::Restart { pid, .. } => super::restarted(pid),
             Choice::LosePatience { .. } => plain("LosePatience"),
             Choice::Kill { .. } => plain("Killed"),
             Choice::PowerLoss { outcome, .. } => {
@@ -326,7 +326,7 @@ fn note<M: std::hash::Hash>(
             | Told::Execute
             | Told::Release(_)
             | Told::Action(_)
-            | Told::Restart
+            | Told::Restart(_)
             | Told::LosePatience
             | Told::Kill
             | Told::PowerLoss { .. },

@@ -44,7 +44,7 @@ pub(super) fn mover(choice: Choice) -> Mover {
         | Choice::Release { slot, .. }
         | Choice::Kill { slot } => number(slot, AROUND) * TASKS,
         Choice::Script => AROUND * TASKS,
-        Choice::Restart { slot } | Choice::LosePatience { slot } => {
+        Choice::Restart { slot, .. } | Choice::LosePatience { slot } => {
             (AROUND + 1 + number(slot, AROUND - 2)) * TASKS
         }
         Choice::PowerLoss { .. } => 0,

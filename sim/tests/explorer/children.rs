@@ -134,7 +134,7 @@ fn a_child_without_a_slot_is_a_finding_and_not_a_guess() {
     );
     let mut job = successor(false);
     let by = Supervisor::Launchd(Launchd::keeping(KeepAlive::Always));
-    job.slots[0].supervisor = Some(Supervised { by, most_starts: 1 });
+    job.slots[0].supervisor = Some(Supervised { by, most_starts: 1, reuses_pids: false });
     assert_eq!(
         said(&explore(&job, &FAIR, &EVERYTHING)),
         "explorable: a: what becomes of the children of its job is not modelled"
@@ -146,7 +146,8 @@ fn service(kill_mode: KillMode, helper: &Program) -> Setup {
     let mut setup = contest(&[starts_helper(false), helper.clone(), helper.clone()]);
     let start_limit = StartLimit { burst: 2, interval_ms: 1_000_000 };
     let unit = Systemd { restart: Restart::Always, start_limit, kill_mode, ..Systemd::plain() };
-    setup.slots[0].supervisor = Some(Supervised { by: Supervisor::Systemd(unit), most_starts: 9 });
+    setup.slots[0].supervisor =
+        Some(Supervised { by: Supervisor::Systemd(unit), most_starts: 9, reuses_pids: false });
     for slot in &mut setup.slots[1..] {
         slot.spawned_as = Some(HELPER.to_owned());
     }
@@ -163,7 +164,7 @@ fn left_by(kill_mode: KillMode, helper: &Program) -> (BTreeSet<usize>, usize) {
         let picks: Vec<u8> = (0..200_u8).map(|place| seed.wrapping_mul(place ^ 0x5b) ^ place).collect();
         for step in walk(&setup, &FAIR, &EVERYTHING, &picks).trace.steps {
             let view = step.view();
-            if view.is_alive(0) && view.starts(0) == 2 && step.what == What::Restart {
+            if view.is_alive(0) && view.starts(0) == 2 && step.what == What::Restart(None) {
                 most = most.max((1..3).filter(|slot| view.is_alive(*slot)).count());
             }
         }

@@ -75,7 +75,7 @@ fn slot(name: &str, program: &Program) -> Slot {
 pub(crate) fn restarted(restart: Restart, burst: u32) -> Supervised {
     let start_limit = StartLimit { burst, interval_ms: 10_000 };
     let unit = Systemd { restart, start_limit, stop_timeout_ms: None, ..Systemd::plain() };
-    Supervised { by: Supervisor::Systemd(unit), most_starts: 20 }
+    Supervised { by: Supervisor::Systemd(unit), most_starts: 20, reuses_pids: false }
 }
 
 /// Takes the lock, gives it back by dropping the descriptor, and makes one more call.

@@ -305,7 +305,7 @@ fn words(step: &TraceStep) -> String {
         What::Action(action) => format!("{action:?}"),
         What::Execute => "executes".to_owned(),
         What::Release(fd) => format!("loses {fd}"),
-        What::Restart => "restarted".to_owned(),
+        What::Restart(_) => "restarted".to_owned(),
         What::LosePatience => "given up".to_owned(),
         What::Kill => "killed".to_owned(),
         What::PowerLoss { outcome } => format!("power loss {outcome}"),

@@ -217,7 +217,7 @@ fn steps_of(trace: &Trace, slot: usize) -> Vec<(usize, String)> {
         What::Execute
         | What::Release(_)
         | What::Action(_)
-        | What::Restart
+        | What::Restart(_)
         | What::LosePatience
         | What::Kill
         | What::PowerLoss { .. } => String::new(),

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use portcullis_os::{LockMode, Open, Os, Signal};
-use sim::kernel::HostId;
+use sim::kernel::{Ending, HostId, Life};
 use sim::supervisor::{KeepAlive, Launchd, Order, Phase, Rest, Restart, Supervisor, Systemd};
 use sim::{
-    Action, Bounds, Condition, Evidence, Program, Setup, Supervised, Trace, What, Who, explore, replay, walk,
+    Action, Bounds, Checker, Condition, Evidence, Program, Setup, Step, Supervised, Trace, View, Violation,
+    What, Who, explore, replay, walk,
 };
 
 use crate::contest::{EVERYTHING, FAIR, LOCK, contenders, cost, own, passer_by, program, restarted, said};
@@ -41,7 +42,7 @@ fn stubborn() -> Program {
 /// One process that is looked after.
 fn supervised(program: &Program, by: Supervisor, most_starts: u8) -> Setup {
     let mut setup = contenders(program, 1);
-    setup.slots[0].supervisor = Some(Supervised { by, most_starts });
+    setup.slots[0].supervisor = Some(Supervised { by, most_starts, reuses_pids: false });
     setup
 }
 
@@ -80,7 +81,7 @@ fn a_status_that_prevents_a_restart_ends_the_loop_of_systemd_and_not_that_of_lau
     let unit = Systemd {
         restart: Restart::Always,
         restart_delay_ms: 5000,
-        never_after: vec![sim::kernel::Ending::Exited(78)],
+        never_after: vec![Ending::Exited(78)],
         ..Systemd::plain()
     };
     let setup = supervised(&ends_with(78), Supervisor::Systemd(unit), 4);
@@ -203,7 +204,7 @@ fn what_only_a_restart_breaks_is_found_on_the_shortest_way_and_replayed() {
     assert!(found.is_shortest);
     let trace = replay(&setup, &FAIR, &EVERYTHING, &found.schedule);
     assert_eq!(trace.violation, Some(found.violation));
-    assert_eq!(trace.steps.iter().filter(|step| step.what == What::Restart).count(), 1);
+    assert_eq!(trace.steps.iter().filter(|step| step.what == What::Restart(None)).count(), 1);
     assert_eq!(cost(&trace).0, 0, "a restart is no fault");
 }
 
@@ -218,4 +219,40 @@ fn a_slot_without_a_supervisor_obeys_no_order_and_starts_once() {
     ];
     let trace = only(&setup);
     assert_eq!((trace.violation.as_ref(), trace.steps.last().unwrap().view().starts(0)), (None, 1));
+}
+
+/// An end is how many processes there were, in thousands, and the exit status of the last one.
+struct LastStatus;
+
+impl Checker for LastStatus {
+    type Memory = ();
+
+    fn start(&self) {}
+
+    fn step(&self, (): &mut (), _: &View<'_>, _: &Step<'_>) -> Result<(), Violation> {
+        Ok(())
+    }
+
+    fn end(&self, (): &(), view: &View<'_>) -> Result<usize, Violation> {
+        let last = view.slots[0].process.map(|process| view.kernel.life(process));
+        let Some(Life::Dead(Ending::Exited(status))) = last else { return Ok(0) };
+        Ok(view.starts(0) * 1000 + usize::from(status))
+    }
+}
+
+#[test]
+fn a_process_that_is_started_again_may_have_any_pid_that_is_free_again() {
+    let told = program("tells its pid", |os| async move {
+        os.own_pid().await.map_or(0, |pid| u8::try_from(pid.get()).unwrap_or_default())
+    });
+    let ends = |reuses_pids: bool| {
+        let mut setup = contenders(&told, 1);
+        let by = restarted(Restart::OnAbnormal, 5).by;
+        setup.slots[0].supervisor = Some(Supervised { by, most_starts: 3, reuses_pids });
+        let exploration = explore(&setup, &LastStatus, &Bounds { kills: 2, ..EVERYTHING });
+        assert_eq!((exploration.evidence, exploration.found), (Evidence::Complete, None));
+        exploration.ends.into_keys().collect::<Vec<usize>>()
+    };
+    assert_eq!(ends(false), [1100, 2101, 3102]);
+    assert_eq!(ends(true), [1100, 2100, 2101, 3100, 3101, 3102]);
 }

@@ -19,13 +19,15 @@ pub struct Surroundings {
     pub host_name: String,
     /// Whether a supervisor has started it, and says so in the environment.
     pub supervised: bool,
+    /// Whether it sees no other process, and nobody answers it.
+    pub blind: bool,
 }
 
 impl Surroundings {
     /// Those of a process on the first host that was started by hand.
     pub fn host() -> Self {
         let tmp = PathBuf::from("/tmp");
-        Self { tmp: tmp.clone(), tmpdir: tmp, host_name: "local".to_owned(), supervised: false }
+        Self { tmp: tmp.clone(), tmpdir: tmp, host_name: "local".to_owned(), supervised: false, blind: false }
     }
 }
 
