@@ -11,7 +11,7 @@ use crate::checks::{Role, fate};
 use crate::designs::Design;
 use crate::lanes;
 use crate::report::{self, count};
-use crate::scenario::{Case, Fate};
+use crate::scenario::{Case, Fate, Policy};
 use crate::simulate::{MOST_STATES, Simulation};
 use crate::token::Token;
 use crate::verdict::{CaseResult, Executor, Verdict};
@@ -25,10 +25,16 @@ pub fn explain(
     case: &Case,
     design: Design,
     out: &mut impl Write,
-    should_stop: &dyn Fn() -> bool,
+    should_stop: &(dyn Fn() -> bool + Sync),
 ) -> io::Result<Verdict> {
     let simulation = Simulation::new(&case.scenario, design);
-    let (verdict, exploration) = simulation.run(case, design, should_stop);
+    let (verdict, exploration) = match case.scenario.explore.policy {
+        Policy::Sampled(sampling) => (simulation.sample(case, design, &sampling, should_stop), None),
+        Policy::Exhaustive | Policy::Preemptions(_) => {
+            let (verdict, exploration) = simulation.run(case, design, should_stop);
+            (verdict, Some(exploration))
+        }
+    };
     match &verdict {
         Verdict::Fail(failure) => {
             let result = CaseResult {
@@ -52,8 +58,9 @@ pub fn explain(
             writeln!(out, "  {}", report::in_short(&verdict))?;
         }
     }
-    if matches!(verdict, Verdict::Pass(_)) {
-        outcomes(case, design, &simulation, &exploration, out, should_stop)?;
+    // What a sample has not reached may be reached all the same.
+    if let (Verdict::Pass(_), Some(exploration)) = (&verdict, &exploration) {
+        outcomes(case, design, &simulation, exploration, out, should_stop)?;
     }
     deaths(&simulation, out)?;
     Ok(verdict)

@@ -13,9 +13,8 @@ use sim::Sampling;
 
 use crate::designs::Design;
 use crate::report::{self, Plan};
-use crate::sampled;
 use crate::scenario::{Case, Scenario};
-use crate::simulate;
+use crate::simulate::{self, Simulation};
 use crate::twice;
 use crate::verdict::{CaseResult, Executor, Verdict};
 
@@ -34,7 +33,7 @@ pub struct Request {
     pub tries: Option<u16>,
     /// How many cases at once in the simulator.
     pub jobs: usize,
-    /// How to sample each case in the simulator; `None`: its states are searched.
+    /// How to sample each case in the simulator; `None`: as the scenario says.
     pub sampling: Option<Sampling>,
     /// Whether each search in the simulator is made twice and compared.
     pub twice: bool,
@@ -151,13 +150,16 @@ fn simulate_all(
 fn simulate_case(request: &Request, case: &Case) -> (Verdict, Option<String>) {
     let should_stop = || request.is_interrupted();
     let verdict = match &request.sampling {
-        Some(sampling) => sampled::run_case_until(case, request.design, sampling, &should_stop),
+        Some(sampling) => {
+            let simulation = Simulation::new(&case.scenario, request.design);
+            simulation.sample(case, request.design, sampling, &should_stop)
+        }
         None => simulate::run_case_until(case, request.design, &should_stop),
     };
     if !request.twice {
         return (verdict, None);
     }
-    match twice::compare(case, request.design, &should_stop) {
+    match twice::compare(case, request.design, &verdict, &should_stop) {
         Ok(note) => (verdict, Some(note)),
         Err(differs) => (differs, None),
     }

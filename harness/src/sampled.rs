@@ -8,37 +8,42 @@ use sim::{Sampled, Sampler, Sampling};
 use crate::designs::Design;
 use crate::report;
 use crate::scenario::{Case, Reach, Scenario};
-use crate::simulate::{MOST_STATES, Simulation};
+use crate::simulate::Simulation;
 use crate::verdict::{Evidence, Verdict};
 
-/// Runs one case on random schedules, unless it is told to stop.
-pub fn run_case_until(
-    case: &Case,
-    design: Design,
-    sampling: &Sampling,
-    should_stop: &(dyn Fn() -> bool + Sync),
-) -> Verdict {
-    let simulation = Simulation::new(&case.scenario, design);
-    let (setup, checks) = (&simulation.setup, &simulation.checks);
-    let bounds = sim::Bounds { states: MOST_STATES, ..simulation.bounds };
-    let sampled = sim::sample_until(setup, checks, &bounds, sampling, should_stop);
-    if let Some(found) = &sampled.found {
-        let searched = searched(&sampled, sampling);
-        return Verdict::Fail(Box::new(simulation.failure(case, design, found, searched, should_stop)));
+impl Simulation {
+    /// Takes random schedules, unless it is told to stop.
+    pub(crate) fn draw(&self, sampling: &Sampling, should_stop: &(dyn Fn() -> bool + Sync)) -> Sampled {
+        sim::sample_until(&self.setup, &self.checks, &self.bounds, sampling, should_stop)
     }
-    if sampled.is_cut {
-        return Verdict::Inconclusive(format!("interrupted after {} runs", sampled.runs));
+
+    /// Judges a case by random schedules.
+    pub(crate) fn sample(
+        &self,
+        case: &Case,
+        design: Design,
+        sampling: &Sampling,
+        should_stop: &(dyn Fn() -> bool + Sync),
+    ) -> Verdict {
+        let sampled = self.draw(sampling, should_stop);
+        if let Some(found) = &sampled.found {
+            let searched = searched(&sampled, sampling);
+            return Verdict::Fail(Box::new(self.failure(case, design, found, searched, should_stop)));
+        }
+        if sampled.is_cut {
+            return Verdict::Inconclusive(format!("interrupted after {} runs", sampled.runs));
+        }
+        if let Some(why) = undecided(&case.scenario, &sampled) {
+            return Verdict::Inconclusive(why);
+        }
+        Verdict::Pass(Evidence::Sampled {
+            how: how(sampling),
+            runs: sampled.runs,
+            given_up: sampled.given_up,
+            states: sampled.states,
+            schedules: sampled.schedules,
+        })
     }
-    if let Some(why) = undecided(&case.scenario, &sampled) {
-        return Verdict::Inconclusive(why);
-    }
-    Verdict::Pass(Evidence::Sampled {
-        how: how(sampling),
-        runs: sampled.runs,
-        given_up: sampled.given_up,
-        states: sampled.states,
-        schedules: sampled.schedules,
-    })
 }
 
 /// How a failure was met, in one line. Its number counts from 1, as people do.
@@ -63,7 +68,7 @@ fn how(sampling: &Sampling) -> String {
 }
 
 /// What a sample without a finding leaves open.
-fn undecided(scenario: &Scenario, sampled: &Sampled) -> Option<String> {
+pub(crate) fn undecided(scenario: &Scenario, sampled: &Sampled) -> Option<String> {
     let runs = report::count(usize::try_from(sampled.runs).unwrap_or(usize::MAX), "run");
     if sampled.ends.is_empty() {
         return Some(format!("none of {runs} came to an end: their processes go on for ever"));

@@ -39,23 +39,44 @@ pub struct Simulation {
     pub lock_files: Vec<(String, PathBuf)>,
 }
 
-/// Runs one case on every schedule.
+/// Runs one case on every schedule, or on random ones if it says so.
 pub fn run_case(case: &Case, design: Design) -> Verdict {
     run_case_until(case, design, &|| false)
 }
 
-/// Runs one case on every schedule, unless it is told to stop.
-pub fn run_case_until(case: &Case, design: Design, should_stop: &dyn Fn() -> bool) -> Verdict {
-    Simulation::new(&case.scenario, design).run(case, design, should_stop).0
+/// Runs one case as it says, unless it is told to stop.
+pub fn run_case_until(case: &Case, design: Design, should_stop: &(dyn Fn() -> bool + Sync)) -> Verdict {
+    let simulation = Simulation::new(&case.scenario, design);
+    match case.scenario.explore.policy {
+        scenario::Policy::Sampled(sampling) => simulation.sample(case, design, &sampling, should_stop),
+        scenario::Policy::Exhaustive | scenario::Policy::Preemptions(_) => {
+            simulation.run(case, design, should_stop).0
+        }
+    }
 }
 
 /// How far a search went, in one line.
-fn searched(exploration: &Exploration) -> String {
+fn searched_line(exploration: &Exploration) -> String {
     format!(" searched     {} states, {} steps", exploration.states, exploration.transitions)
 }
 
+/// What a search of every schedule has come to.
+#[derive(Debug)]
+pub(crate) enum Searched {
+    /// A promise is broken; the least way there.
+    Broken(Box<Found>),
+    /// An execution goes on for ever and gets nowhere.
+    Endless(Box<Lasso>),
+    /// Nothing is broken, because nothing that should happen does.
+    Vacuous(Box<Failure>),
+    /// The budget of states is spent, or the user did not wait.
+    Cut,
+    /// There is nothing to be found.
+    Nothing,
+}
+
 /// What makes a search without a finding worthless: nothing ever ended, or an outcome that was asked for never came.
-pub(crate) fn vacuous(scenario: &Scenario, exploration: &Exploration) -> Option<Failure> {
+fn vacuous(scenario: &Scenario, exploration: &Exploration) -> Option<Failure> {
     let states = exploration.states;
     let (check, says, line) = if exploration.ends.is_empty() {
         let says =
@@ -84,19 +105,42 @@ impl Simulation {
         design: Design,
         should_stop: &dyn Fn() -> bool,
     ) -> (Verdict, Exploration) {
+        let (exploration, searched) = self.search(&case.scenario, should_stop);
+        let states = exploration.states;
+        let verdict = match searched {
+            Searched::Broken(found) => {
+                let line = searched_line(&exploration);
+                Verdict::Fail(Box::new(self.failure(case, design, &found, line, should_stop)))
+            }
+            Searched::Endless(lasso) => {
+                Verdict::Fail(Box::new(self.endless(case, design, &exploration, &lasso)))
+            }
+            Searched::Vacuous(failure) => Verdict::Fail(failure),
+            Searched::Cut if should_stop() => {
+                Verdict::Inconclusive(format!("interrupted after {states} states"))
+            }
+            Searched::Cut => {
+                let most = self.bounds.states;
+                Verdict::Inconclusive(format!("the budget of {most} states is spent ({states} visited)"))
+            }
+            Searched::Nothing => Verdict::Pass(self.evidence(&case.scenario, &exploration)),
+        };
+        (verdict, exploration)
+    }
+
+    /// Tries every schedule, and looks for what goes on for ever where something could.
+    pub(crate) fn search(
+        &self,
+        scenario: &Scenario,
+        should_stop: &dyn Fn() -> bool,
+    ) -> (Exploration, Searched) {
         let (setup, checks, bounds) = (&self.setup, &self.checks, &self.bounds);
         let mut exploration = sim::explore_until(setup, checks, bounds, should_stop);
-        let states = exploration.states;
-        let interrupted = || Verdict::Inconclusive(format!("interrupted after {states} states"));
-        if let Some(found) = &exploration.found {
-            let searched = searched(&exploration);
-            let failure = self.failure(case, design, found, searched, should_stop);
-            return (Verdict::Fail(Box::new(failure)), exploration);
+        if let Some(found) = exploration.found.clone() {
+            return (exploration, Searched::Broken(Box::new(found)));
         }
         if exploration.evidence == Proof::Cut {
-            let spent = format!("the budget of {MOST_STATES} states is spent ({states} visited)");
-            let verdict = if should_stop() { interrupted() } else { Verdict::Inconclusive(spent) };
-            return (verdict, exploration);
+            return (exploration, Searched::Cut);
         }
         // What goes on for ever within a bound on preemptions is unfair, unless nobody else could go on.
         if exploration.has_circles && bounds.policy == Policy::Exhaustive {
@@ -104,17 +148,13 @@ impl Simulation {
                 Liveness::Settles { outcomes } => {
                     exploration.ends.extend(outcomes.into_iter().map(|outcome| (outcome, 1)));
                 }
-                Liveness::Endless(lasso) => {
-                    let failure = self.endless(case, design, &exploration, &lasso);
-                    return (Verdict::Fail(Box::new(failure)), exploration);
-                }
-                Liveness::Cut => return (interrupted(), exploration),
+                Liveness::Endless(lasso) => return (exploration, Searched::Endless(lasso)),
+                Liveness::Cut => return (exploration, Searched::Cut),
             }
         }
-        if let Some(failure) = vacuous(&case.scenario, &exploration) {
-            return (Verdict::Fail(Box::new(failure)), exploration);
-        }
-        (Verdict::Pass(self.evidence(&case.scenario, &exploration)), exploration)
+        let vacuous = vacuous(scenario, &exploration);
+        let searched = vacuous.map_or(Searched::Nothing, |failure| Searched::Vacuous(Box::new(failure)));
+        (exploration, searched)
     }
 
     /// What a search that has found nothing proves.
@@ -122,7 +162,7 @@ impl Simulation {
         let (states, transitions) = (exploration.states, exploration.transitions);
         let kills = scenario.explore.kills;
         let preemptions = match scenario.explore.policy {
-            scenario::Policy::Exhaustive => None,
+            scenario::Policy::Exhaustive | scenario::Policy::Sampled(_) => None,
             scenario::Policy::Preemptions(most) => Some(most),
         };
         let cut = exploration.cut.iter().filter_map(|slot| self.setup.slots[*slot].supervisor.as_ref());
@@ -179,7 +219,7 @@ impl Simulation {
             checks: Checks { slots: roles, expect: scenario.expect.clone(), probes },
             bounds: Bounds {
                 policy: match scenario.explore.policy {
-                    scenario::Policy::Exhaustive => Policy::Exhaustive,
+                    scenario::Policy::Exhaustive | scenario::Policy::Sampled(_) => Policy::Exhaustive,
                     scenario::Policy::Preemptions(most) => Policy::Preemptions(u16::from(most)),
                 },
                 kills: scenario.explore.kills,
@@ -197,7 +237,7 @@ impl Simulation {
         let mut body = lanes::render(self, &trace);
         body.extend(lanes::repeats(&trace));
         body.push(lanes::needed(&trace, false));
-        body.push(searched(exploration));
+        body.push(searched_line(exploration));
         Failure {
             check: lasso.violation.check.clone(),
             says: lasso.violation.says.clone(),

@@ -20,6 +20,8 @@ fn cases() -> Vec<Case> {
         })
         // What breaks these is known, and compared by `portcullis matrix`.
         .filter(|case| !case.id.starts_with("known/"))
+        // Whoever runs the library explores it, which takes longer than a test should.
+        .filter(|case| case.id != "race/three-in-the-dark")
         .collect()
 }
 
@@ -39,9 +41,9 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
             (Design::Naive(Naive::PidfileKillOwner), "single-owner", Some(2))
         }
         // A kill between create and write leaves what nobody can judge.
-        "supervisor/service-restart" | "supervisor/systemd-restarts-after-crashes" => {
-            (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None)
-        }
+        "supervisor/service-restart"
+        | "supervisor/systemd-restarts-after-crashes"
+        | "race/service-killed-any-pid" => (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None),
         // Its exit status says nothing, so it is restarted whatever the reason was.
         "supervisor/systemd-rival-refused" => (Design::Naive(Naive::PidfileUnlinkStale), "reach", Some(2)),
         "supervisor/two-managers" => (Design::Naive(Naive::PidfileKillOwner), "single-owner", None),

@@ -1,4 +1,4 @@
-//! The matrix agrees with what is known of OpenClaw's lock, and the least way to break each generation is pinned.
+//! The matrix agrees with what is known of OpenClaw's lock and of the naive locks, and the least way to break each is pinned.
 //!
 //! The numbers of states and steps are part of the snapshot, so that a smaller search or a check that looks away shows.
 
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::cargo::cargo_bin_cmd;
-use harness::designs::Design;
-use harness::matrix::{self, Answer, Cell, Format, KNOWN, Matrix, Row};
+use harness::designs::{Design, Naive};
+use harness::matrix::{self, Answer, CONTESTS, Cell, Format, KNOWN, Known, Matrix, Row};
 use harness::scenario::{Case, Paint, Scenario, load};
 use harness::simulate::Simulation;
 use insta::assert_snapshot;
@@ -70,6 +70,126 @@ fn every_generation_does_in_every_known_case_what_is_known_of_it() {
     K35  holds 110    -            broken 0     broken 0     holds 16     holds 46     holds 68
     ");
     assert!(key.ends_with("by these promises\n(exit 0)"), "{key}");
+}
+
+/// What `matrix --format tsv` says of some designs, without the line of names: one list of fields for each cell.
+fn cells(arguments: &[&str], designs: &[Design]) -> Vec<Vec<String>> {
+    let names: Vec<String> = designs.iter().map(|design| format!("--design={}", design.name())).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let output = portcullis(&[&["matrix", "--format", "tsv"], arguments, &names].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+}
+
+fn answers(known: &Known, answer: Answer) -> impl Iterator<Item = Naive> {
+    Naive::all().filter(move |naive| known.answer(Design::Naive(*naive)) == answer)
+}
+
+#[test]
+fn every_naive_lock_is_broken_in_its_contest_and_the_right_ones_hold_in_all_but_one() {
+    let designs: Vec<Design> = Naive::all().map(Design::Naive).collect();
+    let cells = cells(&["--naive"], &designs);
+    assert_eq!(cells.len(), designs.len() * CONTESTS.len());
+    let broken: Vec<String> = cells
+        .iter()
+        .filter(|cell| cell[7] == "broken")
+        .map(|cell| {
+            let [known, _, design, _, check, steps, ..] = cell.as_slice() else { panic!("{cell:?}") };
+            let id = Design::of(design).and_then(Design::id).unwrap();
+            format!("{known:<3} {id:<4} {check:<13} {steps}")
+        })
+        .collect();
+    assert_snapshot!(broken.join("\n"), @"
+    C1  N1   single-owner  15
+    C1  N21  single-owner  24
+    C2  N1   single-owner  16
+    C2  N2   single-owner  20
+    C2  N8   single-owner  29
+    C2  N16  single-owner  18
+    C2  N17  single-owner  28
+    C2  N26  single-owner  15
+    C3  N22  no-theft      15
+    C4  N3   single-owner  29
+    C4  N4   single-owner  31
+    C4  N6   single-owner  35
+    C5  N7   single-owner  37
+    C5  N10  single-owner  53
+    C6  N4   no-wedge      0
+    C6  N25  no-wedge      0
+    C7  N24  no-collateral 8
+    C8  N4   no-wedge      7
+    C9  N9   no-wedge      11
+    C10 N11  single-owner  21
+    C10 N12  single-owner  22
+    C10 N12b single-owner  26
+    C11 N13  single-owner  10
+    C11 N14  single-owner  8
+    C11 N15  single-owner  10
+    C12 N5   single-owner  29
+    C12 N18  single-owner  22
+    C12 N23  single-owner  34
+    C13 N5   single-owner  27
+    C14 N18b single-owner  10
+    C15 N19  single-owner  19
+    C16 N3   outcomes      10
+    C16 N24  outcomes      21
+    C17 N20  single-owner  8
+    C18 N24b no-collateral 8
+    C19 N1   truthful      6
+    ");
+    for naive in Naive::all() {
+        let held = CONTESTS.iter().filter(|known| known.answer(Design::Naive(naive)) == Answer::Holds);
+        let held: Vec<&str> = held.map(|known| known.id).collect();
+        let is_broken = CONTESTS.iter().any(|known| answers(known, Answer::Broken).any(|one| one == naive));
+        assert!(is_broken, "nothing breaks {}", naive.name());
+        assert!(held.is_empty() || held.len() + 1 == CONTESTS.len(), "{}: {held:?}", naive.name());
+    }
+}
+
+#[test]
+fn a_lock_that_is_asked_for_without_end_is_broken_where_somebody_could_ask_for_ever() {
+    let designs = ["flock-without-limit", "flock-upgrade", "N14"].map(|name| Design::of(name).unwrap());
+    let cells = cells(&["--naive", "scenarios/race/two-gateways.toml"], &designs);
+    let found: Vec<String> = cells.iter().map(|cell| cell[..=5].join(" ").trim_end().to_owned()).collect();
+    assert_snapshot!(found.join("\n"), @"
+    C2 race/two-gateways flock-without-limit broken outcomes 12
+    C2 race/two-gateways flock-upgrade broken outcomes 9
+    C2 race/two-gateways flock-never-unlink holds
+    C3 race/two-gateways flock-without-limit broken outcomes 12
+    C3 race/two-gateways flock-upgrade broken outcomes 9
+    C3 race/two-gateways flock-never-unlink holds
+    ");
+}
+
+#[test]
+fn every_contest_is_in_the_library_and_the_reference_lock_holds_it() {
+    let cases: Vec<Case> = library().iter().flat_map(Scenario::cases).collect();
+    for known in &CONTESTS {
+        assert!(cases.iter().any(|case| case.id == known.case), "{}", known.case);
+        assert_eq!(known.answer(Design::Refgate), Answer::Holds, "{}", known.id);
+    }
+    // The races are part of the matrix of the generations.
+    let quick = ["C14", "C15", "C16", "C17", "C18", "C19"];
+    let files = CONTESTS.iter().filter(|known| quick.contains(&known.id));
+    let files: Vec<String> = files.map(|known| format!("scenarios/{}.toml", known.case)).collect();
+    let paths: Vec<&str> = files.iter().map(String::as_str).collect();
+    let cells = cells(&[&["--naive"], &paths[..]].concat(), &[Design::Refgate]);
+    let held = cells.iter().filter(|cell| quick.contains(&cell[0].as_str()) && cell[3] == "holds").count();
+    assert_eq!(held, quick.len());
+}
+
+#[test]
+fn a_row_whose_scenario_asks_for_a_sample_says_how_many_schedules_were_drawn() {
+    let cells = cells(
+        &["scenarios/race/three-gateways-with-all-ports.toml"],
+        &["refgate", "N14"].map(|id| Design::of(id).unwrap()),
+    );
+    let found: Vec<String> = cells.iter().map(|cell| cell[2..=5].join(" ").trim_end().to_owned()).collect();
+    assert_snapshot!(found.join("\n"), @"
+    refgate sampled
+    flock-never-unlink broken ports-disjoint 16
+    ");
 }
 
 #[test]

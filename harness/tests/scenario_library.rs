@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use harness::scenario::{Check, FinalState, Paint, Policy, REASONS, Reason, load, parse};
+use sim::{Sampler, Sampling};
 
 fn library() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios")
@@ -70,8 +71,12 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     port/ephemeral-connection
     port/foreign-holder
     port/foreign-holder-on-v6-only
+    port/orphan-holds-the-port
     race/one-state-two-ports
+    race/service-killed-any-pid
     race/three-gateways
+    race/three-gateways-with-all-ports
+    race/three-in-the-dark
     race/two-gateways
     race/two-gateways-one-killed
     restart/rival-starts-while-owner-stops
@@ -106,7 +111,7 @@ fn every_example_of_the_documentation_is_valid() {
         .filter_map(|rest| rest.split("```").next())
         .filter(|example| example.starts_with("schema"))
         .collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         let path = Path::new("scenarios/README.toml");
         if let Err(problems) = parse(path, example) {
@@ -166,4 +171,27 @@ fn what_varies_makes_one_case_for_each_combination_in_the_order_of_the_file() {
     );
     assert!(cases.iter().all(|case| case.scenario.variants.is_empty()));
     assert_eq!(scenario.explore.policy, Policy::Preemptions(3));
+}
+
+#[test]
+fn a_scenario_says_how_many_schedules_are_drawn_and_how() {
+    let readme = readme();
+    let examples = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let example = examples.into_iter().find(|example| example.contains("pct = 50")).expect("it is shown");
+    let drawn = |policy: &str| {
+        let text = example.replace("{ pct = 50, depth = 2, seed = 7 }", policy);
+        let scenario = parse(Path::new("scenarios/x/drawn.toml"), &text).expect("it is valid");
+        let Policy::Sampled(Sampling { sampler, runs, seed, .. }) = scenario.explore.policy else {
+            panic!("{policy} is no sample")
+        };
+        (sampler, runs, seed)
+    };
+    for (policy, wanted) in [
+        ("{ random = 2000 }", (Sampler::Uniform, 2000, 1)),
+        ("{ pct = 50, depth = 2, seed = 7 }", (Sampler::Pct { depth: 2 }, 50, 7)),
+        ("{ pct = 1 }", (Sampler::Pct { depth: 3 }, 1, 1)),
+        ("{ seed = 0, swarm = 1_000_000_000 }", (Sampler::Swarm, 1_000_000_000, 0)),
+    ] {
+        assert_eq!(drawn(policy), wanted, "{policy}");
+    }
 }

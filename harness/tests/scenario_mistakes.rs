@@ -16,7 +16,7 @@ struct Mistake {
     seen: &'static [&'static str],
 }
 
-const MISTAKES: [Mistake; 68] = [
+const MISTAKES: [Mistake; 70] = [
     Mistake {
         right: "schema = 1",
         wrong: "schema = 2",
@@ -372,7 +372,7 @@ const MISTAKES: [Mistake; 68] = [
         right: "[expect]",
         wrong: "[explore]\npolicy = \"random\"\nkills = 5\nspan = 0\ntries = 0\nseed = 1\n[expect]",
         seen: &[
-            "17: no policy is called `random`; it can be: `exhaustive`",
+            "17: no policy is called `random`; say how many schedules are drawn, for instance `{ random = 2000 }`",
             "18: `kills` is 5, which is out of range",
             "19: `span` is 0, which is out of range; a gateway never claims more than 110 ports above its base",
             "20: `tries` is 0, which is out of range",
@@ -387,7 +387,26 @@ const MISTAKES: [Mistake; 68] = [
     Mistake {
         right: "[expect]",
         wrong: "[explore]\npolicy = 3\n[expect]",
-        seen: &[r#"17: `policy` must be `"exhaustive"` or `{ exhaustive = PREEMPTIONS }`, not an integer"#],
+        seen: &[
+            r#"17: `policy` must be `"exhaustive"`, `{ exhaustive = PREEMPTIONS }` or `{ random = SCHEDULES }`, not an integer"#,
+        ],
+    },
+    Mistake {
+        right: "[expect]",
+        wrong: "[explore]\npolicy = { pct = 0, depth = 101, seed = -1 }\n[expect]",
+        seen: &[
+            "17: the number of schedules is 0, which is out of range",
+            "17: `depth` is 101, which is out of range",
+            "17: `seed` is -1, which is out of range",
+        ],
+    },
+    Mistake {
+        right: "[expect]",
+        wrong: "[explore]\npolicy = { swarm = 9, depth = 3, exhaustive = 1 }\n[expect]",
+        seen: &[
+            "17: `policy` has no key `depth`; its keys are: `random`, `pct`, `swarm`, `exhaustive`, `seed`",
+            "17: `policy` is two things at once; leave one of them out",
+        ],
     },
     Mistake {
         right: "[expect]",

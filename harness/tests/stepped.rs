@@ -112,7 +112,7 @@ fn called(planned: &Planned) -> Option<(&Call, &Result<Reply, Errno>)> {
         | What::Exit(_)
         | What::Action(_)
         | What::Kill
-        | What::Restart
+        | What::Restart(_)
         | What::LosePatience
         | What::PowerLoss { .. } => None,
     }

@@ -19,7 +19,7 @@ use crate::explore::Bounds;
 use crate::kernel::{Completion, HostId};
 use crate::learn::{Answer, TreeId};
 use crate::schedule::Schedule;
-use crate::world::{Checker, Choice, Setup, Step, Told, View, Violation, World};
+use crate::world::{Checker, Choice, Setup, Step, View, Violation, World};
 
 /// What an enumeration has shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -252,16 +252,6 @@ fn taken(engine: &mut Engine<'_, Unchecked>, world: &World<()>, choice: Choice) 
     let mut world = world.clone();
     let stepped = engine.take(&mut world, choice);
     engine.judge(&mut world, &stepped.step(choice))?;
-    let answer = match stepped.told {
-        Told::Call { reply, .. } => Some(reply),
-        Told::Execute
-        | Told::Exit(_)
-        | Told::Release(_)
-        | Told::Action(_)
-        | Told::Restart(_)
-        | Told::LosePatience
-        | Told::Kill
-        | Told::PowerLoss { .. } => None,
-    };
+    let answer = stepped.step(choice).reply.cloned();
     Ok(Taken { world, answer })
 }

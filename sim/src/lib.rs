@@ -127,6 +127,7 @@ mod shortest;
 pub mod supervisor;
 mod twice;
 mod variation;
+mod walk;
 mod witness;
 mod world;
 

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::explore::Bounds;
 use crate::graph::{By, Edge, Graph, Probes, serving};
 use crate::schedule::Schedule;
-use crate::world::{Checker, Setup, Violation, World};
+use crate::world::{Checker, Choice, Setup, Violation, World};
 
 /// What becomes of the executions that never end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -307,14 +307,12 @@ fn unmerged<C: Checker>(
 /// The state that a schedule leads to.
 fn after<C: Checker>(engine: &mut Engine<'_, C>, bounds: &Bounds, schedule: &Schedule) -> World<C::Memory> {
     let mut world = engine.first();
+    let mut indices = schedule.indices();
     // The graph was built from the same setup, so neither it nor a step of the graph breaks anything.
-    let _ = engine.run_setup(&mut world, |_, _, _| {});
-    for index in schedule.indices() {
-        let choices = engine.choices(&world, bounds).unwrap_or_default();
-        let Some(choice) = choices.get(index).copied() else { break };
-        let stepped = engine.take(&mut world, choice);
-        let _ = engine.judge(&mut world, &stepped.step(choice));
-    }
+    let prepared = engine.run_setup(&mut world, |_, _, _| {});
+    let _ = prepared.and_then(|()| {
+        engine.walk(&mut world, bounds, |_, choices| indices.next().filter(|index| *index < choices.len()))
+    });
     world
 }
 
@@ -328,13 +326,16 @@ pub(crate) fn endless<C: Checker>(
     let mut passed = Vec::new();
     let mut world = engine.first();
     engine.run_setup(&mut world, |_, _, _| {}).ok()?;
-    for index in schedule.indices() {
-        let choices = engine.choices(&world, bounds).ok()?;
-        let choice = choices.get(index).copied()?;
-        let can_go_on: Vec<By> = choices.into_iter().map(By::of).collect();
-        passed.push((world.key(false), can_go_on, serving(&world), By::of(choice)));
-        let stepped = engine.take(&mut world, choice);
-        engine.judge(&mut world, &stepped.step(choice)).ok()?;
+    let mut indices = schedule.indices();
+    let next = |world: &World<C::Memory>, choices: &[Choice]| {
+        let index = indices.next()?;
+        let can_go_on: Vec<By> = choices.iter().copied().map(By::of).collect();
+        passed.push((world.key(false), can_go_on, serving(world), By::of(*choices.get(index)?)));
+        Some(index)
+    };
+    engine.walk(&mut world, bounds, next).ok()?;
+    if passed.len() < schedule.len() {
+        return None;
     }
     let key = world.key(false);
     let begin = passed.iter().position(|(passed, ..)| *passed == key)?;

@@ -133,7 +133,7 @@ pub fn replay<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, schedule:
     }
     let mut answered = Vec::new();
     let mut taken = 0;
-    let mut violation = look(&mut engine, &world, bounds).err();
+    let mut violation = engine.look(&world, bounds).err();
     for index in schedule.indices() {
         if violation.is_some() {
             break;
@@ -146,7 +146,7 @@ pub fn replay<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, schedule:
         answered.extend(stepped.answered(choice, &world));
         let verdict = engine.judge(&mut world, &stepped.step(choice));
         steps.push(record(&world, choice, stepped, false, is_preemption));
-        violation = verdict.and_then(|()| look(&mut engine, &world, bounds)).err();
+        violation = verdict.and_then(|()| engine.look(&world, bounds)).err();
     }
     let violation = violation.or_else(|| audit(&engine, setup, &answered).err());
     let left_over = schedule.len() - taken;
@@ -188,15 +188,13 @@ pub fn walk<C: Checker>(setup: &Setup, checker: &C, bounds: &Bounds, picks: &[u8
     let mut indices = Vec::new();
     let prepared = engine.run_setup(&mut world, |_, _, _| {});
     let mut picks = picks.iter().copied().map(usize::from);
-    while prepared.is_ok() && indices.len() < MOST_STEPS {
-        let choices = engine.choices(&world, bounds).unwrap_or_default();
-        let Some(picked) = pick(&choices, world.last, &mut picks) else { break };
-        let stepped = engine.take(&mut world, choices[picked]);
+    let step = |world: &World<C::Memory>, choices: &[Choice]| {
+        let picked = pick(choices, world.last, &mut picks).filter(|_| indices.len() < MOST_STEPS)?;
         indices.push(u8::try_from(picked).unwrap_or(u8::MAX));
-        if engine.judge(&mut world, &stepped.step(choices[picked])).is_err() {
-            break;
-        }
-    }
+        Some(picked)
+    };
+    // What is broken on the way is told by the replay.
+    let _ = prepared.and_then(|()| engine.walk(&mut world, bounds, step));
     let schedule = Schedule::from_indices(indices);
     Walk { trace: replay(setup, checker, bounds, &schedule), schedule }
 }
@@ -225,19 +223,6 @@ fn pick(choices: &[Choice], last: Option<usize>, picks: &mut impl Iterator<Item 
 
 /// Longer than any start: a program that loops for ever is cut here.
 const MOST_STEPS: usize = 100_000;
-
-/// What the search asks of each state besides the verdict on the step.
-fn look<C: Checker>(
-    engine: &mut Engine<'_, C>,
-    world: &World<C::Memory>,
-    bounds: &Bounds,
-) -> Result<(), Violation> {
-    engine.probe(world)?;
-    if engine.choices(world, bounds)?.iter().all(|choice| choice.is_fault()) {
-        engine.end(world)?;
-    }
-    Ok(())
-}
 
 fn record<M>(
     world: &World<M>,

@@ -6,7 +6,7 @@
 use crate::engine::Engine;
 use crate::explore::{Bounds, Merging};
 use crate::sample::random::Random;
-use crate::world::{Checker, World};
+use crate::world::{Checker, Choice, World};
 
 /// So many walks are taken first, and twice as many each other time.
 const WALKS: u64 = 32;
@@ -53,20 +53,19 @@ fn walk<C: Checker>(
     bounds: &Bounds,
     mut random: Random,
 ) {
-    for _ in 0..MOST_STEPS {
-        let Ok(choices) = engine.choices(&world, bounds) else { return };
+    let mut steps = 0;
+    let pick = |_: &World<C::Memory>, choices: &[Choice]| {
+        steps += 1;
         let harmless = choices.iter().filter(|choice| !choice.is_fault()).count();
         let faults = choices.len() - harmless;
-        let place = if faults > 0 && random.below(FAULTS) == 0 {
-            harmless + random.place(faults)
-        } else if harmless > 0 {
-            random.place(harmless)
+        if steps > MOST_STEPS {
+            None
+        } else if faults > 0 && random.below(FAULTS) == 0 {
+            Some(harmless + random.place(faults))
         } else {
-            return;
-        };
-        let stepped = engine.take(&mut world, choices[place]);
-        if engine.judge(&mut world, &stepped.step(choices[place])).is_err() {
-            return;
+            (harmless > 0).then(|| random.place(harmless))
         }
-    }
+    };
+    // What is wrong is found again by the search, where it counts.
+    let _ = engine.walk(&mut world, bounds, pick);
 }

@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use siphasher::sip::SipHasher13;
-use siphasher::sip128::{self, Hasher128};
-
+use crate::digest::{Lanes, digest};
 use crate::engine::Engine;
-use crate::explore::{Bounds, Policy};
+use crate::explore::{Bounds, Merging, Policy};
 use crate::schedule::Schedule;
+use crate::scouts::scout;
 use crate::world::{Checker, Choice, Setup, Stepped, Told, Violation, World};
 
 /// After how many steps it is asked whether to stop.
@@ -52,7 +51,9 @@ pub struct Twice {
     pub is_complete: bool,
 }
 
-/// Searches within bounds, twice at once, and compares.
+/// Searches within bounds as [`explore`](crate::explore()) does, histories merged and all, twice at once, and compares.
+///
+/// `states` and `steps` are those of the last pass over the states, which is what the search rests on.
 pub fn explore_twice<C: Checker>(
     setup: &Setup,
     checker: &C,
@@ -61,29 +62,38 @@ pub fn explore_twice<C: Checker>(
 ) -> Twice {
     let mut search = Lockstep {
         engines: [Engine::new(setup, checker), Engine::new(setup, checker)],
+        mergings: [Merging::FIRST; 2],
         bounds: *bounds,
         seen: BTreeMap::new(),
         stack: Vec::new(),
-        events: SipHasher13::new(),
+        events: Lanes::new(),
         steps: 0,
     };
-    let ended = search.run(should_stop);
+    for (engine, merging) in search.engines.iter_mut().zip(&mut search.mergings) {
+        scout(engine, merging, bounds, should_stop);
+    }
+    let ended = loop {
+        let ended = search.run(should_stop);
+        if matches!(ended, Err(Break::Differs { .. })) || should_stop() {
+            break ended;
+        }
+        match search.goes_on() {
+            Ok(true) => search.forget(),
+            Ok(false) => break ended,
+            Err(differs) => break Err(differs),
+        }
+    };
     let taken =
         search.stack.iter().map(|frame| u8::try_from(frame.next.saturating_sub(1)).unwrap_or(u8::MAX));
     let schedule = Schedule::from_indices(taken.collect());
-    let difference = match &ended {
-        Err(Break::Differs { first, second }) => {
-            Some(Difference { schedule, first: first.clone(), second: second.clone() })
-        }
+    // Where it was stopped, the last pass may have met what it had not learned yet.
+    let is_complete = !matches!(ended, Err(Break::Stopped | Break::Differs { .. })) && !should_stop();
+    let difference = match ended {
+        Err(Break::Differs { first, second }) => Some(Difference { schedule, first, second }),
         Err(Break::Broken | Break::Stopped) | Ok(()) => None,
     };
-    Twice {
-        states: search.seen.len(),
-        steps: search.steps,
-        events: search.events.finish(),
-        is_complete: difference.is_none() && !matches!(ended, Err(Break::Stopped)),
-        difference,
-    }
+    let (states, steps, events) = (search.seen.len(), search.steps, search.events.finish());
+    Twice { states, steps, events, is_complete, difference }
 }
 
 /// Why a comparison does not go on.
@@ -109,15 +119,37 @@ struct Frame<M> {
 
 struct Lockstep<'a, C: Checker> {
     engines: [Engine<'a, C>; 2],
+    mergings: [Merging; 2],
     bounds: Bounds,
     /// The states of the first engine, each with the fewest preemptions it was reached with where they are bounded.
     seen: BTreeMap<u128, u16>,
     stack: Vec<Frame<C::Memory>>,
-    events: SipHasher13,
+    events: Lanes,
     steps: u64,
 }
 
 impl<C: Checker> Lockstep<'_, C> {
+    /// Whether the last pass has met a reply that was not known before, as both must say.
+    fn goes_on(&mut self) -> Result<bool, Break> {
+        let states = self.seen.len();
+        let mut pairs = self.engines.iter_mut().zip(&mut self.mergings);
+        let mut next = || pairs.next().is_some_and(|(engine, merging)| merging.goes_on(engine, states));
+        let answers = [next(), next()];
+        let histories = self.engines.each_ref().map(Engine::histories);
+        if answers[0] != answers[1] || histories[0] != histories[1] {
+            let [first, second] = histories.map(|count| format!("a program with {count} known histories"));
+            return Err(differs(first, second));
+        }
+        Ok(answers[0])
+    }
+
+    /// Begins another pass.
+    fn forget(&mut self) {
+        self.seen.clear();
+        self.stack.clear();
+        (self.events, self.steps) = (Lanes::new(), 0);
+    }
+
     fn run(&mut self, should_stop: &dyn Fn() -> bool) -> Result<(), Break> {
         let mut worlds = [self.engines[0].first(), self.engines[1].first()];
         let [first, second] = &mut self.engines;
@@ -141,6 +173,10 @@ impl<C: Checker> Lockstep<'_, C> {
             frame.next.hash(&mut self.events);
             self.take(&mut worlds, choice)?;
             self.enter(worlds, preemptions)?;
+            let [merging, _] = &self.mergings;
+            if merging.is_on && self.seen.len() > merging.patience && self.engines[0].has_grown() {
+                return Ok(());
+            }
             let is_time_to_ask = self.steps.is_multiple_of(ASK_EVERY);
             if self.seen.len() > self.bounds.states || (is_time_to_ask && should_stop()) {
                 return Err(Break::Stopped);
@@ -165,7 +201,7 @@ impl<C: Checker> Lockstep<'_, C> {
         if effects != effects_again {
             return Err(differs(format!("{effects:?}"), format!("{effects_again:?}")));
         }
-        let keys = [machine(one), machine(other)];
+        let keys = [digest(&one.kernel), digest(&other.kernel)];
         if keys[0] != keys[1] {
             let words = one.kernel.difference(&other.kernel);
             return Err(differs("one machine".to_owned(), format!("another one: {words:?}")));
@@ -209,13 +245,6 @@ impl<C: Checker> Lockstep<'_, C> {
         self.stack.push(Frame { worlds, choices, next: 0, preemptions });
         Ok(())
     }
-}
-
-/// What a machine is, in 128 bits.
-fn machine<M>(world: &World<M>) -> u128 {
-    let mut hasher = sip128::SipHasher13::new();
-    world.kernel.hash(&mut hasher);
-    hasher.finish128().as_u128()
 }
 
 /// What was asked and answered.

@@ -18,7 +18,10 @@ pub(super) struct MatrixOptions {
     /// Only scenarios with this tag; may be given more than once
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
-    /// A column; may be given more than once [default: refgate and G1 to G6]
+    /// Show the naive locks N1 to N26 in the contests that tell them apart, instead of the generations of OpenClaw's lock
+    #[arg(long)]
+    naive: bool,
+    /// A column; may be given more than once [default: refgate and G1 to G6; with --naive: refgate and N1 to N26]
     #[arg(long, value_parser = parse_design)]
     design: Vec<Design>,
     /// How to write it: a table, or one cell a line with fields apart by tabs
@@ -37,14 +40,15 @@ enum Written {
 
 /// Fills the matrix and writes it.
 pub(super) fn run(out: &mut impl Write, options: MatrixOptions) -> io::Result<u8> {
-    let MatrixOptions { paths, tag: tags, design, format, jobs } = options;
+    let MatrixOptions { paths, tag: tags, naive, design, format, jobs } = options;
+    let known = if naive { &matrix::CONTESTS[..] } else { &matrix::KNOWN };
     let only_known = paths.is_empty();
     let paths = if only_known { vec![PathBuf::from("scenarios")] } else { paths };
     let scenarios = match (Selection { paths, tags }).load() {
         Ok(scenarios) => scenarios,
         Err(status) => return Ok(status),
     };
-    let mut rows = matrix::rows(&scenarios);
+    let mut rows = matrix::rows(&scenarios, known);
     rows.retain(|(_, known)| known.is_some() || !only_known);
     if rows.is_empty() {
         complain(
@@ -54,7 +58,8 @@ pub(super) fn run(out: &mut impl Write, options: MatrixOptions) -> io::Result<u8
         return Ok(status::NOTHING);
     }
     let mut designs = Vec::new();
-    for design in if design.is_empty() { matrix::usual_designs() } else { design } {
+    let usual = if naive { matrix::naive_designs } else { matrix::usual_designs };
+    for design in if design.is_empty() { usual() } else { design } {
         if !designs.contains(&design) {
             designs.push(design);
         }

@@ -2,15 +2,14 @@
 
 use sim::Sampler;
 
-/// The depth of `pct` alone: three steps that must come in a certain order are more than most races need.
-const DEPTH: u16 = 3;
+use crate::scenario::PCT_DEPTH;
 
 /// Reads `uniform`, `pct`, `pct=DEPTH` or `swarm`.
 pub(super) fn parse_sampler(text: &str) -> Result<Sampler, String> {
     match text.split_once('=') {
         None => match text {
             "uniform" => Ok(Sampler::Uniform),
-            "pct" => Ok(Sampler::Pct { depth: DEPTH }),
+            "pct" => Ok(Sampler::Pct { depth: PCT_DEPTH }),
             "swarm" => Ok(Sampler::Swarm),
             _ => Err("it can be `uniform`, `pct`, `pct=DEPTH` or `swarm`".to_owned()),
         },

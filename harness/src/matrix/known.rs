@@ -1,9 +1,10 @@
-//! What is known of the generations of OpenClaw's lock: from runs of the shipped programs, or from reading them.
+//! What is known of the generations of OpenClaw's lock, from runs of the shipped programs or from reading them, and of the
+//! naive locks, from the catalogue that tells how each is broken.
 //!
 //! One row for each known case, by its number, with the case that shows it here and the promises that are at stake. What
 //! a case expects besides is about the reference gateway, and not compared.
 
-use crate::designs::{Design, Generation};
+use crate::designs::{Design, Generation, Naive};
 use crate::scenario::Check;
 
 /// What is known of one design in one case.
@@ -24,7 +25,7 @@ use Answer::{Apart as X, Broken as B, Holds as H, Open as O};
 /// A known case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Its number, for instance `K4`.
+    /// Its number, for instance `K4`; `C4` for a contest of naive locks.
     pub id: &'static str,
     /// The case that shows it.
     pub case: &'static str,
@@ -34,6 +35,8 @@ pub struct Known {
     refgate: Answer,
     /// What is known of the generations, the first one first.
     generations: [Answer; 6],
+    /// What is known of naive locks. Of those that are not here: nothing.
+    naive: &'static [(Answer, &'static [Naive])],
 }
 
 impl Known {
@@ -45,7 +48,11 @@ impl Known {
                 let place = Generation::ALL.iter().position(|known| *known == generation);
                 place.map_or(O, |place| self.generations[place])
             }
-            Design::Without(_) | Design::Naive(_) | Design::Endless(_) => O,
+            Design::Naive(naive) => {
+                let told = self.naive.iter().find(|(_, locks)| locks.contains(&naive));
+                told.map_or(O, |(answer, _)| *answer)
+            }
+            Design::Without(_) | Design::Endless(_) => O,
         }
     }
 }
@@ -57,7 +64,17 @@ const fn known(
     refgate: Answer,
     generations: [Answer; 6],
 ) -> Known {
-    Known { id, case, checks, refgate, generations }
+    Known { id, case, checks, refgate, generations, naive: &[] }
+}
+
+/// A contest that the reference gateway holds.
+const fn contest(
+    id: &'static str,
+    case: &'static str,
+    checks: &'static [Check],
+    naive: &'static [(Answer, &'static [Naive])],
+) -> Known {
+    Known { id, case, checks, refgate: H, generations: [O; 6], naive }
 }
 
 const OWNER: &[Check] = &[Check::SingleOwner];
@@ -69,7 +86,9 @@ const RECOVERY: &[Check] = &[Check::NoWedge];
 const TRUTH: &[Check] = &[Check::Truthful];
 const ENDS: &[Check] = &[];
 
-/// Every known case that the simulated machine can show, in the order of their numbers.
+/// Every known case that a scenario can tell, in the order of their numbers. The others ask for what no scenario can: an owner
+/// that listens on an address of another machine (K3), a lock that maintenance holds and a start waits for (K23), an
+/// owner that is healthy long after it owns and a supervisor that does not wait for it (K28), two generations at once (K34).
 pub const KNOWN: [Known; 25] = [
     known("K1", "race/two-gateways", OWNER, H, [H, H, B, B, H, H]),
     known("K2", "known/other-port", OWNER, H, [B, H, B, B, H, H]),
@@ -101,4 +120,95 @@ pub const KNOWN: [Known; 25] = [
     known("K31", "known/clock-steps-during-start", OWNER, H, [H, B, B, B, H, H]),
     known("K32", "isolation/overlapping-cdp-ranges[18809]", PORTS, H, [B, B, B, B, B, B]),
     known("K35", "known/disk-full-at-write", RECOVERY, H, [X, B, B, H, H, H]),
+];
+
+/// Right until somebody else removes their file.
+const RIGHT: (Answer, &[Naive]) =
+    (H, &[Naive::FlockRecheckUnlinkClose, Naive::FlockNeverUnlink, Naive::FlockRecheckNeverUnlink]);
+
+/// Asks until the lease has ended, which takes too many rounds to try them all.
+const POLLING: (Answer, &[Naive]) = (X, &[Naive::LeaseWallClock]);
+
+/// The contests that tell the naive locks apart. In each row the locks are broken whose catalogued counterexample it is; what
+/// others do there is left open.
+pub const CONTESTS: [Known; 19] = [
+    contest(
+        "C1",
+        "race/one-state-two-ports",
+        OWNER,
+        &[RIGHT, (B, &[Naive::BindOnly, Naive::PortThenPidfile])],
+    ),
+    contest(
+        "C2",
+        "race/two-gateways",
+        OWNER,
+        &[
+            RIGHT,
+            (
+                B,
+                &[
+                    Naive::BindOnly,
+                    Naive::PidfileCheckThenWrite,
+                    Naive::PidfileRenameOver,
+                    Naive::PosixLock,
+                    Naive::SqliteExclusive,
+                    Naive::ReusePort,
+                ],
+            ),
+        ],
+    ),
+    contest("C3", "race/two-gateways", FILE, &[RIGHT, (B, &[Naive::PortProbe]), POLLING]),
+    contest(
+        "C4",
+        "pid/stale-lock-race",
+        OWNER,
+        &[RIGHT, (B, &[Naive::PidfileUnlinkStale, Naive::PidfileStartTime, Naive::PidfileLink]), POLLING],
+    ),
+    contest(
+        "C5",
+        "pid/stale-lock-three-starters",
+        OWNER,
+        &[RIGHT, (B, &[Naive::PidfileRenameAside, Naive::ReclaimGuardFinally]), POLLING],
+    ),
+    // The pid was given to somebody else in the same tick.
+    contest(
+        "C6",
+        "pid/recycled-pid[cron]",
+        RECOVERY,
+        &[RIGHT, (B, &[Naive::PidfileStartTime, Naive::FlockInherited])],
+    ),
+    contest("C7", "pid/recycled-pid[cron]", OTHERS, &[RIGHT, (B, &[Naive::PidfileKillOwner])]),
+    contest("C8", "crash/killed-during-start", RECOVERY, &[RIGHT, (B, &[Naive::PidfileStartTime])]),
+    contest("C9", "crash/killed-while-reclaiming", RECOVERY, &[RIGHT, (B, &[Naive::ReclaimGuard])]),
+    contest(
+        "C10",
+        "restart/two-rivals-start-while-owner-stops",
+        OWNER,
+        &[RIGHT, (B, &[Naive::FlockUnlinkClose, Naive::FlockUnlockUnlink, Naive::FlockRecheckUnlockUnlink])],
+    ),
+    contest("C11", "operator/lock-file-removed", OWNER, &[(B, RIGHT.1)]),
+    contest(
+        "C12",
+        "operator/paused-at-any-call",
+        OWNER,
+        &[RIGHT, (B, &[Naive::PidfileAge, Naive::LeaseHeartbeat, Naive::VerifyThenWrite])],
+    ),
+    contest("C13", "known/clock-steps-during-start", OWNER, &[RIGHT, (B, &[Naive::PidfileAge])]),
+    contest("C14", "clock/wall-steps-forward", OWNER, &[RIGHT, (B, &[Naive::LeaseWallClock])]),
+    contest(
+        "C15",
+        "container/second-container-shares-state",
+        OWNER,
+        &[RIGHT, (B, &[Naive::SidecarUnchanged])],
+    ),
+    // The pid in the file is that of the process itself, which it tells to stop.
+    contest(
+        "C16",
+        "container/recreated-with-the-same-pid",
+        ENDS,
+        &[RIGHT, (B, &[Naive::PidfileUnlinkStale, Naive::PidfileKillOwner])],
+    ),
+    contest("C17", "isolation/state-directory-by-two-paths", OWNER, &[RIGHT, (B, &[Naive::PathHash])]),
+    contest("C18", "port/foreign-holder", OTHERS, &[RIGHT, (B, &[Naive::PortKillHolder])]),
+    contest("C19", "port/orphan-holds-the-port", TRUTH, &[RIGHT, (B, &[Naive::BindOnly])]),
 ];

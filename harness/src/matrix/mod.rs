@@ -1,8 +1,9 @@
 //! Designs against scenarios: which promises of which case each design keeps, and whether that is what is known.
 //!
 //! The reference gateway, whole or without a token, is judged by everything that a scenario expects. Other designs are
-//! judged by promises alone: those at stake in a known case ([`KNOWN`]), or those that the scenario makes always. How it
-//! ends and what a refusal says is about the reference gateway.
+//! judged by promises alone: those at stake in a known case ([`KNOWN`], [`CONTESTS`]), or those that the scenario makes
+//! always. How it ends and what a refusal says is about the reference gateway. Whoever asks for ever and gets nowhere
+//! has failed, whatever the promises are.
 //!
 //! # Invariants
 //!
@@ -14,14 +15,15 @@ mod table;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use sim::Evidence;
+use sim::{Evidence, Sampled};
 
-pub use known::{Answer, KNOWN, Known};
+pub use known::{Answer, CONTESTS, KNOWN, Known};
 pub use table::{Format, render};
 
 use crate::designs::Design;
-use crate::scenario::{Case, Expect, Located, Outcome, Reach, Scenario};
-use crate::simulate::{self, Simulation};
+use crate::sampled;
+use crate::scenario::{Case, Expect, Located, Outcome, Policy, Reach, Scenario};
+use crate::simulate::{Searched, Simulation};
 
 /// How many states a cell may have before it is given up.
 pub const MOST_STATES: usize = 2_000_000;
@@ -39,11 +41,17 @@ pub enum Cell {
         /// Different states.
         states: usize,
     },
+    /// The promises hold in random schedules, as many as the scenario asks for.
+    Sampled {
+        /// How many.
+        runs: u64,
+    },
     /// A promise is broken.
     Broken {
         /// Which.
         check: String,
-        /// The steps of the shortest way there, without those of the setup; `None` if something never comes.
+        /// The steps of the shortest way there, without those of the setup; `None` if something never comes. What goes on for
+        /// ever is broken from where it comes back to.
         steps: Option<usize>,
     },
     /// [`MOST_STATES`] were not enough, or the user did not wait.
@@ -61,7 +69,9 @@ impl Cell {
         match answer {
             Answer::Open => true,
             Answer::Apart => *self == Self::Apart,
-            Answer::Holds => matches!(self, Self::Holds { .. } | Self::Bounded { .. }),
+            Answer::Holds => {
+                matches!(self, Self::Holds { .. } | Self::Bounded { .. } | Self::Sampled { .. })
+            }
             Answer::Broken => matches!(self, Self::Broken { .. }),
         }
     }
@@ -112,12 +122,17 @@ pub fn usual_designs() -> Vec<Design> {
         .collect()
 }
 
-/// The cases of scenarios: known ones in the order of their numbers, then the others.
-pub fn rows(scenarios: &[Scenario]) -> Vec<(Case, Option<Known>)> {
+/// The designs of the matrix of contests where none is named: the reference gateway, and the naive locks.
+pub fn naive_designs() -> Vec<Design> {
+    Design::all().into_iter().filter(|design| matches!(design, Design::Refgate | Design::Naive(_))).collect()
+}
+
+/// The cases of scenarios: those of which something is known in the order of their numbers, then the others.
+pub fn rows(scenarios: &[Scenario], known: &[Known]) -> Vec<(Case, Option<Known>)> {
     let cases: Vec<Case> = scenarios.iter().flat_map(Scenario::cases).collect();
     let of = |known: &Known| cases.iter().find(|case| case.id == known.case).cloned();
-    let first = KNOWN.iter().filter_map(|known| Some((of(known)?, Some(*known))));
-    let is_known = |case: &&Case| KNOWN.iter().any(|known| known.case == case.id);
+    let first = known.iter().filter_map(|known| Some((of(known)?, Some(*known))));
+    let is_known = |case: &&Case| known.iter().any(|known| known.case == case.id);
     let others = cases.iter().filter(|case| !is_known(case)).map(|case| (case.clone(), None));
     first.chain(others).collect()
 }
@@ -164,29 +179,45 @@ pub fn fill(
 }
 
 /// Searches one case with one design.
-fn cell(case: &Case, known: Option<&Known>, design: Design, should_stop: &dyn Fn() -> bool) -> Cell {
+fn cell(case: &Case, known: Option<&Known>, design: Design, should_stop: &(dyn Fn() -> bool + Sync)) -> Cell {
     if known.is_some_and(|known| known.answer(design) == Answer::Apart) {
         return Cell::Apart;
     }
     let scenario = judged(&case.scenario, known, design);
     let mut simulation = Simulation::new(&scenario, design);
     simulation.bounds.states = MOST_STATES;
-    let (setup, checks) = (&simulation.setup, &simulation.checks);
-    let exploration = sim::explore_until(setup, checks, &simulation.bounds, should_stop);
-    let states = exploration.states;
-    if let Some(found) = exploration.found {
-        return Cell::Broken { check: found.violation.check, steps: Some(found.schedule.len()) };
+    if let Policy::Sampled(sampling) = scenario.explore.policy {
+        return drawn(&simulation.draw(&sampling, should_stop), &scenario);
     }
-    if exploration.evidence == Evidence::Cut {
+    let (exploration, searched) = simulation.search(&scenario, should_stop);
+    let states = exploration.states;
+    match searched {
+        Searched::Broken(found) => {
+            Cell::Broken { check: found.violation.check, steps: Some(found.schedule.len()) }
+        }
+        Searched::Endless(lasso) => {
+            Cell::Broken { check: lasso.violation.check, steps: Some(lasso.repeats_from) }
+        }
+        Searched::Vacuous(failure) => Cell::Broken { check: failure.check, steps: None },
+        Searched::Cut => Cell::Cut { states },
+        Searched::Nothing => match exploration.evidence {
+            Evidence::Complete if exploration.cut.is_empty() => Cell::Holds { states },
+            Evidence::Complete | Evidence::Bounded | Evidence::Cut => Cell::Bounded { states },
+        },
+    }
+}
+
+/// What random schedules have shown.
+fn drawn(sampled: &Sampled, scenario: &Scenario) -> Cell {
+    if let Some(found) = &sampled.found {
+        let check = found.violation.check.clone();
+        return Cell::Broken { check, steps: Some(found.schedule.len()) };
+    }
+    let states = usize::try_from(sampled.states.distinct).unwrap_or(usize::MAX);
+    if sampled.is_cut || sampled::undecided(scenario, sampled).is_some() {
         return Cell::Cut { states };
     }
-    if let Some(failure) = simulate::vacuous(&scenario, &exploration) {
-        return Cell::Broken { check: failure.check, steps: None };
-    }
-    match exploration.evidence {
-        Evidence::Complete if exploration.cut.is_empty() => Cell::Holds { states },
-        Evidence::Complete | Evidence::Bounded | Evidence::Cut => Cell::Bounded { states },
-    }
+    Cell::Sampled { runs: sampled.runs }
 }
 
 /// The scenario with what a design is judged by as its expectations.

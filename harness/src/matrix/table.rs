@@ -76,6 +76,9 @@ fn text(out: &mut impl Write, matrix: &Matrix) -> io::Result<()> {
     writeln!(out)?;
     writeln!(out, "holds N    every schedule keeps the promises of the row, in N states")?;
     writeln!(out, "bounded    every schedule within the bounds of the scenario does")?;
+    if matrix.rows.iter().flat_map(|row| &row.cells).any(|cell| matches!(cell, Cell::Sampled { .. })) {
+        writeln!(out, "sampled N  N random schedules do, as many as the scenario asks for")?;
+    }
     writeln!(out, "broken N   one is broken, N steps after the setup at the earliest")?;
     writeln!(out, "-          the row is not about this design")?;
     writeln!(out, "refgate is judged by all that a scenario expects, other designs by these promises")?;
@@ -100,6 +103,7 @@ fn tsv(out: &mut impl Write, matrix: &Matrix) -> io::Result<()> {
             let (found, check, steps, states) = match cell {
                 Cell::Holds { states } => ("holds", "", None, Some(*states)),
                 Cell::Bounded { states } => ("bounded", "", None, Some(*states)),
+                Cell::Sampled { .. } => ("sampled", "", None, None),
                 Cell::Broken { check, steps } => ("broken", check.as_str(), *steps, None),
                 Cell::Cut { states } => ("cut", "", None, Some(*states)),
                 Cell::Apart => ("-", "", None, None),
@@ -145,6 +149,7 @@ fn shown(row: &Row, design: Design, cell: &Cell) -> (Style, String) {
     let (style, text) = match cell {
         Cell::Holds { states } => (GREEN, format!("holds {states}")),
         Cell::Bounded { .. } => (GREEN, "bounded".to_owned()),
+        Cell::Sampled { runs } => (GREEN, format!("sampled {runs}")),
         // A row with one promise says which; anything else that is broken is named.
         Cell::Broken { check, steps } => {
             let is_plain = matches!(checks(row).as_slice(), [only] if only == check);
@@ -161,6 +166,7 @@ fn found(cell: &Cell) -> String {
     match cell {
         Cell::Holds { .. } => "holds".to_owned(),
         Cell::Bounded { .. } => "holds within bounds".to_owned(),
+        Cell::Sampled { runs } => format!("holds in {runs} random schedules"),
         Cell::Broken { check, .. } => format!("breaks {check}"),
         Cell::Cut { states } => format!("undecided after {states} states"),
         Cell::Apart => "-".to_owned(),

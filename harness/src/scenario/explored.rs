@@ -1,5 +1,6 @@
 //! Reads `[explore]`: what to try, apart from what is true.
 
+use sim::{Sampler, Sampling};
 use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
@@ -14,6 +15,15 @@ const SPAN: Bounds =
 /// With more ports than these the orders in which a dying gateway gives them back are too many.
 const SLOW_SPAN: u16 = 2;
 const TRIES: Bounds = Bounds::new(1, 10_000);
+const SCHEDULES: Bounds = Bounds::new(1, 1_000_000_000);
+const SEEDS: Bounds = Bounds::new(0, i64::MAX);
+/// The seed of a sample that names none, as on the command line.
+const SEED: u64 = 1;
+const DEPTHS: Bounds = Bounds::new(1, 100);
+/// How many steps must come in a certain order where nobody says: more than most races need.
+pub(crate) const PCT_DEPTH: u16 = 3;
+/// The ways to draw schedules.
+const RANDOM: [&str; 3] = ["random", "pct", "swarm"];
 
 /// `[explore]`, every key of which has a default.
 pub(super) fn explore(field: Option<Field<'_>>, diagnostics: &mut Diagnostics) -> Explore {
@@ -52,28 +62,59 @@ fn policy(field: Field<'_>, diagnostics: &mut Diagnostics) -> Option<Policy> {
     match field.value.get_ref() {
         DeValue::String(word) if word == "exhaustive" => Some(Policy::Exhaustive),
         DeValue::String(word) => {
-            diagnostics.add(
-                Problem::new(format!("no policy is called `{word}`"), field.value.span())
-                    .label("not known")
-                    .maybe_help(did_you_mean_or_list("it can be", word, &["exhaustive"])),
-            );
+            let problem = Problem::new(format!("no policy is called `{word}`"), field.value.span());
+            let problem = problem.label("not known");
+            diagnostics.add(if RANDOM.contains(&&**word) {
+                problem.help(format!("say how many schedules are drawn, for instance `{{ {word} = 2000 }}`"))
+            } else {
+                problem.maybe_help(did_you_mean_or_list("it can be", word, &["exhaustive"]))
+            });
             None
         }
-        DeValue::Table(_) => {
-            let mut fields = Fields::of("`policy`", field.key.span(), field.value, diagnostics)?;
-            let bound = fields.require("exhaustive", "policy = { exhaustive = 3 }");
-            fields.finish(diagnostics);
-            integer("the bound on preemptions", bound?.value, PREEMPTIONS, diagnostics)
-                .map(Policy::Preemptions)
-        }
+        DeValue::Table(_) => so_many(field, diagnostics),
         DeValue::Integer(_)
         | DeValue::Float(_)
         | DeValue::Boolean(_)
         | DeValue::Datetime(_)
         | DeValue::Array(_) => {
-            let wanted = "`\"exhaustive\"` or `{ exhaustive = PREEMPTIONS }`";
+            let wanted = "`\"exhaustive\"`, `{ exhaustive = PREEMPTIONS }` or `{ random = SCHEDULES }`";
             wrong_type("`policy`", wanted, field.value, diagnostics);
             None
         }
     }
+}
+
+/// A policy with a number: a bound on preemptions, or how many random schedules are drawn and how.
+fn so_many(field: Field<'_>, diagnostics: &mut Diagnostics) -> Option<Policy> {
+    let mut fields = Fields::of("`policy`", field.key.span(), field.value, diagnostics)?;
+    let drawn: Vec<Field<'_>> = RANDOM.into_iter().filter_map(|way| fields.take(way)).collect();
+    let Some(way) = drawn.first().copied() else {
+        let bound = fields.require("exhaustive", "policy = { exhaustive = 3 }");
+        fields.finish(diagnostics);
+        return integer("the bound on preemptions", bound?.value, PREEMPTIONS, diagnostics)
+            .map(Policy::Preemptions);
+    };
+    for other in drawn.iter().skip(1).copied().chain(fields.take("exhaustive")) {
+        diagnostics.add(
+            Problem::new("`policy` is two things at once", other.key.span())
+                .label(format!("it is `{}` already", way.name()))
+                .help("leave one of them out"),
+        );
+    }
+    let runs = integer("the number of schedules", way.value, SCHEDULES, diagnostics);
+    let seed =
+        fields.take("seed").map_or(Some(SEED), |field| integer("`seed`", field.value, SEEDS, diagnostics));
+    let sampler = match way.name() {
+        "pct" => {
+            let depth = fields.take("depth");
+            depth
+                .map_or(Some(PCT_DEPTH), |field| integer("`depth`", field.value, DEPTHS, diagnostics))
+                .map(|depth| Sampler::Pct { depth })
+        }
+        "swarm" => Some(Sampler::Swarm),
+        _ => Some(Sampler::Uniform),
+    };
+    fields.finish(diagnostics);
+    // A sample is the same for any number of threads, and cases are run beside each other.
+    Some(Policy::Sampled(Sampling { sampler: sampler?, runs: runs?, seed: seed?, threads: 1 }))
 }

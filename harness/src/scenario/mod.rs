@@ -29,6 +29,7 @@ mod supervised;
 mod varied;
 mod vocabulary;
 
+pub(crate) use explored::PCT_DEPTH;
 pub use load::{LoadError, LoadErrors, MAX_FILE_BYTES, load};
 pub use model::{
     Action, Bystander, Case, Deed, Disk, Expect, Explore, Gateway, Located, Locks, Mount, Named, Operation,

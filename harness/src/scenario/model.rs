@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_os::{Port, Signal};
-use sim::Supervised;
 use sim::actors::ReadLock;
 use sim::supervisor::Order;
+use sim::{Sampling, Supervised};
 
 use super::vocabulary::{Check, Fate, FinalState};
 
@@ -404,6 +404,8 @@ pub enum Policy {
     Exhaustive,
     /// Those with at most so many preemptions.
     Preemptions(u8),
+    /// So many random ones.
+    Sampled(Sampling),
 }
 
 /// The scenario with one combination of varied values put in.

@@ -203,7 +203,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    58 scenarios, 61 cases: no mistake
+    62 scenarios, 65 cases: no mistake
     (exit 0)
     ");
 }

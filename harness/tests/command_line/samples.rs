@@ -104,6 +104,33 @@ fn a_search_that_is_made_twice_says_that_it_was_the_same() {
     assert_eq!(broken.status.code(), Some(1));
 }
 
+#[test]
+fn a_scenario_that_asks_for_a_sample_is_sampled_and_is_the_same_twice() {
+    let full = "scenarios/race/three-gateways-with-all-ports.toml";
+    // What it meets on the way is a matter of the lock, and how it was drawn is one of the scenario.
+    let twice = portcullis(&["run", full, "--twice"]);
+    let text = shown(&twice);
+    assert!(text.contains(" sampled   200 runs (pct=3, seed 1), "), "{text}");
+    assert!(text.contains(" new in the last tenth); the same twice: 200 runs\n"), "{text}");
+    assert!(
+        text.ends_with(" 1 passed (1 sampled), 0 failed, 0 inconclusive, 0 unsupported\n(exit 0)"),
+        "{text}"
+    );
+    let otherwise = portcullis(&["run", full, "--sample", "20", "--sampler", "swarm", "--seed", "2"]);
+    assert!(shown(&otherwise).contains(" 20 runs (swarm, seed 2), "), "{}", shown(&otherwise));
+    let broken = portcullis(&["run", full, "--design", "bind-only"]);
+    assert!(shown(&broken).contains(" sampled      200 runs (pct=3, seed 1): "), "{}", shown(&broken));
+    assert_eq!(broken.status.code(), Some(1));
+}
+
+#[test]
+fn the_explanation_of_a_sampled_case_calls_no_outcome_unreachable() {
+    let text = shown(&portcullis(&["explain", "scenarios/race/three-gateways-with-all-ports.toml"]));
+    assert!(text.contains("\n  sampled   200 runs (pct=3, seed 1)"), "{text}");
+    assert!(!text.contains("outcome 1"), "{text}");
+    assert!(text.ends_with("(exit 0)"), "{text}");
+}
+
 /// Saves the failure that the README shows. Answers the path of the file, and what is in it.
 fn saved(folder: &std::path::Path) -> (String, String) {
     let name = folder.join("race.causal").to_str().unwrap().to_owned();

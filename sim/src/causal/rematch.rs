@@ -213,14 +213,7 @@ impl<C: Checker> Search<'_, C> {
         let stepped = self.engine.take(&mut at.world, choice);
         let verdict = self.engine.judge(&mut at.world, &stepped.step(choice));
         let answer = note(self.setup, &at.world, choice, &stepped, &mut at.descriptors);
-        let verdict = verdict.and_then(|()| self.engine.probe(&at.world)).and_then(|()| {
-            let choices = self.engine.choices(&at.world, &self.bounds)?;
-            if choices.iter().all(|choice| choice.is_fault()) {
-                self.engine.end(&at.world)?;
-            }
-            Ok(())
-        });
-        (answer, verdict)
+        (answer, verdict.and_then(|()| self.engine.look(&at.world, &self.bounds)))
     }
 
     /// Goes on to the end after everything was done, each as long as it can; whoever broke something is the first. Answers

@@ -28,23 +28,12 @@ type Cost = (usize, usize, usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     Move(Mover),
-    Kill(usize),
-    PowerLoss(Choice),
+    Fault(Choice),
 }
 
 impl Wanted {
     fn of(choice: Choice) -> Self {
-        match choice {
-            Choice::Kill { slot } => Self::Kill(slot),
-            Choice::PowerLoss { .. } => Self::PowerLoss(choice),
-            Choice::Run { .. }
-            | Choice::Execute { .. }
-            | Choice::Exit { .. }
-            | Choice::Release { .. }
-            | Choice::Script
-            | Choice::Restart { .. }
-            | Choice::LosePatience { .. } => Self::Move(mover(choice)),
-        }
+        if choice.is_fault() { Self::Fault(choice) } else { Self::Move(mover(choice)) }
     }
 }
 
@@ -143,7 +132,7 @@ impl<C: Checker> Shrinker<'_, C> {
         let mut world = self.start();
         let (mut wanted, mut indices) = (Vec::new(), Vec::new());
         let (mut faults, mut preemptions) = (0, 0);
-        let mut violation = self.look(&world).err();
+        let mut violation = self.engine.look(&world, &self.bounds).err();
         while violation.is_none() {
             let choices = self.engine.choices(&world, &self.bounds).ok()?;
             let index = pick(world.last, &choices)?;
@@ -155,18 +144,10 @@ impl<C: Checker> Shrinker<'_, C> {
             indices.push(u8::try_from(index).ok()?);
             let stepped = self.engine.take(&mut world, choice);
             let verdict = self.engine.judge(&mut world, &stepped.step(choice));
-            violation = verdict.and_then(|()| self.look(&world)).err();
+            violation = verdict.and_then(|()| self.engine.look(&world, &self.bounds)).err();
         }
         let cost = (faults, preemptions, indices.len());
         violation.map(|violation| Failing { wanted, indices, cost, violation })
-    }
-
-    fn look(&mut self, world: &World<C::Memory>) -> Result<(), Violation> {
-        self.engine.probe(world)?;
-        if self.engine.choices(world, &self.bounds)?.iter().all(|choice| choice.is_fault()) {
-            self.engine.end(world)?;
-        }
-        Ok(())
     }
 
     /// Leaves out pieces as long as something is still broken and the rest costs less.

@@ -1,15 +1,13 @@
 //! One run after the other, each from the state after the setup to an end or to a broken promise.
 
-use std::hash::{Hash, Hasher};
-
-use siphasher::sip::SipHasher13;
-
 use super::distinct::Distinct;
 use super::graph::{Graph, Known, StateId, Target};
 use super::policy::{Plan, Sampler, Scene, mover};
 use super::random::{Random, mix};
+use crate::digest::digest;
 use crate::engine::Engine;
-use crate::explore::Bounds;
+use crate::explore::{Bounds, Merging};
+use crate::scouts::scout;
 use crate::world::{Answered, Checker, Choice, Violation, World};
 
 /// A run that is longer than this is given up: its processes go round in circles.
@@ -39,17 +37,8 @@ pub(super) enum End {
     Unseen,
 }
 
-/// How many histories are closed at most when those of equal behaviour are merged.
-const MOST_CLOSED: usize = 5_000;
-
 /// Histories are merged once there are so many states.
 const PATIENCE: usize = 256;
-
-/// So many runs look for unseen answers after the first merge, and twice as many after each other one.
-const SCOUTS: u64 = 64;
-
-/// The seed of these runs.
-const SCOUTING: u64 = 0x5c00;
 
 /// After so many merges a program is left as it is.
 const MOST_MERGES: u32 = 32;
@@ -63,11 +52,9 @@ pub(super) struct Walker<'a, C: Checker> {
     root: StateId,
     /// How many states are remembered at most.
     most_states: usize,
-    /// How often histories were merged, and whether they are.
+    /// How often histories were merged, and whether they may be.
     merges: u32,
-    is_merged: bool,
-    /// Whether the present run counts nowhere.
-    is_scouting: bool,
+    merging: Merging,
     plan: Plan,
     /// The choices of the present run.
     path: Vec<u8>,
@@ -100,8 +87,7 @@ impl<'a, C: Checker> Walker<'a, C> {
             root: 0,
             most_states,
             merges: 0,
-            is_merged: false,
-            is_scouting: false,
+            merging: Merging::FIRST,
             plan: Plan::new(Sampler::Uniform, 0),
             path: Vec::new(),
             violations: Vec::new(),
@@ -128,50 +114,30 @@ impl<'a, C: Checker> Walker<'a, C> {
         self.root = self.graph.add(world.key(false), &known);
     }
 
-    /// Merges the histories of equal behaviour, which makes states equal that nobody can tell apart.
+    /// Merges the histories of equal behaviour, which makes states equal that nobody can tell apart. What the walks that go
+    /// before it meet counts nowhere.
     ///
     /// # Errors
     ///
     /// What the setup breaks, which it did not before.
     fn merge(&mut self) -> Result<(), Violation> {
-        loop {
-            self.merges += 1;
-            let most = if self.merges < MOST_MERGES { MOST_CLOSED } else { 0 };
-            self.is_merged = self.engine.minimise(most);
-            if !self.is_merged {
-                self.merges = MOST_MERGES;
-            }
-            let mut first = self.engine.first();
-            self.engine.run_setup(&mut first, |_, _, _| {})?;
-            self.first = first;
-            self.begin_graph();
-            if !self.is_merged {
-                return Ok(());
-            }
-            self.scout();
-            if !self.engine.has_grown() {
-                // What the scouts have met has not been seen by any run.
-                self.begin_graph();
-                return Ok(());
-            }
+        self.merges += 1;
+        if self.merges < MOST_MERGES {
+            scout(&mut self.engine, &mut self.merging, &self.bounds, &|| false);
+        } else {
+            self.merging.is_on = false;
+            self.engine.part();
         }
-    }
-
-    /// Looks with runs that count nowhere what programs are answered, so that not each unseen answer costs a merge of its
-    /// own. What they see may be wrong from such an answer on, but the answer is none that they could invent.
-    fn scout(&mut self) {
-        self.is_scouting = true;
-        for run in 0..SCOUTS << self.merges.min(8) {
-            self.plan.begin(Random::of(SCOUTING, run), &self.bounds);
-            self.path.clear();
-            self.walk_known(run);
-        }
-        self.is_scouting = false;
+        let mut first = self.engine.first();
+        self.engine.run_setup(&mut first, |_, _, _| {})?;
+        self.first = first;
+        self.begin_graph();
+        Ok(())
     }
 
     /// Whether a program has done something unseen since histories were merged.
     fn is_unseen(&self) -> bool {
-        self.is_merged && !self.is_scouting && self.engine.has_grown()
+        self.merges > 0 && self.merging.is_on && self.engine.has_grown()
     }
 
     /// The states of the machine and the schedules that were seen.
@@ -206,7 +172,7 @@ impl<'a, C: Checker> Walker<'a, C> {
 
     /// Takes a run, anew after each merge that it makes necessary.
     fn walk_from_the_start(&mut self, random: Random, run: u64) -> End {
-        let is_time = !self.is_merged && self.merges < MOST_MERGES && self.graph.len() > PATIENCE;
+        let is_time = self.merges == 0 && self.graph.len() > PATIENCE;
         if is_time && let Err(violation) = self.merge() {
             return End::Broken(self.number(violation));
         }
@@ -330,9 +296,7 @@ impl<'a, C: Checker> Walker<'a, C> {
         let state = match self.graph.find(key) {
             Some(state) => Some(state),
             None => {
-                if !self.is_scouting {
-                    self.states.note(machine_key(world), run);
-                }
+                self.states.note(machine_key(world), run);
                 (!self.graph.is_full()).then(|| {
                     let known = self.look(world);
                     self.graph.add(key, &known)
@@ -370,19 +334,10 @@ impl<'a, C: Checker> Walker<'a, C> {
 
     fn probe(&mut self, world: &World<C::Memory>, known: &mut Known) -> Result<(), Violation> {
         self.engine.probe(world)?;
-        for choice in self.engine.choices(world, &self.bounds)? {
-            match choice {
-                Choice::Kill { .. } => known.kills += 1,
-                Choice::PowerLoss { .. } => known.outages += 1,
-                Choice::Run { .. }
-                | Choice::Execute { .. }
-                | Choice::Exit { .. }
-                | Choice::Release { .. }
-                | Choice::Script
-                | Choice::Restart { .. }
-                | Choice::LosePatience { .. } => known.movers.push(mover(choice)),
-            }
-        }
+        let choices = self.engine.choices(world, &self.bounds)?;
+        known.movers.extend(choices.iter().filter(|choice| !choice.is_fault()).map(|choice| mover(*choice)));
+        known.kills = choices.iter().filter(|choice| matches!(choice, Choice::Kill { .. })).count();
+        known.outages = choices.len() - known.movers.len() - known.kills;
         // A schedule cannot name a choice beyond these. No machine but one with very many outcomes of a loss of power has
         // as many.
         known.outages = known.outages.min(MOST_CHOICES.saturating_sub(known.movers.len() + known.kills));
@@ -428,9 +383,7 @@ impl Known {
 
 /// A key of the state of the machine, which does not depend on what was learned of the programs before.
 fn machine_key<M>(world: &World<M>) -> u64 {
-    let mut hasher = SipHasher13::new();
-    world.kernel.hash(&mut hasher);
-    hasher.finish()
+    digest(&world.kernel) as u64
 }
 
 fn hash_path(path: &[u8]) -> u64 {

@@ -14,7 +14,9 @@ use sim::{
     Violation, What, explore, walk,
 };
 
-use crate::contest::{EVERYTHING, FAIR, LOCK, contest, own, program, restarted, said};
+use crate::contest::{
+    EVERYTHING, FAIR, LOCK, contest, create_exclusive, flock, own, program, restarted, said,
+};
 
 const STATE: &str = "/state";
 
@@ -46,33 +48,12 @@ fn outcomes(setup: &Setup, slot: usize) -> BTreeSet<usize> {
     exploration.ends.keys().copied().collect()
 }
 
-/// Holds the kernel's lock for as long as it serves.
-fn flock() -> Program {
-    program("flock", |os| async move {
-        let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
-        match os.flock(&file, LockMode::Exclusive).await {
-            Ok(()) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
-
 /// The same with a lock of the process.
 fn range_lock() -> Program {
     program("range lock", |os| async move {
         let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
         match os.lock_range(&file, RangeOwner::Process, LockMode::Exclusive, ByteRange::WHOLE).await {
             Ok(()) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
-
-/// Whoever creates the lock file is the owner.
-fn create_exclusive() -> Program {
-    program("create-exclusive", |os| async move {
-        match os.open(Path::new(LOCK), Open::create_exclusive()).await {
-            Ok(_file) => u8::from(own(&os).await.is_err()),
             Err(_) => 1,
         }
     })

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::path::Path;
 
-use portcullis_os::{Errno, LockMode, Notice, Open, Os, Ownership, Port, Uid};
+use portcullis_os::{Errno, Links, LockMode, Notice, Open, Os, Ownership, Port, Uid};
 use sim::kernel::{Place, Spawn};
 use sim::supervisor::{Restart, StartLimit, Supervisor, Systemd};
 use sim::{
@@ -93,12 +93,47 @@ pub(crate) fn passer_by() -> Program {
 /// Says that this process owns `/state`, and serves until it is told to stop.
 pub(crate) async fn own(os: &Process) -> Result<(), Errno> {
     os.catch_signals().await?;
-    let state = os.stat(Path::new("/state"), portcullis_os::Links::Follow).await?.id;
+    let state = os.stat(Path::new("/state"), Links::Follow).await?.id;
     let Some(base) = Port::new(18789) else { return Err(Errno::InvalidArgument) };
     os.notify(Notice::Owner(Ownership { state, config: None, base, span: 0 })).await?;
     os.notify(Notice::Ready).await?;
     os.next_signal().await?;
     Ok(())
+}
+
+/// Whoever gets the kernel's lock on the file is the owner. The file stays, the lock does not outlive its process.
+pub(crate) fn flock() -> Program {
+    program("flock", |os| async move {
+        let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
+        match os.flock(&file, LockMode::Exclusive).await {
+            Ok(()) => u8::from(own(&os).await.is_err()),
+            Err(_) => 1,
+        }
+    })
+}
+
+/// Whoever creates the lock file is the owner. It is never removed.
+pub(crate) fn create_exclusive() -> Program {
+    program("create-exclusive", |os| async move {
+        match os.open(Path::new(LOCK), Open::create_exclusive()).await {
+            Ok(_file) => u8::from(own(&os).await.is_err()),
+            Err(_) => 1,
+        }
+    })
+}
+
+/// Looks first and creates then, which are two steps.
+pub(crate) fn check_then_create() -> Program {
+    program("check-then-create", |os| async move {
+        match os.stat(Path::new(LOCK), Links::NoFollow).await {
+            Err(Errno::NotFound) => {}
+            Ok(_) | Err(_) => return 1,
+        }
+        match os.open(Path::new(LOCK), Open::create_truncate()).await {
+            Ok(_file) => u8::from(own(&os).await.is_err()),
+            Err(_) => 1,
+        }
+    })
 }
 
 /// At most one owner, and a probe becomes ready. The outcome of an end is how many processes live.

@@ -15,4 +15,5 @@ mod sampling;
 mod schedules;
 mod supervised;
 mod twice;
+mod waiting;
 mod witnesses;

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 
-use portcullis_os::{Errno, Links, LockMode, Open, Os};
 use sim::kernel::{HostId, Persistence};
 use sim::{
     Action, Bounds, Evidence, Exploration, Policy, Program, Setup, Trace, TraceStep, What, Who, explore,
@@ -16,44 +15,9 @@ use sim::{
 use sim::supervisor::Restart;
 
 use crate::contest::{
-    EVERYTHING, FAIR, Judge, LOCK, add_probe, contenders, cost, every_execution, own, program, restarted,
-    said,
+    EVERYTHING, FAIR, Judge, add_probe, check_then_create, contenders, cost, create_exclusive,
+    every_execution, flock, restarted, said,
 };
-
-/// Whoever creates the lock file is the owner. It is never removed.
-fn create_exclusive() -> Program {
-    program("create-exclusive", |os| async move {
-        match os.open(Path::new(LOCK), Open::create_exclusive()).await {
-            Ok(_file) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
-
-/// Looks first and creates then, which are two steps.
-fn check_then_create() -> Program {
-    program("check-then-create", |os| async move {
-        match os.stat(Path::new(LOCK), Links::NoFollow).await {
-            Err(Errno::NotFound) => {}
-            Ok(_) | Err(_) => return 1,
-        }
-        match os.open(Path::new(LOCK), Open::create_truncate()).await {
-            Ok(_file) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
-
-/// Whoever gets the kernel's lock on the file is the owner. The file stays, the lock does not outlive its process.
-fn flock() -> Program {
-    program("flock", |os| async move {
-        let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
-        match os.flock(&file, LockMode::Exclusive).await {
-            Ok(()) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
 
 /// A contest with a place for one that is started when nobody is left.
 fn with_probe(program: &Program, count: usize) -> (Setup, Judge) {

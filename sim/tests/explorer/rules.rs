@@ -1,17 +1,36 @@
 //! Each rule that makes exploration sound, and the smallest program that breaks it.
 //!
 //! A program that breaks one is reported for what it is; it is never explored as if it were fit.
+//!
+//! | rule | its tests |
+//! | --- | --- |
+//! | a program that is run anew asks for what it asked for | `a_program_that_looks_at_a_static_*`, `an_exit_status_that_differs_*` |
+//! | whoever waits waits for a call | `a_task_that_awaits_something_other_than_os_*`, `a_close_on_the_way_*` |
+//! | whoever never calls is cut | `a_task_that_wakes_itself_*`, `a_stage_without_a_call_*`, `a_round_that_asks_for_nothing_*` |
+//! | a task has one call under way | `a_task_with_two_calls_*` |
+//! | a panic is an end of its own | `a_panic_is_a_finding_*` |
+//! | tasks share what the machine holds, and nothing else | `tasks_that_share_*`, `an_exit_status_that_depends_*`, `a_round_that_remembers_*` |
+//! | a destructor closes, in a step of its own, and does nothing else | `the_close_of_a_destructor_*`, `a_destructor_that_asks_*` |
+//! | who is killed takes no step any more | `a_killed_process_*` |
+//! | nothing is cancelled | `a_task_that_cancels_*` |
+//! | a wait may time out whenever it is not over | `waiting::a_wait_with_a_deadline_*` |
+//! | who waits is not scheduled; if all wait, that is an end | `when_everybody_waits_*` |
+//! | what is random is a fresh token | `waiting::what_is_random_*` |
+//! | loops count attempts | `waiting::a_loop_that_counts_elapsed_time_*`, `a_program_that_never_ends_*` |
+//! | a sleep is over at any point | `waiting::a_sleep_*` |
 
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
-use portcullis_os::{Cell, Open, Os, Round, Signal};
+use portcullis_os::{Cell, Open, Os, Round, Signal, Stage};
 use sim::kernel::{Ending, Life};
-use sim::{Action, Bounds, Condition, Evidence, Process, Trace, TraceStep, What, Who, explore, replay};
+use sim::{
+    Action, Bounds, Condition, Evidence, Process, Program, Trace, TraceStep, What, Who, explore, replay,
+};
 
 use crate::contest::{
     EVERYTHING, FAIR, LOCK, complaint, contenders, cost, every_execution, own, passer_by, program, said,
@@ -88,6 +107,34 @@ fn a_close_on_the_way_hides_no_foreign_await() {
         pending().await
     });
     assert_eq!(complaint(&program), "explorable: a: task 0 awaits something other than `Os`");
+}
+
+#[test]
+fn a_task_that_wakes_itself_and_never_calls_is_polled_no_more_and_caught() {
+    static POLLS: AtomicU32 = AtomicU32::new(0);
+    let program = program("spins", |os| async move {
+        let _ = os.own_pid().await;
+        poll_fn(|context| {
+            POLLS.fetch_add(1, Ordering::Relaxed);
+            context.waker().wake_by_ref();
+            Poll::<u8>::Pending
+        })
+        .await
+    });
+    assert_eq!(complaint(&program), "explorable: a: task 0 awaits something other than `Os`");
+    let polls = POLLS.load(Ordering::Relaxed);
+    assert!((1..100).contains(&polls), "{polls}");
+}
+
+#[test]
+fn a_stage_without_a_call_is_caught() {
+    let program = Program::staged("idles", 0_u8, |os, stage| async move {
+        if stage == 0 {
+            let _ = os.own_pid().await;
+        }
+        Stage::Continue(1)
+    });
+    assert_eq!(complaint(&program), "explorable: a: a stage of the main task ended without a call");
 }
 
 #[test]
@@ -249,6 +296,38 @@ fn the_close_of_a_destructor_is_a_step_that_others_get_before_and_after() {
         }
     });
     assert!(before_the_close > 0 && between_close_and_next_call > 0);
+}
+
+/// Asks for something when it is dropped, as if it could wait for the answer.
+struct Bell(Process);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        let mut ring = pin!(self.0.unlink(Path::new(LOCK)));
+        let _ = ring.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+}
+
+#[test]
+fn a_destructor_that_asks_for_more_than_a_close_is_caught_unless_its_process_was_killed() {
+    let rings = program("rings", |os| async move {
+        let bell = Bell(os.clone());
+        let _ = os.own_pid().await;
+        drop(bell);
+        0
+    });
+    assert_eq!(
+        complaint(&rings),
+        "explorable: a: task 0 cancelled `unlink lock`, which was not answered yet"
+    );
+
+    let waits = program("waits with a bell", |os| async move {
+        let _bell = Bell(os.clone());
+        u8::from(own(&os).await.is_err())
+    });
+    let mut setup = contenders(&waits, 1);
+    setup.script.steps.extend([Action::Wait(Condition::Ready(0)), Action::Signal(0, Signal::Kill)]);
+    assert_eq!(said(&explore(&setup, &FAIR, &EVERYTHING)), "nothing");
 }
 
 #[test]

@@ -2,51 +2,16 @@
 
 use std::path::Path;
 
-use portcullis_os::{Errno, Links, LockMode, Open, Os};
-use sim::{
-    Bounds, Evidence, Program, Sampled, Sampler, Sampling, Setup, Who, explore, replay, sample, sample_until,
-};
+use portcullis_os::{Links, Open, Os};
+use sim::{Bounds, Evidence, Sampled, Sampler, Sampling, Setup, Who, explore, replay, sample, sample_until};
 
 use crate::contest::{
-    EVERYTHING, FAIR, Judge, LOCK, add_probe, contenders, cost, every_execution, own, program,
+    EVERYTHING, FAIR, Judge, LOCK, add_probe, check_then_create, contenders, cost, create_exclusive,
+    every_execution, flock, program,
 };
 
 const SAMPLERS: [Sampler; 4] =
     [Sampler::Uniform, Sampler::Pct { depth: 1 }, Sampler::Pct { depth: 3 }, Sampler::Swarm];
-
-/// Looks first and creates then, which one preemption breaks.
-fn check_then_create() -> Program {
-    program("check-then-create", |os| async move {
-        match os.stat(Path::new(LOCK), Links::NoFollow).await {
-            Err(Errno::NotFound) => {}
-            Ok(_) | Err(_) => return 1,
-        }
-        match os.open(Path::new(LOCK), Open::create_truncate()).await {
-            Ok(_file) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
-
-fn flock() -> Program {
-    program("flock", |os| async move {
-        let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
-        match os.flock(&file, LockMode::Exclusive).await {
-            Ok(()) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
-
-/// Serves if it finds no lock file, and wedges everybody who comes after its death.
-fn create_exclusive() -> Program {
-    program("create-exclusive", |os| async move {
-        match os.open(Path::new(LOCK), Open::create_exclusive()).await {
-            Ok(_file) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
 
 fn of(sampler: Sampler, runs: u64) -> Sampling {
     Sampling { sampler, runs, seed: 7, threads: 1 }

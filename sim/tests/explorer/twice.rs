@@ -1,30 +1,18 @@
 //! A search is the same twice, and a program that is not is caught with the first thing that differs.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use portcullis_os::{LockMode, Open, Os};
-use sim::{Bounds, Policy, Program, Reductions, explore_twice, explore_with};
+use portcullis_os::Os;
+use sim::{Bounds, Policy, explore, explore_twice};
 
-use crate::contest::{EVERYTHING, FAIR, LOCK, contenders, own, program};
-
-fn flock() -> Program {
-    program("flock", |os| async move {
-        let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
-        match os.flock(&file, LockMode::Exclusive).await {
-            Ok(()) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
+use crate::contest::{EVERYTHING, FAIR, contenders, flock, program};
 
 #[test]
 fn every_step_of_a_search_is_compared_and_is_the_same() {
     let setup = contenders(&flock(), 2);
     for (policy, kills) in [(Policy::Exhaustive, 1), (Policy::Preemptions(1), 1), (Policy::Exhaustive, 0)] {
         let bounds = Bounds { policy, kills, ..EVERYTHING };
-        // Nothing is merged where every step is to be compared.
-        let exploration = explore_with(&setup, &FAIR, &bounds, Reductions::NONE, &|| false);
+        let exploration = explore(&setup, &FAIR, &bounds);
         let twice = explore_twice(&setup, &FAIR, &bounds, &|| false);
         assert_eq!((&twice.difference, twice.is_complete), (&None, true));
         assert_eq!((twice.states, twice.steps), (exploration.states, exploration.transitions));

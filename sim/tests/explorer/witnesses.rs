@@ -1,34 +1,10 @@
 //! What explains a search: the shortest execution to each end, and what a death at each call leaves to the next starter.
 
-use std::path::Path;
-
-use portcullis_os::{LockMode, Open, Os};
 use sim::{
     Bounds, Checker, Halt, Policy, Program, Step, View, Violation, crashes, explore, replay, witnesses,
 };
 
-use crate::contest::{EVERYTHING, FAIR, Judge, LOCK, add_probe, contenders, cost, own, program};
-
-/// Whoever creates the lock file is the owner. It is never removed.
-fn create_exclusive() -> Program {
-    program("create-exclusive", |os| async move {
-        match os.open(Path::new(LOCK), Open::create_exclusive()).await {
-            Ok(_file) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
-
-/// Whoever gets the kernel's lock on the file is the owner.
-fn flock() -> Program {
-    program("flock", |os| async move {
-        let Ok(file) = os.open(Path::new(LOCK), Open::read_write_create()).await else { return 2 };
-        match os.flock(&file, LockMode::Exclusive).await {
-            Ok(()) => u8::from(own(&os).await.is_err()),
-            Err(_) => 1,
-        }
-    })
-}
+use crate::contest::{EVERYTHING, FAIR, Judge, add_probe, contenders, cost, create_exclusive, flock};
 
 /// A judge to whom one outcome is a broken promise, so that the search for the shortest counterexample looks for it.
 struct Forbids(usize);

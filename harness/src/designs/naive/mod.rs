@@ -28,6 +28,7 @@ mod published;
 mod reclaim_guard;
 mod record;
 mod rename_aside;
+pub(super) mod sqlite;
 
 use std::path::{Path, PathBuf};
 

@@ -3,10 +3,10 @@
 //! It is the "force" of many gateways, and of many unit files. The pid may belong to somebody else by now.
 
 use gateway::Claim;
-use portcullis_os::{Errno, Open, Os, Signal};
+use portcullis_os::{Errno, Os, Signal};
 
 use super::life::{announce, prepare, refuse, serve};
-use super::record::{LOCK_FILE, Recorded, recorded};
+use super::record::{LOCK_FILE, Recorded, create_with_pid, recorded, remove};
 
 /// How often it tries to make room.
 const ATTEMPTS: u32 = 3;
@@ -25,25 +25,16 @@ async fn own<O: Os>(os: &O, claim: &Claim) -> Result<bool, Errno> {
     prepare(os, claim).await?;
     let path = claim.state.join(LOCK_FILE);
     for _ in 0..ATTEMPTS {
-        match os.open(&path, Open::create_exclusive()).await {
-            Ok(file) => {
-                let pid = os.own_pid().await?;
-                os.write(&file, 0, pid.to_string().as_bytes()).await?;
-                announce(os, claim).await?;
-                return Ok(true);
-            }
-            Err(Errno::Exists) => {}
-            Err(errno) => return Err(errno),
+        if let Some(_file) = create_with_pid(os, &path).await? {
+            announce(os, claim).await?;
+            return Ok(true);
         }
         if let Recorded::Pid(pid) = recorded(os, &path).await? {
             // It does not ask who that is.
             let _ = os.kill(pid, Some(Signal::Terminate)).await;
             os.sleep(1000).await?;
         }
-        match os.unlink(&path).await {
-            Ok(()) | Err(Errno::NotFound) => {}
-            Err(errno) => return Err(errno),
-        }
+        remove(os, &path).await?;
     }
     Ok(false)
 }

@@ -5,10 +5,10 @@
 //! done the same and created a new one, which is then unlinked in its place.
 
 use gateway::Claim;
-use portcullis_os::{Descriptor, Errno, Notice, Open, Os, Pid};
+use portcullis_os::{Descriptor, Errno, Notice, Os, Pid};
 
 use super::life::{announce, prepare, serve};
-use super::record::{LOCK_FILE, Recorded, recorded};
+use super::record::{LOCK_FILE, Recorded, create_with_pid, recorded, remove};
 
 /// How often a stale file is removed before giving up.
 const ATTEMPTS: u32 = 3;
@@ -38,15 +38,9 @@ async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Optio
     prepare(os, claim).await?;
     let path = claim.state.join(LOCK_FILE);
     for _ in 0..ATTEMPTS {
-        match os.open(&path, Open::create_exclusive()).await {
-            Ok(file) => {
-                let pid = os.own_pid().await?;
-                os.write(&file, 0, pid.to_string().as_bytes()).await?;
-                announce(os, claim).await?;
-                return Ok(Ok(file));
-            }
-            Err(Errno::Exists) => {}
-            Err(errno) => return Err(errno),
+        if let Some(file) = create_with_pid(os, &path).await? {
+            announce(os, claim).await?;
+            return Ok(Ok(file));
         }
         match recorded(os, &path).await? {
             Recorded::Gone => continue,
@@ -57,10 +51,7 @@ async fn own<O: Os>(os: &O, claim: &Claim) -> Result<Result<Descriptor<O>, Optio
             }
             Recorded::Pid(_) => {}
         }
-        match os.unlink(&path).await {
-            Ok(()) | Err(Errno::NotFound) => {}
-            Err(errno) => return Err(errno),
-        }
+        remove(os, &path).await?;
     }
     Ok(Err(None))
 }

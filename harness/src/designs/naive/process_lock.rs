@@ -10,6 +10,7 @@ use portcullis_os::{ByteRange, Descriptor, Errno, LockMode, Open, Os, RangeOwner
 
 use super::life::{announce, prepare, refuse, serve};
 use super::record::text_of;
+use super::sqlite::BEGIN_EXCLUSIVE;
 
 /// Which bytes are locked, in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +20,6 @@ pub(super) enum Bytes {
     /// Those of `BEGIN EXCLUSIVE` in SQLite.
     Sqlite,
 }
-
-/// Held while somebody waits for readers to leave. These are SQLite's `PENDING_BYTE` and its two neighbours.
-const PENDING: ByteRange = ByteRange { start: 0x4000_0000, length: 1 };
-/// Held by who wants to write.
-const RESERVED: ByteRange = ByteRange { start: 0x4000_0001, length: 1 };
-/// Held by readers together, or by a writer alone.
-const SHARED: ByteRange = ByteRange { start: 0x4000_0002, length: 510 };
 
 impl Bytes {
     /// The file that is locked.
@@ -37,17 +31,10 @@ impl Bytes {
     }
 
     /// Everything that is asked for, in order.
-    fn locks(self) -> Vec<(LockMode, ByteRange)> {
+    const fn locks(self) -> &'static [(LockMode, ByteRange)] {
         match self {
-            Self::Whole => vec![(LockMode::Exclusive, ByteRange::WHOLE)],
-            Self::Sqlite => vec![
-                (LockMode::Shared, PENDING),
-                (LockMode::Shared, SHARED),
-                (LockMode::Unlock, PENDING),
-                (LockMode::Exclusive, RESERVED),
-                (LockMode::Exclusive, PENDING),
-                (LockMode::Exclusive, SHARED),
-            ],
+            Self::Whole => &[(LockMode::Exclusive, ByteRange::WHOLE)],
+            Self::Sqlite => &BEGIN_EXCLUSIVE,
         }
     }
 }
@@ -71,7 +58,7 @@ async fn own<O: Os>(
     prepare(os, claim).await?;
     let file = os.open(path, Open::read_write_create()).await?;
     for (mode, range) in bytes.locks() {
-        match os.lock_range(&file, RangeOwner::Process, mode, range).await {
+        match os.lock_range(&file, RangeOwner::Process, *mode, *range).await {
             Ok(()) => {}
             Err(Errno::WouldBlock) => return Ok(None),
             Err(errno) => return Err(errno),

@@ -83,13 +83,25 @@ pub(super) async fn is_older<O: Os>(os: &O, path: &Path, than_ns: u64) -> Result
 
 /// Makes a file that must not exist yet and writes into it; `None` if it exists.
 pub(super) async fn create<O: Os>(os: &O, path: &Path, text: &str) -> Result<Option<Descriptor<O>>, Errno> {
-    let file = match os.open(path, Open::create_exclusive()).await {
-        Ok(file) => file,
-        Err(Errno::Exists) => return Ok(None),
-        Err(errno) => return Err(errno),
-    };
+    let Some(file) = create_empty(os, path).await? else { return Ok(None) };
     os.write(&file, 0, text.as_bytes()).await?;
     Ok(Some(file))
+}
+
+/// Makes a file that must not exist yet and writes the own pid into it; `None` if it exists.
+pub(super) async fn create_with_pid<O: Os>(os: &O, path: &Path) -> Result<Option<Descriptor<O>>, Errno> {
+    let Some(file) = create_empty(os, path).await? else { return Ok(None) };
+    let pid = os.own_pid().await?;
+    os.write(&file, 0, pid.to_string().as_bytes()).await?;
+    Ok(Some(file))
+}
+
+async fn create_empty<O: Os>(os: &O, path: &Path) -> Result<Option<Descriptor<O>>, Errno> {
+    match os.open(path, Open::create_exclusive()).await {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::Exists) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Removes a file, if it is there.

@@ -1,18 +1,14 @@
 //! `BEGIN EXCLUSIVE` of SQLite on a file that holds nothing, kept open: byte range locks of the process.
 //!
-//! The sequence is that of its rollback journal: shared by way of pending, then reserved, pending and exclusive. The first
-//! look for a hot journal, which takes the shared lock and gives it back, is left out: it decides nothing here. Any close
-//! of any descriptor of that file would drop the locks; nothing else here opens it.
+//! The first look for a hot journal, which takes the shared lock and gives it back, is left out: it decides nothing here.
+//! Any close of any descriptor of that file would drop the locks; nothing else here opens it.
 
 use std::path::{Path, PathBuf};
 
-use portcullis_os::{ByteRange, Descriptor, Errno, LockMode, Open, Os, RangeOwner};
+use portcullis_os::{Descriptor, Errno, Open, Os, RangeOwner};
 
 use super::place;
-
-const PENDING: ByteRange = ByteRange { start: 0x4000_0000, length: 1 };
-const RESERVED: ByteRange = ByteRange { start: 0x4000_0001, length: 1 };
-const SHARED: ByteRange = ByteRange { start: 0x4000_0002, length: 510 };
+use crate::designs::naive::sqlite::BEGIN_EXCLUSIVE;
 
 /// The locks that stand in for the lock of another file.
 #[derive(Debug)]
@@ -50,15 +46,7 @@ impl<O: Os> Coordinator<O> {
 }
 
 async fn begin<O: Os>(os: &O, file: &Descriptor<O>) -> Result<(), Errno> {
-    let steps = [
-        (LockMode::Shared, PENDING),
-        (LockMode::Shared, SHARED),
-        (LockMode::Unlock, PENDING),
-        (LockMode::Exclusive, RESERVED),
-        (LockMode::Exclusive, PENDING),
-        (LockMode::Exclusive, SHARED),
-    ];
-    for (mode, range) in steps {
+    for (mode, range) in BEGIN_EXCLUSIVE {
         os.lock_range(file, RangeOwner::Process, mode, range).await?;
     }
     Ok(())
