@@ -57,13 +57,15 @@ fn toy(criterion: &mut Criterion) {
         let checker = OneOwner { is_lenient: true, each: |_: &View<'_>, _: u32| {} };
         let bounds =
             Bounds { policy: Policy::Exhaustive, kills: race.crashes, power_losses: 0, states: usize::MAX };
-        let ours = setup(race, Form::Staged);
-        group.bench_function(BenchmarkId::new("the program", &name), |bench| {
-            bench.iter(|| {
-                let whole = explore(&ours, &checker, &bounds);
-                assert_eq!(whole.evidence, Evidence::Complete);
+        for form in [Form::Straight, Form::Staged] {
+            let ours = setup(race, form);
+            group.bench_function(BenchmarkId::new(format!("the program, {form:?}"), &name), |bench| {
+                bench.iter(|| {
+                    let whole = explore(&ours, &checker, &bounds);
+                    assert_eq!(whole.evidence, Evidence::Complete);
+                });
             });
-        });
+        }
         let table = Table { race, exits_later: true, one_row: false, forgets: true };
         group.bench_function(BenchmarkId::new("the table, stateright breadth-first", &name), |bench| {
             bench.iter(|| table.checker().spawn_bfs().join().unique_state_count());

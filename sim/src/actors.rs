@@ -10,7 +10,7 @@ use portcullis_os::{
     ByteRange, Clock, Errno, FileKind, Links, LockMode, Open, Os, Port, RangeOwner, Signal, TcpState,
 };
 
-use crate::learn::Program;
+use crate::program::Program;
 
 /// What a reader does before it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

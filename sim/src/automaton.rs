@@ -8,33 +8,18 @@
 //! refined again, and what was searched before proves nothing.
 //!
 //! Closing takes exponential time if a program has many calls in a row whose replies differ and do not end it. Such a
-//! program stays a tree, which is as sound and has more states.
+//! program stays a tree, which is as sound and has more states; see [`crate::merging`] for when that is tried.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use portcullis_os::{Call, Fd, Reply};
 
-use crate::learn::{Answer, Forest, NodeId, TreeId};
+use crate::digest::digest;
+use crate::learn::{AnswerId, CallId, Forest, Node, NodeId, TreeId};
 
-/// Where a reply leads, as far as it tells classes apart.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Target {
-    Class(u32),
-    /// Back to where a task or a stage begins, which is of this class as far as was known before.
-    Beginning(u32),
-}
-
-/// What makes a class: two nodes with equal signatures behave alike.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Signature<'a> {
-    main: TreeId,
-    call: Option<&'a Call>,
-    exit: Option<u8>,
-    fault: Option<String>,
-    spawned: Vec<u32>,
-    next: Vec<(&'a Answer, Target)>,
-}
+/// What makes a class: two nodes with equal signatures behave alike. Of the classes that are known before, those where a
+/// task or a stage begins anew are marked.
+type Signature = (TreeId, Option<CallId>, Option<u8>, Option<String>, Vec<u32>, Vec<(AnswerId, u32, bool)>);
 
 impl Forest {
     /// Closes and refines what is known. Answers whether that was possible with at most so many replies, those on the way to a
@@ -58,37 +43,38 @@ impl Forest {
     }
 
     fn close(&mut self, most: usize) -> bool {
-        let mut replies: BTreeMap<(TreeId, Arc<Call>), BTreeSet<Answer>> = BTreeMap::new();
-        for (index, node) in self.nodes.iter().enumerate() {
-            if let Some(call) = &node.call {
-                let key = (self.main(NodeId::of(index)), Arc::clone(call));
-                replies.entry(key).or_default().extend(node.next.keys().cloned());
-            }
-        }
-        let replies: BTreeMap<_, Vec<Answer>> =
-            replies.into_iter().map(|(key, replies)| (key, replies.into_iter().collect())).collect();
         let mut effort = 0;
         // A node goes on top as soon as it is there: an instance that is still at it is answered first.
         let mut open: Vec<NodeId> = (0..self.nodes.len()).map(NodeId::of).collect();
+        let mut unknown = Vec::new();
         while let Some(node) = open.pop() {
-            let Some(call) = self.nodes[node.index()].call.clone() else { continue };
-            let Some(replies) = replies.get(&(self.main(node), call)) else { continue };
-            let known = &self.nodes[node.index()].next;
-            let unknown: Vec<&Answer> = replies.iter().filter(|reply| !known.contains_key(reply)).collect();
-            if unknown.is_empty() {
+            let Node { asked: Some(asked), next: known, depth, .. } = &self.nodes[node.index()] else {
+                continue;
+            };
+            let replies = self.replies.of(*asked);
+            if replies.len() == known.len() {
                 continue;
             }
-            let (held, length) = self.held(node);
-            for reply in unknown {
-                if matches!(reply, Ok(Reply::Fd(fd)) if held.contains(fd)) {
-                    continue;
-                }
+            let is_unknown =
+                |reply: &AnswerId| known.binary_search_by_key(reply, |(known, _)| *known).is_err();
+            unknown.clear();
+            unknown.extend(replies.iter().copied().filter(is_unknown));
+            let length = *depth as usize;
+            let descriptor = |reply: AnswerId| match **self.answer(reply) {
+                Ok(Reply::Fd(fd)) => Some(fd),
+                Ok(_) | Err(_) => None,
+            };
+            if unknown.iter().any(|reply| descriptor(*reply).is_some()) {
+                let held = self.held(node);
+                unknown.retain(|reply| descriptor(*reply).is_none_or(|fd| !held.contains(&fd)));
+            }
+            for reply in &unknown {
                 effort += length + 1;
                 if effort > most {
                     return false;
                 }
                 let known = self.nodes.len();
-                self.learn(node, reply);
+                self.learn(node, *reply);
                 open.extend((known..self.nodes.len()).map(NodeId::of));
             }
         }
@@ -96,12 +82,10 @@ impl Forest {
     }
 
     /// The descriptors that a task was given and has not closed on the way to a node: it cannot be given them again there,
-    /// unless somebody else closes them. If somebody does, the search finds the reply by itself. With the length of the way.
-    fn held(&self, node: NodeId) -> (BTreeSet<Fd>, usize) {
+    /// unless somebody else closes them. If somebody does, the search finds the reply by itself.
+    fn held(&self, node: NodeId) -> BTreeSet<Fd> {
         let mut held = BTreeSet::new();
-        let history = self.history(node);
-        let length = history.len();
-        for (call, answer) in history {
+        for (call, answer) in self.history(node) {
             match (call, answer) {
                 (Call::Close { fd }, _) => {
                     held.remove(fd);
@@ -112,19 +96,17 @@ impl Forest {
                 (_, _) => {}
             }
         }
-        (held, length)
+        held
     }
 
     /// Merges the nodes that behave alike. The first of each class represents it.
     fn refine(&mut self) {
-        let (mut classes, mut count) = self.classes(&vec![0; self.nodes.len()]);
-        loop {
-            let (finer, more) = self.classes(&classes);
-            classes = finer;
-            if more == count {
-                break;
-            }
-            count = more;
+        let (mut classes, mut count, returns) = self.classes(&vec![0; self.nodes.len()]);
+        let mut is_exact = !returns;
+        while !is_exact {
+            let (finer, more, _) = self.classes(&classes);
+            is_exact = more == count;
+            (classes, count) = (finer, more);
         }
         let mut first: Vec<Option<NodeId>> = vec![None; self.nodes.len()];
         for (index, class) in classes.into_iter().enumerate() {
@@ -136,31 +118,31 @@ impl Forest {
     /// The class of each node, numbered from 0. What comes after a node has higher numbers, so one walk from the last to
     /// the first sees each successor before it is asked for. Only a task or stage that begins anew leads back: there the
     /// classes of the last walk are told apart, until no walk tells more of them.
-    fn classes(&self, before: &[u32]) -> (Vec<u32>, usize) {
-        let mut known: BTreeMap<Signature<'_>, u32> = BTreeMap::new();
+    ///
+    /// With how many classes there are, and whether anything leads back.
+    fn classes(&self, before: &[u32]) -> (Vec<u32>, usize, bool) {
+        let mut known: BTreeMap<u128, u32> = BTreeMap::new();
         let mut classes = vec![0; self.nodes.len()];
+        let mut returns = false;
         for (index, node) in self.nodes.iter().enumerate().rev() {
-            let at = NodeId::of(index);
-            let target = |next: &NodeId| {
-                if next.index() <= index {
-                    Target::Beginning(before[next.index()])
-                } else {
-                    Target::Class(classes[next.index()])
-                }
+            let mut target = |(answer, next): &(AnswerId, NodeId)| {
+                let leads_back = next.index() <= index;
+                returns |= leads_back;
+                let class = if leads_back { before[next.index()] } else { classes[next.index()] };
+                (*answer, class, leads_back)
             };
-            let signature = Signature {
-                main: self.main(at),
-                call: node.call.as_deref(),
-                exit: node.exit,
-                fault: node.fault.as_ref().map(ToString::to_string),
-                spawned: node.spawned.iter().map(|root| classes[root.index()]).collect(),
-                next: node.next.iter().map(|(answer, next)| (answer, target(next))).collect(),
-            };
+            let signature: Signature = (
+                self.main(NodeId::of(index)),
+                node.call_id,
+                node.exit,
+                node.fault.as_ref().map(ToString::to_string),
+                node.spawned.iter().map(|root| classes[root.index()]).collect(),
+                node.next.iter().map(&mut target).collect(),
+            );
             let fresh = u32::try_from(known.len()).unwrap_or(u32::MAX);
-            classes[index] = *known.entry(signature).or_insert(fresh);
+            classes[index] = *known.entry(digest(&signature)).or_insert(fresh);
         }
         let count = known.len();
-        drop(known);
-        (classes, count)
+        (classes, count, returns)
     }
 }

@@ -3,6 +3,8 @@
 //! Both run alone, one after the other, so this is a table and no search: what a death leaves behind, and who can live with
 //! it. What others do meanwhile is a matter of [`explore`](crate::explore()).
 
+use std::sync::Arc;
+
 use portcullis_os::{Call, Errno, Reply};
 
 use crate::engine::Engine;
@@ -83,7 +85,7 @@ pub fn crashes<C: Checker>(
         let call = loop {
             let Some(told) = step(&mut engine, &mut world, starter)? else { return Ok(crashes) };
             if let Told::Call { call, reply, .. } = told {
-                break ((*call).clone(), reply);
+                break (Arc::unwrap_or_clone(call), Arc::unwrap_or_clone(reply));
             }
         };
         after = Some(call);
@@ -142,5 +144,5 @@ fn step<C: Checker>(
 }
 
 fn moment<M>(world: &World<M>) -> Moment {
-    Moment { kernel: world.kernel.clone(), slots: world.slots.clone() }
+    Moment { kernel: Kernel::clone(&world.kernel), slots: world.slots.clone() }
 }

@@ -1,15 +1,17 @@
 //! What could happen next in a state, and how it happens.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use portcullis_os::{Call, Pid, Signal};
+use portcullis_os::{Call, Pid};
 
 use crate::explore::Bounds;
 use crate::fault::Fault;
-use crate::kernel::{Completion, HostId, Life, ProcessId, Readiness, Spawn};
+use crate::kernel::{Completion, Effect, HostId, Life, ProcessId, Readiness, Spawn};
 use crate::learn::{Answer, Forest, NodeId, TaskState, TreeId};
 use crate::operator::Operation;
 use crate::outage::Outages;
+use crate::performed::{Deed, Performed};
 use crate::script::{Action, Condition};
 use crate::shared::Shared;
 use crate::supervisor::Supervision;
@@ -24,6 +26,7 @@ pub(crate) struct Engine<'a, C: Checker> {
     /// What the tasks of each slot were answered during the setup.
     preludes: Vec<Vec<Answered>>,
     outages: Outages,
+    performed: Performed,
 }
 
 impl<'a, C: Checker> Engine<'a, C> {
@@ -35,7 +38,12 @@ impl<'a, C: Checker> Engine<'a, C> {
             .map(|slot| slot.program.as_ref().map(|program| forest.plant(program)))
             .collect();
         let preludes = vec![Vec::new(); setup.slots.len()];
-        Self { setup, checker, forest, mains, preludes, outages: Outages::new() }
+        Self { setup, checker, forest, mains, preludes, outages: Outages::new(), performed: Performed::new() }
+    }
+
+    /// One that carries out each call anew, even where it has done so on the same machine before.
+    pub(crate) fn forgetful(setup: &'a Setup, checker: &'a C) -> Self {
+        Self { performed: Performed::nothing(), ..Self::new(setup, checker) }
     }
 
     /// Merges the histories that lead to the same behaviour, as far as that is known. Answers whether that was possible with
@@ -68,20 +76,21 @@ impl<'a, C: Checker> Engine<'a, C> {
     pub(crate) fn audit(&self, slot: usize, history: &[&Answered]) -> Result<(), Violation> {
         let Some(main) = self.mains[slot] else { return Ok(()) };
         let name = &self.setup.slots[slot].name;
-        let audit =
-            |history: &[(u16, Answer)]| self.forest.audit(main, history).map_err(|fault| unfit(name, &fault));
+        let audit = |history: &[(u16, &Answer)]| {
+            self.forest.audit(main, history).map_err(|fault| unfit(name, &fault))
+        };
         if history.is_empty() {
             return audit(&[]);
         }
         history.chunk_by(|one, next| one.life == next.life).try_for_each(|life| {
-            let life: Vec<_> = life.iter().map(|answered| (answered.task, answered.answer.clone())).collect();
+            let life: Vec<_> = life.iter().map(|answered| (answered.task, &*answered.answer)).collect();
             audit(&life)
         })
     }
 
     pub(crate) fn first(&self) -> World<C::Memory> {
         World {
-            kernel: self.setup.kernel.clone(),
+            kernel: Shared::new(self.setup.kernel.clone()),
             slots: self
                 .setup
                 .slots
@@ -246,10 +255,11 @@ impl<'a, C: Checker> Engine<'a, C> {
 
     /// Carries a choice out.
     pub(crate) fn take(&mut self, world: &mut World<C::Memory>, choice: Choice) -> Stepped {
+        let mut effects = Vec::new();
         let told = match choice {
             Choice::Run { slot, task, how } => {
                 world.last = Some(slot);
-                self.run(world, slot, task, how)
+                self.run(world, slot, task, how, &mut effects)
             }
             Choice::Execute { slot } => {
                 world.last = Some(slot);
@@ -266,7 +276,12 @@ impl<'a, C: Checker> Engine<'a, C> {
                 world.last = Some(slot);
                 let status = self.exit(world, slot).unwrap_or_default();
                 if let Some(process) = world.slots[slot].process {
-                    world.kernel.exit(process, status);
+                    self.performed.deed(
+                        &mut world.kernel,
+                        &mut self.forest,
+                        &mut effects,
+                        Deed::Exit { process, status },
+                    );
                 }
                 Told::Exit(status)
             }
@@ -282,17 +297,22 @@ impl<'a, C: Checker> Engine<'a, C> {
             Choice::Kill { slot } => {
                 world.kills += 1;
                 if let Some(process) = world.slots[slot].process {
-                    world.kernel.signal(ProcessId::ENVIRONMENT, process, Signal::Kill);
+                    self.performed.deed(
+                        &mut world.kernel,
+                        &mut self.forest,
+                        &mut effects,
+                        Deed::Kill { process },
+                    );
                 }
                 Told::Kill
             }
             Choice::PowerLoss { host, outcome } => {
                 world.power_losses += 1;
-                world.kernel = self.outages.outcome(&world.kernel, host, outcome);
+                world.kernel = Shared::new(self.outages.outcome(&world.kernel, host, outcome));
                 Told::PowerLoss { outcome }
             }
         };
-        let effects = self.note(world);
+        let effects = self.note_all(world, effects);
         if let Choice::PowerLoss { host, .. } = choice {
             self.boot(world, host);
         }
@@ -302,18 +322,26 @@ impl<'a, C: Checker> Engine<'a, C> {
         Stepped { effects, told }
     }
 
-    fn run(&mut self, world: &mut World<C::Memory>, slot: usize, task: usize, how: Completion) -> Told {
+    fn run(
+        &mut self,
+        world: &mut World<C::Memory>,
+        slot: usize,
+        task: usize,
+        how: Completion,
+        effects: &mut Vec<Effect>,
+    ) -> Told {
         let state = world.slots[slot].tasks[task];
-        let (Some(process), Some(call)) = (world.slots[slot].process, self.forest.call(state).cloned())
-        else {
+        let called = self.forest.call(state).cloned().zip(self.forest.call_id(state));
+        let (Some(process), Some((call, id))) = (world.slots[slot].process, called) else {
             unreachable!("task {task} of slot {slot} is run without a call under way")
         };
-        let reply = world.kernel.perform(process, &call, how);
+        let deed = Deed::Call { process, call: &call, id, how };
+        let answer = self.performed.deed(&mut world.kernel, &mut self.forest, effects, deed);
         let slot = world.slots[slot].edit();
         slot.calls += u32::from(task == 0 && self.checker.counts_calls());
-        slot.tasks[task] = self.forest.follow(state, &reply);
+        slot.tasks[task] = self.forest.follow(state, answer);
         self.forest.adopt(&mut slot.tasks, task);
-        Told::Call { task: state.number, call, reply }
+        Told::Call { task: state.number, call, reply: Arc::clone(self.forest.answer(answer)) }
     }
 
     fn act(&self, world: &mut World<C::Memory>) -> Told {

@@ -10,6 +10,7 @@ use crate::circle::OnPath;
 use crate::digest::digest;
 use crate::engine::Engine;
 use crate::learn::TaskState;
+use crate::merging::Merging;
 use crate::replay::replay;
 use crate::schedule::Schedule;
 use crate::scouts::scout;
@@ -148,10 +149,6 @@ impl Reductions {
     pub const NONE: Self = Self { minimise: false };
 }
 
-/// How many replies may be given to close one history, on average. Programs that would need more stay trees: they have
-/// calls in a row whose replies differ and make no difference, or loops that end late.
-const MOST_EFFORT: usize = 600;
-
 /// As [`explore_until`], with some reductions switched off.
 pub fn explore_with<C: Checker>(
     setup: &Setup,
@@ -161,22 +158,26 @@ pub fn explore_with<C: Checker>(
     should_stop: &dyn Fn() -> bool,
 ) -> Exploration {
     let mut engine = Engine::new(setup, checker);
-    let mut merging = Merging { is_on: reductions.minimise, ..Merging::FIRST };
-    if merging.is_on {
+    let mut merging = if reductions.minimise { Merging::FIRST } else { Merging::NEVER };
+    if reductions.minimise {
         scout(&mut engine, &mut merging, bounds, should_stop);
     }
     loop {
-        let (mut result, verdict, stack, is_audit) = pass(&mut engine, bounds, merging, should_stop);
+        let (mut result, verdict, stack, is_audit) = pass(&mut engine, bounds, &mut merging, should_stop);
         if !should_stop() && merging.goes_on(&mut engine, result.states) {
             continue;
         }
-        if merging.is_on && engine.has_grown() {
+        if merging.is_on() && engine.has_grown() {
             // It was stopped in the middle.
             result.evidence = Evidence::Cut;
             return result;
         }
         result.histories = engine.histories();
         let Err(violation) = verdict else { return result };
+        // The search for the shortest way visits more than the one that has found any.
+        if !is_audit && merging.insist(&mut engine, result.states) {
+            continue;
+        }
         let first = Found { violation, schedule: Schedule::from_indices(stack), is_shortest: false };
         // An audit judges a way and not a state, so no other way to the same end would show what it has shown.
         let least = (!is_audit).then(|| shortest(&mut engine, bounds, should_stop)).flatten();
@@ -184,11 +185,11 @@ pub fn explore_with<C: Checker>(
             continue;
         }
         let found = least.unwrap_or(first);
-        if merging.is_on
+        if merging.is_on()
             && replay(setup, checker, bounds, &found.schedule).violation.as_ref() != Some(&found.violation)
         {
             // The program does not do what it did, so nothing that was learned of it tells which histories are one.
-            merging.is_on = false;
+            merging = Merging::NEVER;
             engine.part();
             continue;
         }
@@ -197,38 +198,12 @@ pub fn explore_with<C: Checker>(
     }
 }
 
-/// What becomes of the histories between two passes of a search.
-#[derive(Clone, Copy)]
-pub(crate) struct Merging {
-    pub(crate) is_on: bool,
-    /// A pass in which a program does something unseen ends after so many states.
-    pub(crate) patience: usize,
-}
-
-const FIRST_PATIENCE: usize = 256;
-
-impl Merging {
-    /// Before the first pass.
-    pub(crate) const FIRST: Self = Self { is_on: true, patience: FIRST_PATIENCE };
-
-    /// Whether the last pass has met a reply that a call had not given before, so that it proves nothing. Then everything
-    /// is prepared for the next one.
-    pub(crate) fn goes_on<C: Checker>(&mut self, engine: &mut Engine<'_, C>, states: usize) -> bool {
-        if !self.is_on || !engine.has_grown() {
-            return false;
-        }
-        self.patience = self.patience.max(states * 4);
-        self.is_on = engine.minimise(MOST_EFFORT * engine.histories());
-        true
-    }
-}
-
 /// One search from the beginning: what it has shown, the verdict, the way to where it ended, and whether an audit of
 /// that way has failed.
 fn pass<C: Checker>(
     engine: &mut Engine<'_, C>,
     bounds: &Bounds,
-    merging: Merging,
+    merging: &mut Merging,
     should_stop: &dyn Fn() -> bool,
 ) -> (Exploration, Result<(), Violation>, Vec<u8>, bool) {
     let mut search = Search {
@@ -253,6 +228,7 @@ fn pass<C: Checker>(
             found: None,
         },
         on_path: OnPath::new(),
+        spare: Vec::new(),
     };
     let mut world = engine.first();
     let prepared = engine.run_setup(&mut world, |_, _, _| {});
@@ -270,13 +246,15 @@ fn pass<C: Checker>(
     (result, verdict, stack, search.audits.failed)
 }
 
-struct Search<M> {
+struct Search<'a, M> {
     bounds: Bounds,
-    merging: Merging,
+    merging: &'a mut Merging,
     seen: Seen,
     stack: Vec<Frame<M>>,
     audits: Audits,
     on_path: OnPath,
+    /// States that were left. The next ones are made of them, since they have nearly everything in common.
+    spare: Vec<World<M>>,
     result: Exploration,
 }
 
@@ -308,7 +286,7 @@ impl Audits {
     }
 }
 
-impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
+impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<'_, M> {
     fn run<C: Checker<Memory = M>>(
         &mut self,
         engine: &mut Engine<'_, C>,
@@ -324,8 +302,11 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
             };
             frame.next += 1;
             // The last way on takes the state with it.
-            let world =
-                if frame.next < frame.choices.len() { frame.world.clone() } else { frame.world.take() };
+            let world = if frame.next < frame.choices.len() {
+                frame.world.as_ref().map(|world| like(world, self.spare.pop()))
+            } else {
+                frame.world.take()
+            };
             let Some(mut world) = world else { unreachable!("a state is left once by its last way") };
             let mut preemptions = 0;
             if let Policy::Preemptions(most) = self.bounds.policy {
@@ -339,7 +320,7 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
             engine.judge(&mut world, &stepped.step(choice))?;
             let answered = stepped.answered(choice, &world);
             self.enter(engine, world, preemptions, answered)?;
-            if self.merging.is_on && self.seen.len() > self.merging.patience && engine.has_grown() {
+            if self.merging.is_in_vain(engine, self.seen.len()) {
                 return Ok(());
             }
             let is_time_to_ask = self.result.transitions.is_multiple_of(ASK_EVERY);
@@ -370,7 +351,9 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
             self.result.has_circles |= self.on_path.contains(key);
             // Another order has led to a known state. It is followed no further, so it is audited here: that orders
             // which meet do not differ is just what has to be shown.
-            return self.audit(engine, &world, answered.as_ref());
+            self.audit(engine, &world, answered.as_ref())?;
+            self.spare.push(world);
+            return Ok(());
         }
         // From here on the path to a violation ends in this state, which the caller reads off the stack.
         engine.probe(&world)?;
@@ -416,6 +399,13 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<M> {
         self.audits.failed = verdict.is_err();
         verdict
     }
+}
+
+/// A clone of a state, made of one that is no longer needed.
+fn like<M: Clone>(world: &World<M>, spare: Option<World<M>>) -> World<M> {
+    let Some(mut spare) = spare else { return world.clone() };
+    spare.clone_from(world);
+    spare
 }
 
 /// A key of how far the tasks of a process have come together.

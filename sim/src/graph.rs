@@ -19,7 +19,8 @@ use std::hash::Hash;
 
 use crate::components::{Components, Successors};
 use crate::engine::Engine;
-use crate::explore::{ASK_EVERY, Bounds, Merging};
+use crate::explore::{ASK_EVERY, Bounds};
+use crate::merging::Merging;
 use crate::schedule::Schedule;
 use crate::world::{Checker, Choice, Violation, World};
 
@@ -179,15 +180,16 @@ impl Graph {
                 bounds,
                 probes,
                 faults,
-                merging,
+                merging: &mut merging,
                 graph: Self::default(),
                 numbers: Numbers::new(),
                 known: BTreeMap::new(),
                 stack: Vec::new(),
             };
             let path = builder.run(engine, schedule, should_stop)?;
-            if !merging.goes_on(engine, builder.graph.len()) {
-                return Ok(path.map(|path| (builder.graph, path)));
+            let graph = builder.graph;
+            if !merging.goes_on(engine, graph.len()) {
+                return Ok(path.map(|path| (graph, path)));
             }
         }
     }
@@ -262,7 +264,7 @@ struct Builder<'a, M> {
     bounds: &'a Bounds,
     probes: Probes,
     faults: Faults,
-    merging: Merging,
+    merging: &'a mut Merging,
     graph: Graph,
     numbers: Numbers,
     known: BTreeMap<Vec<u16>, u32>,
@@ -319,8 +321,7 @@ impl<M: Clone + Eq + Hash + Debug> Builder<'_, M> {
                 Err(_) => Graph::BROKEN,
             };
             self.stack[from].steps.push(Edge { to, by: By::of(choice) });
-            let is_in_vain =
-                self.merging.is_on && self.graph.len() > self.merging.patience && engine.has_grown();
+            let is_in_vain = self.merging.is_in_vain(engine, self.graph.len());
             let is_time_to_ask = (self.graph.edges.len() as u64).is_multiple_of(ASK_EVERY);
             if is_in_vain || self.graph.len() > self.bounds.states || (is_time_to_ask && should_stop()) {
                 return false;

@@ -12,93 +12,23 @@
 //! A state of the search holds the representative of a node's class instead of the node: see [`crate::automaton`]. As long
 //! as nothing was merged, each node represents itself.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
+use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use portcullis_os::{Call, Errno, Reply, Stage};
+use portcullis_os::{Call, Errno, Reply};
 
 use crate::fault::Fault;
-use crate::process::{Begin, Instance, Process};
+use crate::numbered::Numbered;
+use crate::process::Instance;
+use crate::program::Program;
+use crate::replies::{AskedId, Replies};
 
 /// How many live instances are kept, each at the node it has reached.
 const MOST_INSTANCES: usize = 256;
 
 /// The answer of the machine to one call.
 pub(crate) type Answer = Result<Reply, Errno>;
-
-/// A program of the simulated machine: how to start it, by name.
-#[derive(Clone)]
-pub struct Program {
-    /// The name, for people.
-    pub name: String,
-    begin: Begin,
-}
-
-impl Program {
-    /// A program whose main task is the future that `start` makes; its output is the exit status.
-    pub fn new<F>(name: impl Into<String>, start: impl Fn(Process) -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = u8> + Send + 'static,
-    {
-        Self::staged(name, (), move |process, ()| {
-            let body = start(process);
-            async move { Stage::Exit(body.await) }
-        })
-    }
-
-    /// A program in stages: each is a future that ends with what the next one begins with, and nothing else goes from one to
-    /// the next. So what a stage has forgotten is forgotten by the explorer as well, and a program that goes on for ever has
-    /// finitely many states.
-    ///
-    /// On a real machine the same stages run in a loop. A stage makes at least one call.
-    pub fn staged<S, F>(
-        name: impl Into<String>,
-        first: S,
-        stage: impl Fn(Process, S) -> F + Send + Sync + 'static,
-    ) -> Self
-    where
-        S: Clone + Eq + Send + 'static,
-        F: Future<Output = Stage<S>> + Send + 'static,
-    {
-        // A stage is known by where what it begins with stands here.
-        let known = Arc::new(Mutex::new(vec![first]));
-        let begin: Begin = Arc::new(move |process, number| {
-            let known = Arc::clone(&known);
-            let body = stage(process, locked(&known)[number as usize].clone());
-            Box::pin(async move {
-                match body.await {
-                    Stage::Exit(status) => Stage::Exit(status),
-                    Stage::Continue(next) => {
-                        let mut known = locked(&known);
-                        let place = known.iter().position(|other| *other == next).unwrap_or(known.len());
-                        if place == known.len() {
-                            known.push(next);
-                        }
-                        Stage::Continue(narrow(place))
-                    }
-                }
-            })
-        });
-        Self { name: name.into(), begin }
-    }
-
-    /// Whether two values are one program: then what is learned of it is shared.
-    fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.begin, &other.begin)
-    }
-
-    fn instance(&self, stage: u32) -> Instance {
-        Instance::start(&self.begin, stage)
-    }
-}
-
-impl std::fmt::Debug for Program {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Program({})", self.name)
-    }
-}
 
 /// One task of one program: the main one, or one that was started at a certain point of another's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +47,14 @@ impl NodeId {
         Self(narrow(index))
     }
 }
+
+/// The number of a call that some program has made: equal calls have one, whoever makes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CallId(pub(crate) u32);
+
+/// The number of an answer that some program was given: equal answers have one, whoever gets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AnswerId(u32);
 
 /// How far one task of a process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,13 +75,20 @@ impl Hash for TaskState {
 
 pub(crate) struct Node {
     pub(crate) tree: TreeId,
-    parent: Option<(NodeId, Answer)>,
+    parent: Option<(NodeId, AnswerId)>,
+    /// How many replies come before it in its tree.
+    pub(crate) depth: u32,
     pub(crate) call: Option<Arc<Call>>,
+    /// The number of the call.
+    pub(crate) call_id: Option<CallId>,
+    /// The same, among all calls of all programs.
+    pub(crate) asked: Option<AskedId>,
     pub(crate) exit: Option<u8>,
     pub(crate) fault: Option<Fault>,
     /// The roots of the tasks that were started on the way from the parent to here.
     pub(crate) spawned: Vec<NodeId>,
-    pub(crate) next: BTreeMap<Answer, NodeId>,
+    /// Where each answer leads, ascending.
+    pub(crate) next: Vec<(AnswerId, NodeId)>,
     /// The node that stands for all nodes of its class.
     pub(crate) class: NodeId,
 }
@@ -164,6 +109,9 @@ struct Tree {
 #[derive(Default)]
 pub(crate) struct Forest {
     trees: Vec<Tree>,
+    calls: Numbered<Call>,
+    answers: Numbered<Answer>,
+    pub(crate) replies: Replies,
     /// A node comes after its parent, and the root of a tree after the node where its task was started.
     pub(crate) nodes: Vec<Node>,
     /// Live instances at the nodes they have reached, the oldest first.
@@ -226,6 +174,11 @@ impl Forest {
         self.node(task.node).call.as_ref()
     }
 
+    /// The number of that call.
+    pub(crate) fn call_id(&self, task: TaskState) -> Option<CallId> {
+        self.node(task.node).call_id
+    }
+
     /// The exit status, if this is a main task that has returned.
     pub(crate) fn exit(&self, task: TaskState) -> Option<u8> {
         self.node(task.node).exit
@@ -252,15 +205,15 @@ impl Forest {
     }
 
     /// Where a reply to a task leads.
-    pub(crate) fn follow(&mut self, task: TaskState, answer: &Answer) -> TaskState {
+    pub(crate) fn follow(&mut self, task: TaskState, answer: AnswerId) -> TaskState {
         let next = self.learn(task.node, answer);
         TaskState { node: self.node(next).class, ..task }
     }
 
     /// The node after a reply. Executes the history if that was not done before.
-    pub(crate) fn learn(&mut self, node: NodeId, answer: &Answer) -> NodeId {
-        if let Some(next) = self.node(node).next.get(answer) {
-            return *next;
+    pub(crate) fn learn(&mut self, node: NodeId, answer: AnswerId) -> NodeId {
+        if let Some(next) = self.after(node, answer) {
+            return next;
         }
         self.has_grown = true;
         let warm =
@@ -273,7 +226,7 @@ impl Forest {
         let tasks_before = instance.tasks();
         let tree = self.node(node).tree;
         let Tree { number, root, .. } = self.trees[tree.0 as usize];
-        instance.reply(number, answer.clone());
+        instance.reply(number, Answer::clone(self.answer(answer)));
         let next = if number == 0 && instance.has_begun_anew(number) {
             // Only what a stage begins with is carried from one to the next, so the history begins anew.
             let program = self.trees[tree.0 as usize].program.clone();
@@ -291,11 +244,11 @@ impl Forest {
             }
             root
         } else {
-            let next = self.grow(tree, Some((node, answer.clone())), &instance, tasks_before);
+            let next = self.grow(tree, Some((node, answer)), &instance, tasks_before);
             self.keep(next, instance);
             next
         };
-        self.nodes[node.index()].next.insert(answer.clone(), next);
+        self.lead(node, answer, next);
         next
     }
 
@@ -303,13 +256,13 @@ impl Forest {
     fn grow(
         &mut self,
         tree: TreeId,
-        parent: Option<(NodeId, Answer)>,
+        parent: Option<(NodeId, AnswerId)>,
         instance: &Instance,
         before: u16,
     ) -> NodeId {
         let number = self.trees[tree.0 as usize].number;
         let exit = if number == 0 { instance.exit() } else { None };
-        let call = instance.call(number).map(Arc::new);
+        let call = instance.call(number);
         let node = self.put(tree, parent, call, exit, instance.fault());
         for number in before..instance.tasks() {
             self.sprout(node, number, instance);
@@ -320,15 +273,56 @@ impl Forest {
     fn put(
         &mut self,
         tree: TreeId,
-        parent: Option<(NodeId, Answer)>,
-        call: Option<Arc<Call>>,
+        parent: Option<(NodeId, AnswerId)>,
+        call: Option<Call>,
         exit: Option<u8>,
         fault: Option<Fault>,
     ) -> NodeId {
         let class = NodeId::of(self.nodes.len());
-        let (spawned, next) = (Vec::new(), BTreeMap::new());
-        self.nodes.push(Node { tree, parent, call, exit, fault, spawned, next, class });
+        let before = parent.map(|(parent, _)| self.node(parent));
+        let depth = before.map_or(0, |before| before.depth + 1);
+        let call_id = call.map(|call| CallId(self.calls.number(&call)));
+        let call = call_id.map(|call| Arc::clone(self.calls.value(call.0)));
+        let main = self.trees[tree.0 as usize].main;
+        let asked = call_id.map(|call| self.replies.asked(main, call));
+        let (spawned, next) = (Vec::new(), Vec::new());
+        self.nodes.push(Node {
+            tree,
+            parent,
+            depth,
+            call,
+            call_id,
+            asked,
+            exit,
+            fault,
+            spawned,
+            next,
+            class,
+        });
         class
+    }
+
+    /// The number of an answer.
+    pub(crate) fn number(&mut self, answer: &Answer) -> AnswerId {
+        AnswerId(self.answers.number(answer))
+    }
+
+    pub(crate) fn answer(&self, answer: AnswerId) -> &Arc<Answer> {
+        self.answers.value(answer.0)
+    }
+
+    /// Where a known answer leads.
+    fn after(&self, node: NodeId, answer: AnswerId) -> Option<NodeId> {
+        self.node(node).next.iter().find(|(known, _)| *known == answer).map(|(_, next)| *next)
+    }
+
+    fn lead(&mut self, node: NodeId, answer: AnswerId, next: NodeId) {
+        let Node { next: known, asked, .. } = &mut self.nodes[node.index()];
+        let place = known.partition_point(|(known, _)| *known < answer);
+        known.insert(place, (answer, next));
+        if let Some(asked) = *asked {
+            self.replies.note(asked, answer);
+        }
     }
 
     /// Adds a tree for a task that was born on the way to a node.
@@ -336,22 +330,26 @@ impl Forest {
         let tree = TreeId(narrow(self.trees.len()));
         let Tree { program, main, .. } = &self.trees[self.node(origin).tree.0 as usize];
         let (program, main) = (program.clone(), *main);
-        let root = self.put(tree, None, instance.call(number).map(Arc::new), None, None);
+        let root = NodeId::of(self.nodes.len());
         self.trees.push(Tree { program, root, main, origin: Some(origin), stage: 0, number });
+        self.put(tree, None, instance.call(number), None, None);
         self.nodes[origin.index()].spawned.push(root);
     }
 
     fn keep(&mut self, at: NodeId, instance: Instance) {
+        if self.node(at).call.is_none() {
+            return;
+        }
         self.warm.push_back((at, instance));
         if self.warm.len() > MOST_INSTANCES {
             self.warm.pop_front();
         }
     }
 
-    fn dead_end(&mut self, node: NodeId, answer: &Answer, fault: Fault) -> NodeId {
+    fn dead_end(&mut self, node: NodeId, answer: AnswerId, fault: Fault) -> NodeId {
         let tree = self.node(node).tree;
-        let end = self.put(tree, Some((node, answer.clone())), None, None, Some(fault));
-        self.nodes[node.index()].next.insert(answer.clone(), end);
+        let end = self.put(tree, Some((node, answer)), None, None, Some(fault));
+        self.lead(node, answer, end);
         end
     }
 
@@ -372,12 +370,12 @@ impl Forest {
         let mut path = Vec::new();
         let mut at = node;
         while let Some((parent, answer)) = &self.node(at).parent {
-            path.push((at, answer));
+            path.push((at, *answer));
             at = *parent;
         }
         self.compare(at, instance, number)?;
         for (at, answer) in path.into_iter().rev() {
-            instance.reply(number, answer.clone());
+            instance.reply(number, Answer::clone(self.answer(answer)));
             self.compare(at, instance, number)?;
         }
         Ok(())
@@ -389,7 +387,7 @@ impl Forest {
         let mut at = self.node(node);
         while let Some((parent, answer)) = &at.parent {
             at = self.node(*parent);
-            steps.extend(at.call.as_deref().map(|call| (call, answer)));
+            steps.extend(at.call.as_deref().map(|call| (call, &**self.answer(*answer))));
         }
         steps.reverse();
         steps
@@ -404,10 +402,13 @@ impl Forest {
 
     /// What a task did when this node was learned and what it does now, if that is not the same.
     fn difference(&self, at: NodeId, instance: &Instance, number: u16) -> Option<(String, String)> {
-        let (recorded, now) = (self.node(at), instance.call(number));
+        let recorded = self.node(at);
+        if instance.is_at(number, recorded.call.as_deref(), recorded.exit) {
+            return None;
+        }
         let exit = if number == 0 { instance.exit() } else { None };
-        let same = recorded.call.as_deref() == now.as_ref() && recorded.exit == exit;
-        (!same).then(|| (described(recorded.call.as_deref(), recorded.exit), described(now.as_ref(), exit)))
+        let now = instance.call(number);
+        Some((described(recorded.call.as_deref(), recorded.exit), described(now.as_ref(), exit)))
     }
 
     /// Runs a whole process in one instance, its tasks (by number) answered in the order that was explored, and compares.
@@ -416,21 +417,23 @@ impl Forest {
     ///
     /// [`Fault::SharedMemory`] if a task does something else than it did when it was learned alone,
     /// [`Fault::Nondeterministic`] if it is the only one.
-    pub(crate) fn audit(&self, main: NodeId, history: &[(u16, Answer)]) -> Result<(), Fault> {
+    pub(crate) fn audit(&self, main: NodeId, history: &[(u16, &Answer)]) -> Result<(), Fault> {
         let mut instance = self.trees[self.node(main).tree.0 as usize].program.instance(0);
         // The tasks in the order in which the process has started them, which is how an instance numbers them.
         let mut tasks = vec![self.node(main).class];
         tasks.extend(self.started(tasks[0]));
         self.agree(&tasks, &instance)?;
         for (number, answer) in history {
-            let next = tasks.get(usize::from(*number)).and_then(|at| self.node(*at).next.get(answer));
+            let known = self.answers.known(answer).map(AnswerId);
+            let next =
+                tasks.get(usize::from(*number)).zip(known).and_then(|(at, answer)| self.after(*at, answer));
             let Some(next) = next else {
                 let (alone, together) = ("nothing of the kind".to_owned(), answered(answer));
                 return Err(Fault::SharedMemory { task: *number, alone, together });
             };
-            let next = self.node(*next).class;
+            let next = self.node(next).class;
             tasks[usize::from(*number)] = next;
-            instance.reply(*number, answer.clone());
+            instance.reply(*number, (*answer).clone());
             tasks.extend(self.started(next));
             self.agree(&tasks, &instance)?;
         }
@@ -454,10 +457,6 @@ impl Forest {
         }
         Ok(())
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn narrow(length: usize) -> u32 {

@@ -14,16 +14,24 @@ use crate::world::{Checker, Choice, Violation, World};
 impl<C: Checker> Engine<'_, C> {
     /// Remembers what has happened, and what supervisors do about it at once. Answers all of it, in order.
     pub(crate) fn note(&self, world: &mut World<C::Memory>) -> Vec<Effect> {
-        let mut all = Vec::new();
+        self.note_all(world, Vec::new())
+    }
+
+    /// Remembers what has happened and was taken from the machine already, and then as [`Engine::note`].
+    pub(crate) fn note_all(&self, world: &mut World<C::Memory>, mut all: Vec<Effect>) -> Vec<Effect> {
+        let mut noted = 0;
         loop {
-            let effects = world.kernel.take_effects();
-            if effects.is_empty() {
+            if world.kernel.has_effects() {
+                all.extend(world.kernel.take_effects());
+            }
+            if noted == all.len() {
                 break;
             }
-            for effect in &effects {
+            let end = all.len();
+            for effect in &all[noted..] {
                 self.remember(world, effect);
             }
-            all.extend(effects);
+            noted = end;
         }
         for slot in &mut world.slots {
             // How far its code had come makes no difference any more.

@@ -123,7 +123,7 @@ impl Record {
                 if let Choice::Run { how: ended, .. } = choice {
                     how = ended;
                 }
-                What::Call(Arc::unwrap_or_clone(call), reply)
+                What::Call(Arc::unwrap_or_clone(call), Arc::unwrap_or_clone(reply))
             }
             Told::Execute => What::Execute,
             Told::Exit(status) => What::Exit(status),

@@ -93,7 +93,7 @@ impl Os for Process {
     type Listener = NoListener;
 
     fn call(&self, call: Call) -> impl Future<Output = Result<Reply, Errno>> + Send {
-        Asked { process: self.clone(), call: Some(call), task: None }
+        Asked { process: self, call: Some(call), task: None }
     }
 
     fn task(&self, body: impl Future<Output = ()> + Send + 'static) {
@@ -125,17 +125,17 @@ impl Os for Process {
 }
 
 /// A call on its way.
-struct Asked {
-    process: Process,
+struct Asked<'a> {
+    process: &'a Process,
     call: Option<Call>,
     task: Option<u16>,
 }
 
-impl Future for Asked {
+impl Future for Asked<'_> {
     type Output = Result<Reply, Errno>;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let process = self.process.clone();
+        let process = self.process;
         let mut shared = process.shared();
         let current = shared.current;
         if let Some(call) = self.call.take() {
@@ -160,7 +160,7 @@ impl Future for Asked {
     }
 }
 
-impl Drop for Asked {
+impl Drop for Asked<'_> {
     fn drop(&mut self) {
         let Some(task) = self.task else { return };
         let mut shared = self.process.shared();
@@ -230,6 +230,21 @@ impl Instance {
         mailbox.closes.front().map(|fd| Call::Close { fd: *fd }).or_else(|| mailbox.asked.clone())
     }
 
+    /// Whether a task asks for this call, or is the main one and has come to its end with this status.
+    pub(crate) fn is_at(&self, task: u16, call: Option<&Call>, exit: Option<u8>) -> bool {
+        let shared = self.process.shared();
+        let Some(mailbox) = shared.tasks.get(usize::from(task)) else {
+            return call.is_none() && exit.is_none();
+        };
+        let asks = match (mailbox.closes.front(), call) {
+            (Some(fd), Some(Call::Close { fd: other })) => fd == other,
+            (Some(_), _) => false,
+            (None, call) => mailbox.asked.as_ref() == call,
+        };
+        let is_over = task == 0 && mailbox.over && mailbox.closes.is_empty();
+        asks && exit == self.status.filter(|_| is_over)
+    }
+
     /// Whether the last reply to a task has led to the beginning of a new round of it.
     pub(crate) fn has_begun_anew(&self, task: u16) -> bool {
         self.process.shared().tasks.get(usize::from(task)).is_some_and(|mailbox| mailbox.has_begun_anew)
@@ -254,12 +269,10 @@ impl Instance {
 
     /// Polls a task that was answered, then every task that was born meanwhile.
     fn poll(&mut self, task: u16) {
-        self.poll_one(task);
-        loop {
+        let mut has_born = self.poll_one(task);
+        while has_born {
+            has_born = false;
             let born = std::mem::take(&mut self.process.shared().born);
-            if born.is_empty() {
-                break;
-            }
             for body in born {
                 let Ok(number) = u16::try_from(self.tasks.len()) else { return };
                 if number >= MOST_TASKS {
@@ -268,17 +281,22 @@ impl Instance {
                 }
                 self.tasks.push(Some(body));
                 self.process.shared().tasks.push(Mailbox::default());
-                self.poll_one(number);
+                has_born |= self.poll_one(number);
             }
         }
     }
 
-    fn poll_one(&mut self, task: u16) {
-        self.process.shared().current = task;
+    /// Polls one task, and answers whether any were born and not polled yet.
+    fn poll_one(&mut self, task: u16) -> bool {
         let repeats = matches!(self.tasks[usize::from(task)], Some(Task::Repeat { .. }));
-        let born = self.process.shared().born.len();
+        let (born, between_rounds) = {
+            let mut shared = self.process.shared();
+            shared.current = task;
+            let between_rounds = std::mem::take(&mut shared.tasks[usize::from(task)].between_rounds);
+            (shared.born.len(), between_rounds)
+        };
         let mut context = Context::from_waker(Waker::noop());
-        let polled = catch_unwind(AssertUnwindSafe(|| self.advance(task, &mut context)));
+        let polled = catch_unwind(AssertUnwindSafe(|| self.advance(task, between_rounds, &mut context)));
         let over = polled.unwrap_or_else(|panic| {
             let message = panic_message(panic.as_ref());
             self.process.shared().fault.get_or_insert(Fault::Panicked { message });
@@ -294,15 +312,16 @@ impl Instance {
         if !over && mailbox.asked.is_none() && !mailbox.between_rounds {
             shared.fault.get_or_insert(Fault::ForeignAwait { task });
         }
+        !shared.born.is_empty()
     }
 
     /// Polls the body of a task, and answers whether it is over for good.
     ///
     /// The body of what is over is dropped here, while its task is the current one, so that its closes are its own.
-    fn advance(&mut self, task: u16, context: &mut Context<'_>) -> bool {
+    fn advance(&mut self, task: u16, between_rounds: bool, context: &mut Context<'_>) -> bool {
         let index = usize::from(task);
         if task == 0 {
-            return self.advance_main(context);
+            return self.advance_main(between_rounds, context);
         }
         match &mut self.tasks[index] {
             None => true,
@@ -314,7 +333,6 @@ impl Instance {
                 over
             }
             Some(Task::Repeat { begin, round }) => {
-                let between_rounds = std::mem::take(&mut self.process.shared().tasks[index].between_rounds);
                 if !between_rounds {
                     match round.as_mut().poll(context) {
                         Poll::Pending => return false,
@@ -340,9 +358,9 @@ impl Instance {
 }
 
 impl Instance {
-    fn advance_main(&mut self, context: &mut Context<'_>) -> bool {
+    fn advance_main(&mut self, between_rounds: bool, context: &mut Context<'_>) -> bool {
         let Some(main) = &mut self.main else { return true };
-        if !std::mem::take(&mut self.process.shared().tasks[0].between_rounds) {
+        if !between_rounds {
             let Poll::Ready(end) = main.as_mut().poll(context) else { return false };
             // The body is dropped before the next one begins, so that its closes come first.
             self.main = None;

@@ -233,7 +233,7 @@ fn record<M>(
 ) -> TraceStep {
     let who = Who::of(choice);
     let what = match stepped.told {
-        Told::Call { call, reply, .. } => What::Call(Arc::unwrap_or_clone(call), reply),
+        Told::Call { call, reply, .. } => What::Call(Arc::unwrap_or_clone(call), Arc::unwrap_or_clone(reply)),
         Told::Execute => What::Execute,
         Told::Release(fd) => What::Release(fd),
         Told::Exit(status) => What::Exit(status),
@@ -243,6 +243,6 @@ fn record<M>(
         Told::Kill => What::Kill,
         Told::PowerLoss { outcome } => What::PowerLoss { outcome },
     };
-    let (kernel, slots) = (world.kernel.clone(), world.slots.clone());
+    let (kernel, slots) = (Kernel::clone(&world.kernel), world.slots.clone());
     TraceStep { who, what, effects: stepped.effects, kernel, slots, in_setup, is_preemption }
 }

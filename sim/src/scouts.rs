@@ -4,14 +4,18 @@
 //! hundred states. Nothing is judged here.
 
 use crate::engine::Engine;
-use crate::explore::{Bounds, Merging};
+use crate::explore::Bounds;
+use crate::merging::Merging;
 use crate::sample::random::Random;
 use crate::world::{Checker, Choice, World};
 
 /// So many walks are taken first, and twice as many each other time.
 const WALKS: u64 = 32;
 
-/// How often at most.
+/// So often at most, as long as calls are answered in ways that were not seen before.
+const BATCHES: u32 = 16;
+
+/// How often at most histories are merged.
 const ROUNDS: u32 = 5;
 
 /// Longer than any start.
@@ -36,9 +40,16 @@ pub(crate) fn scout<C: Checker>(
         if should_stop() || engine.run_setup(&mut first, |_, _, _| {}).is_err() {
             return;
         }
-        for _ in 0..WALKS << round {
-            walk(engine, first.clone(), bounds, Random::of(SEED, number));
-            number += 1;
+        for _ in 0..BATCHES {
+            engine.forest.replies.has_news = false;
+            for _ in 0..WALKS << round {
+                walk(engine, first.clone(), bounds, Random::of(SEED, number));
+                number += 1;
+            }
+            // Merging is dear, so it waits until walks have little to tell.
+            if !engine.forest.replies.has_news {
+                break;
+            }
         }
         if !merging.goes_on(engine, 0) {
             return;

@@ -10,7 +10,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::digest;
 
@@ -19,12 +20,40 @@ pub struct Shared<T>(Arc<Remembered<T>>);
 
 struct Remembered<T> {
     value: T,
-    digest: OnceLock<u128>,
+    digest: Digest,
+}
+
+/// Its two halves; 0 where it is not known. Whoever finds one of them finds the right one, since all that set them agree.
+#[derive(Default)]
+struct Digest([AtomicU64; 2]);
+
+impl Digest {
+    fn get(&self) -> Option<u128> {
+        let [high, low] = self.0.each_ref().map(|half| half.load(Ordering::Relaxed));
+        (high != 0 && low != 0).then_some((u128::from(high) << 64) | u128::from(low))
+    }
+
+    fn set(&self, digest: u128) {
+        let [high, low] = &self.0;
+        high.store((digest >> 64) as u64, Ordering::Relaxed);
+        low.store(digest as u64, Ordering::Relaxed);
+    }
 }
 
 impl<T> Shared<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(Arc::new(Remembered { value, digest: OnceLock::new() }))
+        Self(Arc::new(Remembered { value, digest: Digest::default() }))
+    }
+}
+
+impl<T: Hash> Shared<T> {
+    /// The digest of the value.
+    pub(crate) fn digest(&self) -> u128 {
+        self.0.digest.get().unwrap_or_else(|| {
+            let digest = digest::digest(&self.0.value);
+            self.0.digest.set(digest);
+            digest
+        })
     }
 }
 
@@ -32,7 +61,7 @@ impl<T: Clone> Shared<T> {
     /// The value, to be changed: copied first if somebody else shares it.
     pub(crate) fn edit(&mut self) -> &mut T {
         let remembered = Arc::make_mut(&mut self.0);
-        remembered.digest = OnceLock::new();
+        remembered.digest = Digest::default();
         &mut remembered.value
     }
 }
@@ -55,12 +84,19 @@ impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
+
+    /// Most parts of a state are those of the state before: counting their clones down and up again would be for nothing.
+    fn clone_from(&mut self, source: &Self) {
+        if !Arc::ptr_eq(&self.0, &source.0) {
+            self.0 = Arc::clone(&source.0);
+        }
+    }
 }
 
 impl<T: Clone> Clone for Remembered<T> {
     /// Only [`Shared::edit`] copies, and it is about to change the value: a digest would be stale at once.
     fn clone(&self) -> Self {
-        Self { value: self.value.clone(), digest: OnceLock::new() }
+        Self { value: self.value.clone(), digest: Digest::default() }
     }
 }
 
@@ -74,7 +110,7 @@ impl<T: Eq> Eq for Shared<T> {}
 
 impl<T: Hash> Hash for Shared<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(*self.0.digest.get_or_init(|| digest::digest(&self.0.value)));
+        state.write_u128(self.digest());
     }
 }
 

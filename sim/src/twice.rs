@@ -10,7 +10,8 @@ use std::hash::{Hash, Hasher};
 
 use crate::digest::{Lanes, digest};
 use crate::engine::Engine;
-use crate::explore::{Bounds, Merging, Policy};
+use crate::explore::{Bounds, Policy};
+use crate::merging::Merging;
 use crate::schedule::Schedule;
 use crate::scouts::scout;
 use crate::world::{Checker, Choice, Setup, Stepped, Told, Violation, World};
@@ -61,7 +62,7 @@ pub fn explore_twice<C: Checker>(
     should_stop: &dyn Fn() -> bool,
 ) -> Twice {
     let mut search = Lockstep {
-        engines: [Engine::new(setup, checker), Engine::new(setup, checker)],
+        engines: [Engine::forgetful(setup, checker), Engine::forgetful(setup, checker)],
         mergings: [Merging::FIRST; 2],
         bounds: *bounds,
         seen: BTreeMap::new(),
@@ -143,6 +144,14 @@ impl<C: Checker> Lockstep<'_, C> {
         Ok(answers[0])
     }
 
+    /// Whether this pass proves nothing to one of them.
+    fn is_in_vain(&mut self) -> bool {
+        let states = self.seen.len();
+        let [first, second] = &mut self.mergings;
+        let [one, other] = &mut self.engines;
+        first.is_in_vain(one, states) | second.is_in_vain(other, states)
+    }
+
     /// Begins another pass.
     fn forget(&mut self) {
         self.seen.clear();
@@ -173,8 +182,7 @@ impl<C: Checker> Lockstep<'_, C> {
             frame.next.hash(&mut self.events);
             self.take(&mut worlds, choice)?;
             self.enter(worlds, preemptions)?;
-            let [merging, _] = &self.mergings;
-            if merging.is_on && self.seen.len() > merging.patience && self.engines[0].has_grown() {
+            if self.is_in_vain() {
                 return Ok(());
             }
             let is_time_to_ask = self.steps.is_multiple_of(ASK_EVERY);
@@ -250,8 +258,10 @@ impl<C: Checker> Lockstep<'_, C> {
 /// What was asked and answered.
 fn answer(stepped: &Stepped) -> String {
     match &stepped.told {
-        Told::Call { call, reply: Ok(reply), .. } => format!("`{call}`: {reply}"),
-        Told::Call { call, reply: Err(errno), .. } => format!("`{call}`: {}", errno.name()),
+        Told::Call { call, reply, .. } => match &**reply {
+            Ok(reply) => format!("`{call}`: {reply}"),
+            Err(errno) => format!("`{call}`: {}", errno.name()),
+        },
         Told::Execute => "an execution".to_owned(),
         Told::Exit(status) => format!("exit {status}"),
         Told::Release(fd) => format!("the release of {fd}"),

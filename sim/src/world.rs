@@ -11,7 +11,8 @@ use portcullis_os::{Call, Errno, Fd, Ownership, Pid, Reply};
 
 use crate::digest::Lanes;
 use crate::kernel::{Completion, Effect, HostId, Kernel, Life, ProcessId, Spawn};
-use crate::learn::{Answer, Program, TaskState};
+use crate::learn::{Answer, TaskState};
+use crate::program::Program;
 use crate::script::{Action, Script};
 use crate::shared::Shared;
 use crate::supervisor::{Supervision, Supervisor};
@@ -267,9 +268,9 @@ impl Choice {
 }
 
 /// One state.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct World<M> {
-    pub(crate) kernel: Kernel,
+    pub(crate) kernel: Shared<Kernel>,
     pub(crate) slots: Vec<Shared<SlotState>>,
     pub(crate) position: usize,
     pub(crate) kills: u8,
@@ -277,6 +278,31 @@ pub(crate) struct World<M> {
     pub(crate) memory: M,
     /// The slot that took the last step. Not part of the state unless preemptions are counted.
     pub(crate) last: Option<usize>,
+}
+
+impl<M: Clone> Clone for World<M> {
+    fn clone(&self) -> Self {
+        let Self { kernel, slots, position, kills, power_losses, memory, last } = self;
+        Self {
+            kernel: kernel.clone(),
+            slots: slots.clone(),
+            position: *position,
+            kills: *kills,
+            power_losses: *power_losses,
+            memory: memory.clone(),
+            last: *last,
+        }
+    }
+
+    /// Keeps what the two have in common, and the room of the slots.
+    fn clone_from(&mut self, source: &Self) {
+        let Self { kernel, slots, position, kills, power_losses, memory, last } = source;
+        self.kernel.clone_from(kernel);
+        self.slots.clone_from(slots);
+        (self.position, self.kills, self.power_losses) = (*position, *kills, *power_losses);
+        self.memory.clone_from(memory);
+        self.last = *last;
+    }
 }
 
 impl<M: Hash> World<M> {
@@ -309,7 +335,7 @@ pub(crate) struct Answered {
     pub(crate) life: usize,
     /// How many tasks the process had started before the one that was answered.
     pub(crate) task: u16,
-    pub(crate) answer: Answer,
+    pub(crate) answer: Arc<Answer>,
 }
 
 impl Stepped {
@@ -318,12 +344,12 @@ impl Stepped {
         let (Choice::Run { slot, .. }, Told::Call { task, reply, .. }) = (choice, &self.told) else {
             return None;
         };
-        Some(Answered { slot, life: world.slots[slot].past.len(), task: *task, answer: reply.clone() })
+        Some(Answered { slot, life: world.slots[slot].past.len(), task: *task, answer: Arc::clone(reply) })
     }
 
     pub(crate) fn step(&self, choice: Choice) -> Step<'_> {
         let (call, reply) = match &self.told {
-            Told::Call { call, reply, .. } => (Some(&**call), Some(reply)),
+            Told::Call { call, reply, .. } => (Some(&**call), Some(&**reply)),
             Told::Execute
             | Told::Exit(_)
             | Told::Release(_)
@@ -345,7 +371,7 @@ pub(crate) struct Stepped {
 
 /// A step in words, for a trace.
 pub(crate) enum Told {
-    Call { task: u16, call: Arc<Call>, reply: Answer },
+    Call { task: u16, call: Arc<Call>, reply: Arc<Answer> },
     Execute,
     Exit(u8),
     Release(Fd),

@@ -115,6 +115,11 @@ impl Hash for Journal {
 }
 
 impl Kernel {
+    /// Whether anything happened that nobody has taken yet.
+    pub(crate) const fn has_effects(&self) -> bool {
+        !self.effects.0.is_empty()
+    }
+
     /// What happened since the last time, in order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects.0)

@@ -6,7 +6,8 @@ use super::policy::{Plan, Sampler, Scene, mover};
 use super::random::{Random, mix};
 use crate::digest::digest;
 use crate::engine::Engine;
-use crate::explore::{Bounds, Merging};
+use crate::explore::Bounds;
+use crate::merging::Merging;
 use crate::scouts::scout;
 use crate::world::{Answered, Checker, Choice, Violation, World};
 
@@ -124,8 +125,10 @@ impl<'a, C: Checker> Walker<'a, C> {
         self.merges += 1;
         if self.merges < MOST_MERGES {
             scout(&mut self.engine, &mut self.merging, &self.bounds, &|| false);
+            let states = self.graph.len();
+            self.merging.insist(&mut self.engine, states);
         } else {
-            self.merging.is_on = false;
+            self.merging = Merging::NEVER;
             self.engine.part();
         }
         let mut first = self.engine.first();
@@ -137,7 +140,7 @@ impl<'a, C: Checker> Walker<'a, C> {
 
     /// Whether a program has done something unseen since histories were merged.
     fn is_unseen(&self) -> bool {
-        self.merges > 0 && self.merging.is_on && self.engine.has_grown()
+        self.merges > 0 && self.merging.is_on() && self.engine.has_grown()
     }
 
     /// The states of the machine and the schedules that were seen.
