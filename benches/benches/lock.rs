@@ -8,7 +8,7 @@ use std::path::Path;
 
 use criterion::Criterion;
 use gateway::lock::acquire;
-use gateway::{Claim, DirectoryLock, GATEWAY_SPAN, PortBlock};
+use gateway::{Claim, GATEWAY_SPAN, PortBlock};
 use portcullis_os::{Linux, Port};
 use tokio::runtime::{Builder, Runtime};
 
@@ -30,13 +30,10 @@ fn main() {
 fn free_claim(runtime: &Runtime, directory: &Path, span: u16) -> Claim {
     // Below the ports that the kernel gives to outgoing connections.
     let mut bases = (20_000..32_000).step_by(200).filter_map(Port::new);
-    let claims = bases.by_ref().filter_map(|base| PortBlock::new(base, span)).map(|ports| Claim {
-        state: directory.join("state"),
-        config: directory.join("state/openclaw.json"),
-        ports,
-        directory_lock: DirectoryLock::Required,
-        version: "0".to_owned(),
-    });
+    let claims = bases
+        .by_ref()
+        .filter_map(|base| PortBlock::new(base, span))
+        .map(|ports| Claim::plain(directory.join("state"), directory.join("state/openclaw.json"), ports));
     let mut free = claims.filter(|claim| runtime.block_on(acquire_and_release(claim)));
     free.next().expect("some block of ports is free")
 }

@@ -1,6 +1,8 @@
 //! What one gateway wants to own, decided before anything is touched.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -44,6 +46,11 @@ impl PortBlock {
         self.base.get()..=self.last()
     }
 
+    /// Whether a port is one of these.
+    pub const fn holds(self, port: u16) -> bool {
+        self.base.get() <= port && port <= self.last()
+    }
+
     /// Whether two blocks share a port.
     pub const fn overlaps(self, other: Self) -> bool {
         self.base.get() <= other.last() && other.base.get() <= self.last()
@@ -71,6 +78,71 @@ pub enum DirectoryLock {
     Optional,
 }
 
+/// What to do on a file system that other machines may open too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RemoteFileSystem {
+    /// Refuse to start: locks may not reach the other machines.
+    Refused,
+    /// Trust its locks, because somebody said so. Two machines may then both own the directory where that is wrong.
+    Allowed,
+}
+
+/// What to do while another gateway is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OnConflict {
+    /// Refuse to start, and say why.
+    Refuse,
+    /// Wait until that one has ended, and start then.
+    Park,
+}
+
+/// Where a gateway accepts connections. Both loopback names always lead to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Listen {
+    /// On 127.0.0.1 and on ::1.
+    Loopback,
+    /// On these and on one more address of this machine.
+    Also(Ipv4Addr),
+    /// On every address of this machine.
+    Everywhere,
+}
+
+impl Listen {
+    /// The addresses to listen on, in the order in which they are taken.
+    ///
+    /// The wildcards come in two, one a family: each excludes every address of its family, loopback included, and where
+    /// there is no IPv6 the other one is still to be had.
+    pub fn addresses(self) -> Vec<IpAddr> {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        match self {
+            Self::Loopback => vec![loopback, Ipv6Addr::LOCALHOST.into()],
+            Self::Also(Ipv4Addr::LOCALHOST) => Self::Loopback.addresses(),
+            Self::Also(address) => vec![loopback, address.into(), Ipv6Addr::LOCALHOST.into()],
+            Self::Everywhere => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loopback => f.write_str("loopback"),
+            Self::Also(address) => write!(f, "loopback and {address}"),
+            Self::Everywhere => f.write_str("every address"),
+        }
+    }
+}
+
+/// That an owner of the state directory which stands in the way may be ended.
+///
+/// One that is stopped may be ended as it is. One that runs may be ended only if it is the instance that was expected, for
+/// it may be healthy, and a timeout proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Force {
+    /// The instance that is to be ended, and no other.
+    pub expect: Option<String>,
+}
+
 /// Everything that one gateway wants to own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
@@ -80,10 +152,53 @@ pub struct Claim {
     pub config: PathBuf,
     /// The ports.
     pub ports: PortBlock,
+    /// Ports outside the block that were given to a browser by hand, in any order.
+    pub pinned: Vec<Port>,
+    /// The directories that its agents work in, as absolute paths without symbolic links. Created if absent.
+    pub workspaces: Vec<PathBuf>,
+    /// Where it listens.
+    pub listen: Listen,
     /// Whether the lock on the directory itself may be missing.
     pub directory_lock: DirectoryLock,
+    /// Whether the state may lie where other machines reach it.
+    pub remote: RemoteFileSystem,
+    /// Whether an owner that stands in the way may be ended; `None`: it may not.
+    pub force: Option<Force>,
+    /// What to do while another gateway is in the way.
+    pub on_conflict: OnConflict,
     /// The version of this program, told to whoever asks.
     pub version: String,
+}
+
+impl Claim {
+    /// A state directory, a configuration and a block of ports, nothing more and nothing risked.
+    pub fn plain(state: PathBuf, config: PathBuf, ports: PortBlock) -> Self {
+        Self {
+            state,
+            config,
+            ports,
+            pinned: Vec::new(),
+            workspaces: Vec::new(),
+            listen: Listen::Loopback,
+            directory_lock: DirectoryLock::Required,
+            remote: RemoteFileSystem::Refused,
+            force: None,
+            on_conflict: OnConflict::Refuse,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Every port that is reserved, ascending, each once: the block and what was pinned outside it.
+    pub fn all_ports(&self) -> BTreeSet<u16> {
+        self.ports.ports().chain(self.pinned_outside().map(Port::get)).collect()
+    }
+
+    /// The pinned ports that the block does not hold anyway, ascending, each once.
+    pub fn pinned_outside(&self) -> impl Iterator<Item = Port> {
+        let outside: BTreeSet<Port> =
+            self.pinned.iter().copied().filter(|port| !self.ports.holds(port.get())).collect();
+        outside.into_iter()
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +206,7 @@ mod tests {
     use portcullis_os::Port;
     use proptest::prelude::*;
 
-    use super::{GATEWAY_SPAN, PortBlock};
+    use super::{Claim, GATEWAY_SPAN, Listen, PortBlock};
 
     fn block(base: u16, span: u16) -> Option<PortBlock> {
         Port::new(base).and_then(|base| PortBlock::new(base, span))
@@ -101,6 +216,31 @@ mod tests {
     fn the_highest_base_leaves_room_for_the_whole_block() {
         assert!(block(65425, GATEWAY_SPAN).is_some());
         assert!(block(65426, GATEWAY_SPAN).is_none());
+    }
+
+    #[test]
+    fn every_port_is_claimed_once_and_in_order_wherever_it_was_pinned() {
+        let pinned = [9_222, 18_800, 40_000, 9_222].map(|port| Port::new(port).unwrap()).to_vec();
+        let ports = block(18_789, 20).unwrap();
+        let claim = Claim { pinned, ..Claim::plain("/s".into(), "/c".into(), ports) };
+        let outside: Vec<u16> = claim.pinned_outside().map(Port::get).collect();
+        assert_eq!(outside, [9_222, 40_000]);
+        let all: Vec<u16> = claim.all_ports().into_iter().collect();
+        let expected: Vec<u16> = [9_222].into_iter().chain(18_789..=18_809).chain([40_000]).collect();
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn both_loopbacks_are_taken_wherever_else_a_gateway_listens() {
+        for (listen, expected) in [
+            (Listen::Loopback, "127.0.0.1 ::1"),
+            (Listen::Also([127, 0, 0, 1].into()), "127.0.0.1 ::1"),
+            (Listen::Also([192, 168, 0, 2].into()), "127.0.0.1 192.168.0.2 ::1"),
+            (Listen::Everywhere, "0.0.0.0 ::"),
+        ] {
+            let addresses: Vec<String> = listen.addresses().iter().map(ToString::to_string).collect();
+            assert_eq!(addresses.join(" "), expected, "{listen}");
+        }
     }
 
     proptest! {

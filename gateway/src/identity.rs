@@ -93,6 +93,9 @@ pub struct Identity {
     pub base: u16,
     /// How many ports above it are reserved.
     pub span: u16,
+    /// The ports outside these that are reserved as well, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<u16>,
     /// The version of the program.
     pub version: String,
 }
@@ -115,7 +118,7 @@ impl Identity {
         (identity.schema == 1).then_some(identity)
     }
 
-    /// The reserved ports, if they make sense.
+    /// The block of reserved ports, if it makes sense.
     pub fn ports(&self) -> Option<PortBlock> {
         PortBlock::new(Port::new(self.base)?, self.span)
     }

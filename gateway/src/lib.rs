@@ -6,16 +6,23 @@
 
 pub mod claim;
 pub mod cli;
+pub mod doctor;
+pub mod history;
 pub mod identity;
+#[cfg(target_os = "linux")]
+pub mod install;
 pub mod lock;
 pub mod log;
+#[cfg(target_os = "linux")]
+pub mod notify;
 pub mod refusal;
 mod run;
 pub mod server;
 pub mod settings;
 mod text;
+pub mod why;
 
-pub use claim::{Claim, DirectoryLock, GATEWAY_SPAN, PortBlock};
+pub use claim::{Claim, DirectoryLock, Force, GATEWAY_SPAN, Listen, OnConflict, PortBlock, RemoteFileSystem};
 pub use identity::{Identity, Phase, PhaseName};
 pub use refusal::{Holder, Reason, Refusal};
-pub use run::{Serve, Unserved, run};
+pub use run::{Next, Serve, Unserved, run};

@@ -2,9 +2,13 @@
 //!
 //! "Unknown" is a reason of its own and is never reported as "absent".
 
+mod json;
+
 use std::fmt;
 
 use portcullis_os::{Errno, Notice, Pid, ProcessState, Tick, Uid};
+
+pub(crate) use json::HolderLine;
 
 /// Why a gateway did not start. The codes are stable; scripts and scenarios match on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,20 +25,36 @@ pub enum Reason {
     HeldStopped,
     /// Something holds the lock and cannot be seen from here.
     HeldUnknown,
+    /// A process that inherited the lock from a gateway that is gone.
+    HeldOrphan,
+    /// The owner is gone, and a process that may still write to the state is not.
+    HeldWriters,
     /// Another gateway uses the same configuration file.
     ConfigShared,
+    /// Another gateway works in the same directory.
+    WorkspaceShared,
+    /// Another gateway works in a directory inside this one, or around it.
+    WorkspaceNested,
     /// Another gateway has reserved one of the ports.
     PortRange,
+    /// A gateway of another state directory has the same base port.
+    PortGateway,
     /// A program that is no gateway holds the port.
     PortForeign,
+    /// The token of a port is held by a process of another user, whose word is not believed.
+    PortOtherUser,
     /// An outgoing connection was given the port by the kernel.
     PortEphemeral,
     /// The kernel does not let this user bind the port.
     PortReserved,
     /// The port is taken, and by whom cannot be seen from here.
     PortUnknown,
+    /// The machine does not have an address that it should listen on.
+    AddressUnavailable,
     /// The file system cannot lock a directory.
     UnsupportedFileSystem,
+    /// The file system grants a lock that somebody else holds.
+    LocksNotEnforced,
     /// The file system is shared with other machines that its locks may not reach.
     RemoteFileSystem,
     /// Others may write to the state directory, or somebody else owns it.
@@ -51,26 +71,38 @@ pub enum Reason {
     InvalidPath,
     /// The path was moved or replaced again and again during the start.
     PathUnstable,
+    /// A later version of the gateway has used the state directory.
+    NewerEpoch,
+    /// The owner has lost what it owned, and stops.
+    Fenced,
     /// Any other error of the machine.
     Error,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 32] = [
         Self::HeldReady,
         Self::HeldStarting,
         Self::HeldDraining,
         Self::HeldHung,
         Self::HeldStopped,
         Self::HeldUnknown,
+        Self::HeldOrphan,
+        Self::HeldWriters,
         Self::ConfigShared,
+        Self::WorkspaceShared,
+        Self::WorkspaceNested,
         Self::PortRange,
+        Self::PortGateway,
         Self::PortForeign,
+        Self::PortOtherUser,
         Self::PortEphemeral,
         Self::PortReserved,
         Self::PortUnknown,
+        Self::AddressUnavailable,
         Self::UnsupportedFileSystem,
+        Self::LocksNotEnforced,
         Self::RemoteFileSystem,
         Self::InsecureDirectory,
         Self::Permission,
@@ -79,6 +111,8 @@ impl Reason {
         Self::DescriptorLimit,
         Self::InvalidPath,
         Self::PathUnstable,
+        Self::NewerEpoch,
+        Self::Fenced,
         Self::Error,
     ];
 
@@ -91,13 +125,21 @@ impl Reason {
             Self::HeldHung => "held-hung",
             Self::HeldStopped => "held-stopped",
             Self::HeldUnknown => "held-unknown",
+            Self::HeldOrphan => "held-orphan",
+            Self::HeldWriters => "held-writers",
             Self::ConfigShared => "config-shared",
+            Self::WorkspaceShared => "workspace-shared",
+            Self::WorkspaceNested => "workspace-nested",
             Self::PortRange => "port-range",
+            Self::PortGateway => "port-gateway",
             Self::PortForeign => "port-foreign",
+            Self::PortOtherUser => "port-other-user",
             Self::PortEphemeral => "port-ephemeral",
             Self::PortReserved => "port-reserved",
             Self::PortUnknown => "port-unknown",
+            Self::AddressUnavailable => "address-unavailable",
             Self::UnsupportedFileSystem => "unsupported-fs",
+            Self::LocksNotEnforced => "locks-not-enforced",
             Self::RemoteFileSystem => "remote-fs",
             Self::InsecureDirectory => "insecure-directory",
             Self::Permission => "permission",
@@ -106,6 +148,8 @@ impl Reason {
             Self::DescriptorLimit => "descriptor-limit",
             Self::InvalidPath => "invalid-path",
             Self::PathUnstable => "path-unstable",
+            Self::NewerEpoch => "newer-epoch",
+            Self::Fenced => "fenced",
             Self::Error => "error",
         }
     }
@@ -124,7 +168,16 @@ impl Reason {
             | Self::PortUnknown
             | Self::UnsupportedFileSystem
             | Self::RemoteFileSystem
-            | Self::InvalidPath => 78,
+            | Self::HeldOrphan
+            | Self::HeldWriters
+            | Self::WorkspaceShared
+            | Self::WorkspaceNested
+            | Self::PortGateway
+            | Self::PortOtherUser
+            | Self::AddressUnavailable
+            | Self::LocksNotEnforced
+            | Self::InvalidPath
+            | Self::NewerEpoch => 78,
             Self::HeldStarting
             | Self::HeldDraining
             | Self::HeldHung
@@ -132,7 +185,7 @@ impl Reason {
             | Self::PathUnstable => 75,
             Self::InsecureDirectory | Self::Permission => 77,
             Self::ReadOnly | Self::DiskFull | Self::DescriptorLimit => 74,
-            Self::Error => 70,
+            Self::Fenced | Self::Error => 70,
         }
     }
 
@@ -268,6 +321,18 @@ impl Refusal {
             }
             Reason::PortEphemeral => "Try again when that connection is closed, or reserve the port.",
             Reason::PortReserved => "Choose a port of 1024 or above.",
+            Reason::HeldOrphan => {
+                "End that process: it has a lock that belonged to a gateway, and the lock goes with it."
+            }
+            Reason::HeldWriters => "Wait until that process has ended, or end it; it may be writing still.",
+            Reason::WorkspaceShared => "Give each gateway a workspace of its own.",
+            Reason::WorkspaceNested => "Give each gateway a workspace that is not inside that of another.",
+            Reason::PortGateway => "Give each gateway a base port of its own, at least 111 apart.",
+            Reason::PortOtherUser => {
+                "Choose another port, or ask that user: ports are shared by all users of a machine."
+            }
+            Reason::AddressUnavailable => "Listen on an address that this machine has.",
+            Reason::LocksNotEnforced => "Move the state directory to a file system whose locks exclude.",
             Reason::UnsupportedFileSystem => "Move the state directory to a local file system.",
             Reason::RemoteFileSystem => "Move the state directory to a disk of this machine.",
             Reason::InsecureDirectory => "Make the directory yours alone.",
@@ -277,6 +342,8 @@ impl Refusal {
             Reason::DescriptorLimit => "Raise the limit of open files, and of processes.",
             Reason::InvalidPath => "Name a path that is what it should be.",
             Reason::PathUnstable => "Find out who keeps replacing the path.",
+            Reason::NewerEpoch => "Start the version that has used it, or choose another state directory.",
+            Reason::Fenced => "Put back what is missing if it is to be kept, then start again.",
             Reason::Error => "The error of the system is in the evidence.",
         }
     }

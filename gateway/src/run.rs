@@ -2,12 +2,12 @@
 
 use std::future::Future;
 
-use portcullis_os::{Errno, Fd, Notice, Os};
+use portcullis_os::{Errno, Fd, Notice, Os, Signal};
 
-use crate::claim::Claim;
+use crate::claim::{Claim, OnConflict};
 use crate::identity::{Identity, PHASE, Phase, PhaseName};
-use crate::lock;
-use crate::refusal::Refusal;
+use crate::lock::{self, Event, Owned};
+use crate::refusal::{Reason, Refusal};
 
 /// What a gateway does with its listeners once it owns everything.
 pub trait Serve<O: Os>: Send + Sync {
@@ -19,7 +19,18 @@ pub trait Serve<O: Os>: Send + Sync {
     fn start(&self, os: &O, listeners: &[Fd], identity: &Identity, phase: &Phase) -> Result<(), Errno>;
 
     /// Takes no more work, says goodbye to the clients, and returns when they are gone or their time is up.
-    fn drain(&self) -> impl Future<Output = ()> + Send;
+    ///
+    /// After [`Next::Restart`] it is started again, on the same listeners, and nobody is refused in between.
+    fn drain(&self, next: Next) -> impl Future<Output = ()> + Send;
+}
+
+/// What comes after a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The end.
+    Stop,
+    /// The next epoch of the same owner.
+    Restart,
 }
 
 /// A gateway without clients: what is left when only ownership matters.
@@ -31,14 +42,16 @@ impl<O: Os> Serve<O> for Unserved {
         Ok(())
     }
 
-    async fn drain(&self) {}
+    async fn drain(&self, _: Next) {}
 }
 
-/// Runs a gateway until it is told to stop by `SIGTERM` or `SIGINT`.
+/// Runs a gateway until it is told to stop by `SIGTERM` or `SIGINT`, or finds that it has lost what it owns. At `SIGUSR1` it
+/// begins anew, with the next epoch, and keeps every token and listener meanwhile.
 ///
 /// # Errors
 ///
-/// The refusal, if it did not become the owner. Nothing that existed has then been changed.
+/// The refusal, if it did not come to serve. If it did not become the owner, nothing that existed has been changed. With
+/// [`Reason::Fenced`] it has been the owner, and its locks are held until the process ends: the caller must end it at once.
 pub async fn run<O: Os>(os: O, claim: Claim, serve: impl Serve<O>) -> Result<(), Refusal> {
     let outcome = live(&os, &claim, serve).await;
     if let Err(refusal) = &outcome {
@@ -50,23 +63,69 @@ pub async fn run<O: Os>(os: O, claim: Claim, serve: impl Serve<O>) -> Result<(),
 
 async fn live<O: Os>(os: &O, claim: &Claim, serve: impl Serve<O>) -> Result<(), Refusal> {
     let trouble = |doing| move |errno| Refusal::from_errno(doing, "signals and notices", errno);
-    os.catch_signals().await.map_err(trouble("catch"))?;
-    let phase = Phase::default();
-    let owned = lock::acquire(os, claim).await?;
-    // The last thing that can fail, so it comes before anything that is seen: from the notice on, this is the owner.
-    serve
-        .start(os, &owned.listeners(), &owned.identity, &phase)
-        .map_err(|errno| Refusal::from_errno("serve on", "the listeners", errno))?;
+    let catch = || async { os.catch_signals().await.map_err(trouble("catch")) };
+    let owned = match claim.on_conflict {
+        OnConflict::Refuse => {
+            catch().await?;
+            lock::acquire(os, claim).await?
+        }
+        // Whoever waits is ended by a signal like every program that owns nothing.
+        OnConflict::Park => {
+            let owned = lock::park(os, claim).await?;
+            catch().await?;
+            owned
+        }
+    };
+    // Every token is held: whatever is written from here on, the owner writes.
     os.notify(Notice::Owner(owned.ownership(claim))).await.map_err(trouble("send"))?;
+    let outcome = reign(os, claim, &owned, serve).await;
+    if outcome.as_ref().is_err_and(|refusal| refusal.reason == Reason::Fenced) {
+        // It may not act, and nobody may take its place while it lives: the kernel takes everything at once when it ends.
+        std::mem::forget(owned);
+        return outcome;
+    }
+    // However else it ended: first it is said that this is no owner any more, then the locks go.
+    let told = os.notify(Notice::Released).await.map_err(trouble("send"));
+    outcome.and(told)
+}
+
+/// What an owner does from its first moment to its last.
+async fn reign<O: Os>(os: &O, claim: &Claim, owned: &Owned<O>, serve: impl Serve<O>) -> Result<(), Refusal> {
+    let phase = Phase::default();
+    while let Next::Restart = rule(os, claim, owned, &serve, &phase).await? {
+        let remembered = enter(os, &phase, PhaseName::Starting).await;
+        remembered.map_err(|errno| Refusal::from_errno("remember", "signals and notices", errno))?;
+    }
+    Ok(())
+}
+
+/// One epoch of an owner.
+async fn rule<O: Os>(
+    os: &O,
+    claim: &Claim,
+    owned: &Owned<O>,
+    serve: &impl Serve<O>,
+    phase: &Phase,
+) -> Result<Next, Refusal> {
+    let trouble = |doing| move |errno| Refusal::from_errno(doing, "signals and notices", errno);
+    let mut tenure = owned.begin(os, claim).await?;
+    serve
+        .start(os, &owned.listeners(), &owned.identity, phase)
+        .map_err(|errno| Refusal::from_errno("serve on", "the listeners", errno))?;
     // The record only informs: an owner that cannot write it is an owner all the same.
     let _ = owned.record(os).await;
+    tenure.write(os, Event::Ready).await?;
     // First for those who ask, then for those who watch: once the notice is out, nobody is told "starting" any more.
-    enter(os, &phase, PhaseName::Ready).await.map_err(trouble("remember"))?;
+    enter(os, phase, PhaseName::Ready).await.map_err(trouble("remember"))?;
     os.notify(Notice::Ready).await.map_err(trouble("send"))?;
-    os.next_signal().await.map_err(trouble("wait for"))?;
-    enter(os, &phase, PhaseName::Draining).await.map_err(trouble("remember"))?;
-    serve.drain().await;
-    os.notify(Notice::Released).await.map_err(trouble("send"))
+    let next = if tenure.wait(os).await? == Signal::User1 { Next::Restart } else { Next::Stop };
+    enter(os, phase, PhaseName::Draining).await.map_err(trouble("remember"))?;
+    serve.drain(next).await;
+    match tenure.write(os, Event::Stop).await {
+        Err(fenced) if fenced.reason == Reason::Fenced => Err(fenced),
+        // An owner that cannot say that it has stopped has stopped all the same.
+        Ok(()) | Err(_) => Ok(next),
+    }
 }
 
 /// Tells the tasks of the lock and the server how far this gateway has come.

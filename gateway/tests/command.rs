@@ -129,61 +129,6 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn help_names_every_setting_and_every_exit_status() {
-    let home = home();
-    insta::assert_snapshot!(shown(home.path(), &["--help"]), @r"
-    The reference gateway: one live process owns a state directory, a configuration and a block of
-    ports, and everybody else is told the truth about why it was refused
-
-    Usage: refgate <COMMAND>
-
-    Commands:
-      gateway  Own the state directory, the configuration and the ports, and serve until SIGTERM or
-               SIGINT
-      help     Print this message or the help of the given subcommand(s)
-
-    Options:
-      -h, --help     Print help
-      -V, --version  Print version
-    exit 0
-    ");
-    insta::assert_snapshot!(shown(home.path(), &["gateway", "--help"]), @r"
-    Own the state directory, the configuration and the ports, and serve until SIGTERM or SIGINT
-
-    Usage: refgate gateway [OPTIONS]
-
-    Options:
-          --port <N>         The base port, 1 to 65425; the 110 ports above it are reserved as well
-          --profile <NAME>   The profile: a state directory and a port of its own. `default` is none
-          --allow-file-lock  Rely on the lock file alone where directories cannot be locked. Whoever
-                             deletes that file then lets a second gateway in
-          --json             Say what happens as one JSON object a line on stdout, not as text on stderr
-      -h, --help             Print help
-
-    Environment (an empty variable counts as not set):
-      OPENCLAW_PROFILE        the profile, unless --profile is given
-      OPENCLAW_STATE_DIR      the state directory [default: ~/.refgate, or ~/.refgate-NAME]
-      OPENCLAW_CONFIG_PATH    the configuration, JSON5 [default: openclaw.json in the state directory]
-      OPENCLAW_GATEWAY_PORT   the base port, as N, HOST:N or [IPV6]:N
-
-    The base port is that of --port, else of OPENCLAW_GATEWAY_PORT, else `gateway.port` of the
-    configuration, else one that follows from the name of the profile, else 18789.
-
-    Exit status:
-       0  stopped as it was told to
-       2  the command line, the environment or the configuration was not understood
-      70  an error of the system, see the evidence
-      74  read-only or full file system, or no more descriptors
-      75  refused for now: trying again later may succeed
-      77  permission denied, or a state directory that others may write to
-      78  refused until somebody changes something: supervisors should not restart it
-    exit 0
-    ");
-    assert_eq!(shown(home.path(), &["gateway", "-h"]), shown(home.path(), &["help", "gateway"]));
-    assert!(shown(home.path(), &["--version"]).starts_with("refgate "));
-}
-
-#[test]
 fn a_command_line_that_is_not_understood_exits_with_2_and_a_suggestion() {
     let home = home();
     insta::assert_snapshot!(shown(home.path(), &["gatewya"]), @r"
@@ -294,6 +239,7 @@ fn a_second_gateway_is_refused_and_names_the_first_until_that_one_has_stopped() 
     assert_eq!(second.end().code(), Some(78));
 
     let text = shown(home.path(), &["gateway", "--port", &base.to_string()]);
+    assert!(text.starts_with(&format!("refgate: gateway already running (pid {}): ", first.pid())), "{text}");
     assert!(text.contains(&format!("\n  holder    pid {} (refgate)", first.pid())), "{text}");
     assert!(text.ends_with("\nexit 78"), "{text}");
 
@@ -304,6 +250,50 @@ fn a_second_gateway_is_refused_and_names_the_first_until_that_one_has_stopped() 
     let (mut third, said) = Running::start(home.path(), base);
     assert_eq!(said["event"], "owner", "{said}");
     assert_eq!(third.next()["event"], "ready");
+}
+
+#[test]
+fn a_gateway_of_another_state_on_the_same_port_is_told_in_the_words_that_people_search_for() {
+    let homes = [home(), home()];
+    let (first, base) = Running::ready(homes[0].path());
+    let text = shown(homes[1].path(), &["gateway", "--port", &base.to_string()]);
+    let words = format!(
+        "refgate: another gateway instance is already listening on ws://127.0.0.1:{base}: pid {}",
+        first.pid()
+    );
+    assert!(text.starts_with(&words) && text.contains("\n  code      port-gateway (exit 78)\n"), "{text}");
+}
+
+#[test]
+fn a_foreign_program_on_a_reserved_port_is_named_and_keeps_nobody_out() {
+    let home = home();
+    let (mut first, base) = Running::ready(home.path());
+    first.child.0.kill().expect("it is mine");
+    first.end();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", base + 50)).expect("it is free");
+    let (mut gateway, said) = Running::start(home.path(), base);
+    let me = block_on(Linux::new(|_| ()).own_pid()).expect("a pid");
+    let note = format!("port {0} is reserved, and pid {me} (", base + 50);
+    let message = said["message"].as_str().unwrap_or_default();
+    assert!(
+        message.starts_with(&note) && message.ends_with(&format!("listens on 127.0.0.1:{}", base + 50)),
+        "{said}"
+    );
+    assert_eq!((&said["event"], &gateway.next()["event"]), (&"note".into(), &"owner".into()));
+    assert_eq!(gateway.next()["event"], "ready");
+    drop(listener);
+}
+
+#[test]
+fn a_gateway_that_is_to_listen_everywhere_keeps_every_address_for_itself() {
+    let home = home();
+    configuration(home.path(), b"{ gateway: { bind: 'lan' } }");
+    let (_gateway, base) = Running::ready(home.path());
+    for address in ["127.0.0.1", "127.0.0.2", "::1"] {
+        let address = std::net::SocketAddr::new(address.parse().expect("an address"), base);
+        TcpStream::connect(address).expect("it listens");
+        std::net::TcpListener::bind(address).expect_err("it is taken");
+    }
 }
 
 #[test]

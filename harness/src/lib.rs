@@ -11,6 +11,7 @@ pub mod explained;
 pub mod lanes;
 mod machine;
 pub mod matrix;
+pub mod mutants;
 #[cfg(target_os = "linux")]
 pub mod real;
 pub mod replayed;
@@ -22,6 +23,8 @@ pub mod simulate;
 pub mod stale;
 #[cfg(target_os = "linux")]
 pub mod stepped;
+#[cfg(target_os = "linux")]
+pub mod stress;
 pub mod token;
 pub mod twice;
 pub mod verdict;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use portcullis_os::Uid;
-use sim::actors::{clean, kill_by_port, read_all, rewrite};
+use sim::actors::{clean, kill_by_port, read_all, rewrite, write_on};
 use sim::kernel::{Access, Condition, HostId, Kernel, LockSupport, Mount, Place, Spawn};
 use sim::{Operation, Program, Slot};
 
@@ -37,6 +37,13 @@ impl Machine {
         let mut machine =
             Self { kernel: Kernel::new(), hosts: Vec::new(), containers: Vec::new(), links: Vec::new() };
         machine.furnish(furniture(scenario));
+        for gateway in scenario.gateways.iter().filter(|gateway| gateway.uid.is_some()) {
+            machine.kernel.make_directory(&state_path(&gateway.state), 0o700, user(gateway));
+        }
+        if scenario.gateways.iter().any(|gateway| gateway.workspace.is_some()) {
+            // Not a directory of the user, so nobody could work in it, and nobody needs to lock it.
+            machine.kernel.make_directory(Path::new(WORK), 0o777, Uid(0));
+        }
         for mount in &scenario.mounts {
             let path = state_path(&mount.state);
             machine.kernel.make_directory(&path, 0o700, USER);
@@ -49,6 +56,9 @@ impl Machine {
         for gateway in &scenario.gateways {
             machine.add(gateway);
             machine.add_link(gateway);
+        }
+        for mount in &scenario.mounts {
+            machine.kernel.set_persistence(&state_path(&mount.state), HostId(0), mount.persistence);
         }
         if scenario.explore.slow_release {
             machine.kernel.release_slowly();
@@ -161,6 +171,24 @@ impl Machine {
 /// Where the state directory of a label lies.
 pub(crate) fn state_path(label: &str) -> PathBuf {
     Path::new("/srv").join(label)
+}
+
+/// Whom a gateway runs as.
+pub(crate) fn user(gateway: &Gateway) -> Uid {
+    gateway.uid.map_or(USER, Uid)
+}
+
+/// Where the workspaces lie.
+const WORK: &str = "/work";
+
+/// Where the workspace of a label lies.
+pub(crate) fn workspace_path(label: &str) -> PathBuf {
+    Path::new(WORK).join(label)
+}
+
+/// Whether a path is that of a workspace, or lies around one.
+pub(crate) fn is_workspace(path: &Path) -> bool {
+    path != Path::new(WORK) && path.starts_with(WORK)
 }
 
 /// Where a gateway is told that its state directory lies.
@@ -291,6 +319,7 @@ pub(crate) fn bystander_slot(scenario: &Scenario, bystander: &Bystander) -> Slot
         connections: bystander.connects.clone(),
         supervisor: None,
         spawned_as: None,
+        open_files: None,
     }
 }
 
@@ -298,6 +327,7 @@ fn program_of(scenario: &Scenario, deed: &Deed) -> Program {
     match deed {
         Deed::KillByPort { port, signal } => kill_by_port(*port, *signal),
         Deed::Read { state, lock } => read_all(state_path(state), *lock),
+        Deed::Write { state } => write_on(state_path(state).join(gateway::lock::WRITERS_FILE)),
         Deed::Clean { state, older_than_ms } => clean(state_path(state), *older_than_ms),
         Deed::EditConfig { of } => match scenario.gateways.iter().find(|gateway| gateway.name == *of) {
             Some(gateway) => rewrite(config_path(gateway), b"{ }".to_vec()),

@@ -84,22 +84,28 @@ pub(crate) fn in_short(verdict: &Verdict) -> String {
 }
 
 fn evidence_text(evidence: &Evidence) -> String {
-    let kills = |kills: u8| match kills {
-        0 => String::new(),
-        1 => ", 1 kill at any call".to_owned(),
-        more => format!(", {more} kills at any call"),
+    let faults = |kills: u8, power_losses: u8| {
+        let many = |count: u8, what: &str, whats: &str| match count {
+            0 => String::new(),
+            1 => format!(", 1 {what} at any call"),
+            more => format!(", {more} {whats} at any call"),
+        };
+        many(kills, "kill", "kills") + &many(power_losses, "power loss", "power losses")
     };
     let word = evidence.word();
     match evidence {
-        Evidence::Complete { states, transitions, kills: faults } => {
-            format!("{word}  {} states, {} steps{}", grouped(*states), grouped(*transitions), kills(*faults))
-        }
-        Evidence::Bounded { preemptions, starts, states, transitions, kills: faults } => format!(
+        Evidence::Complete { states, transitions, kills, power_losses } => format!(
+            "{word}  {} states, {} steps{}",
+            grouped(*states),
+            grouped(*transitions),
+            faults(*kills, *power_losses)
+        ),
+        Evidence::Bounded { preemptions, starts, states, transitions, kills, power_losses } => format!(
             "{word}   {}, {} states, {} steps{}",
             bounds(*preemptions, *starts),
             grouped(*states),
             grouped(*transitions),
-            kills(*faults)
+            faults(*kills, *power_losses)
         ),
         Evidence::Sampled { how, runs, given_up, states, schedules } => {
             let given_up = match given_up {

@@ -1,8 +1,8 @@
 //! One case on the simulated machine: the scenario becomes a machine, programs and a script, and every schedule is tried.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use gateway::{Claim, DirectoryLock, PortBlock};
+use gateway::{Claim, DirectoryLock, Force, OnConflict, PortBlock, RemoteFileSystem};
 use portcullis_os::Signal;
 use sim::kernel::Spawn;
 use sim::{
@@ -14,14 +14,15 @@ use crate::checks::{Checks, Role, Stake};
 use crate::designs::Design;
 use crate::lanes;
 use crate::machine::{
-    CONFIG_FILE, Machine, USER, bystander_slot, config_path, state_path, surroundings, temporaries, told_path,
+    CONFIG_FILE, Machine, USER, bystander_slot, config_path, is_workspace, state_path, surroundings,
+    temporaries, told_path, user, workspace_path,
 };
 use crate::scenario::{self, Case, Check, Gateway, Scenario, Wait};
 use crate::token::Token;
 use crate::verdict::{Evidence, Failure, Verdict};
 
 /// How many states a case may have before it is given up as inconclusive.
-pub const MOST_STATES: usize = 4_000_000;
+pub const MOST_STATES: usize = 8_000_000;
 
 /// How many states a case may have for its risk to be reckoned.
 pub const MOST_RISK_STATES: usize = 50_000;
@@ -160,7 +161,7 @@ impl Simulation {
     /// What a search that has found nothing proves.
     fn evidence(&self, scenario: &Scenario, exploration: &Exploration) -> Evidence {
         let (states, transitions) = (exploration.states, exploration.transitions);
-        let kills = scenario.explore.kills;
+        let (kills, power_losses) = (scenario.explore.kills, scenario.explore.power_losses);
         let preemptions = match scenario.explore.policy {
             scenario::Policy::Exhaustive | scenario::Policy::Sampled(_) => None,
             scenario::Policy::Preemptions(most) => Some(most),
@@ -168,9 +169,9 @@ impl Simulation {
         let cut = exploration.cut.iter().filter_map(|slot| self.setup.slots[*slot].supervisor.as_ref());
         let starts = cut.map(|supervised| supervised.most_starts).max();
         if preemptions.is_none() && starts.is_none() {
-            Evidence::Complete { states, transitions, kills }
+            Evidence::Complete { states, transitions, kills, power_losses }
         } else {
-            Evidence::Bounded { preemptions, starts, states, transitions, kills }
+            Evidence::Bounded { preemptions, starts, states, transitions, kills, power_losses }
         }
     }
 
@@ -216,14 +217,14 @@ impl Simulation {
             .collect();
         Self {
             setup: Setup { kernel: machine.kernel, slots, script },
-            checks: Checks { slots: roles, expect: scenario.expect.clone(), probes },
+            checks: Checks { slots: roles, expect: scenario.expect.clone(), probes, reader: design.reader() },
             bounds: Bounds {
                 policy: match scenario.explore.policy {
                     scenario::Policy::Exhaustive | scenario::Policy::Sampled(_) => Policy::Exhaustive,
                     scenario::Policy::Preemptions(most) => Policy::Preemptions(u16::from(most)),
                 },
                 kills: scenario.explore.kills,
-                power_losses: 0,
+                power_losses: scenario.explore.power_losses,
                 states: MOST_STATES,
             },
             lock_files,
@@ -300,15 +301,17 @@ pub(crate) fn claim(scenario: &Scenario, gateway: &Gateway) -> Claim {
         unreachable!("the parser admits only ports whose whole block fits")
     };
     Claim {
-        state: told_path(gateway),
-        config: config_path(gateway),
-        ports,
+        pinned: gateway.pins.clone(),
+        workspaces: gateway.workspace.iter().map(|label| workspace_path(label)).collect(),
+        remote: if gateway.allow_remote_fs { RemoteFileSystem::Allowed } else { RemoteFileSystem::Refused },
         directory_lock: if gateway.allow_file_lock {
             DirectoryLock::Optional
         } else {
             DirectoryLock::Required
         },
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        force: gateway.force.then_some(Force { expect: None }),
+        on_conflict: if gateway.park { OnConflict::Park } else { OnConflict::Refuse },
+        ..Claim::plain(told_path(gateway), config_path(gateway), ports)
     }
 }
 
@@ -325,14 +328,25 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, machine:
         }
     };
     let ports = claim.ports;
-    let mut locked = vec![state.clone()];
+    let all_ports = claim.all_ports();
+    let force = claim.force.is_some();
+    let mut locked = vec![state.clone(), state.join(gateway::lock::WRITERS_FILE)];
     locked.extend(design.lock_files(&state));
+    locked.extend(
+        claim
+            .workspaces
+            .iter()
+            .flat_map(|path| path.ancestors())
+            .filter(|path| is_workspace(path))
+            .map(Path::to_owned),
+    );
     let name = config.file_name().unwrap_or_default();
     locked.push(config.with_file_name(gateway::lock::companion_name(name)));
     locked.push(config.clone());
     let command = format!("refgate gateway --port {}", gateway.port);
     let place = machine.place(gateway);
-    let spawn = Spawn { name: "refgate".to_owned(), command, uid: USER, parent: None, pid: None, place };
+    let spawn =
+        Spawn { name: "refgate".to_owned(), command, uid: user(gateway), parent: None, pid: None, place };
     let program = Some(design.program(claim, surroundings(gateway)));
     (
         Slot {
@@ -343,8 +357,9 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, machine:
             connections: Vec::new(),
             supervisor: None,
             spawned_as: None,
+            open_files: gateway.open_files,
         },
-        Stake { state, locked, ports },
+        Stake { state, locked, ports, all_ports, force },
     )
 }
 
@@ -371,6 +386,7 @@ fn children(scenario: &Scenario, design: Design, machine: &Machine) -> Vec<Slot>
             connections: Vec::new(),
             supervisor: None,
             spawned_as: Some(path.to_owned()),
+            open_files: None,
         })
         .collect()
 }
@@ -395,6 +411,7 @@ fn actions(
             scenario::Action::Kill(targets) => signals(targets, Signal::Kill),
             scenario::Action::Pause(targets) => signals(targets, Signal::Stop),
             scenario::Action::Resume(targets) => signals(targets, Signal::Continue),
+            scenario::Action::Restart(targets) => signals(targets, Signal::User1),
             scenario::Action::Order(order, targets) => {
                 targets.iter().map(|name| Action::Order(slot(name), *order)).collect()
             }

@@ -32,8 +32,10 @@ pub enum Evidence {
         states: usize,
         /// Steps between them.
         transitions: u64,
-        /// Faults that were allowed.
+        /// How many gateways might be killed.
         kills: u8,
+        /// How often the power might fail.
+        power_losses: u8,
     },
     /// Every schedule within a bound was covered.
     Bounded {
@@ -45,8 +47,10 @@ pub enum Evidence {
         states: usize,
         /// Steps between them.
         transitions: u64,
-        /// Faults that were allowed.
+        /// How many gateways might be killed.
         kills: u8,
+        /// How often the power might fail.
+        power_losses: u8,
     },
     /// Random executions showed no failure.
     Sampled {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness::designs::{Design, Endless, Naive, Token};
+use harness::designs::{Design, Endless, Naive, Slip, Token};
 use harness::scenario::{Check, Paint, Scenario, parse};
 use harness::simulate::run_case;
 use harness::verdict::{Evidence, Verdict};
@@ -28,6 +28,8 @@ const SERVICE: &str = "steps = [{ start = [\"cron\", \"a\"] }, { wait = \"settle
 const AFTER: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }]\nsteps = [{ start = \"b\" }, { wait = \"settled\" }]";
 const STALE: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }, { kill = \"a\" }]\n\
                      steps = [{ start = [\"b\", \"c\"] }, { wait = \"settled\" }]";
+const SUCCEEDED: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }, { kill = \"a\" }]\n\
+                         steps = [{ start = \"b\" }, { wait = \"settled\" }]";
 const RECYCLED: &str = "setup = [{ start = \"a\" }, { wait = \"a.ready\" }, { kill = \"a\" }, { recycle = \"a\", as = \"cron\" }]\n\
                         steps = [{ start = \"b\" }, { wait = \"settled\" }]";
 
@@ -38,6 +40,7 @@ fn broken_by(check: Check) -> (Design, String, &'static str, &'static str) {
         format!("a = {{ state = \"A\", port = 18789{more} }}\nb = {{ state = \"B\", port = 19001{more} }}")
     };
     match check {
+        Check::SingleWriter => (Design::Slipping(Slip::EpochNotRaised), RIVALS.to_owned(), SUCCEEDED, ""),
         Check::SingleOwner | Check::NoTheft => (Design::Naive(Naive::PidfileUnlinkStale), three, STALE, ""),
         Check::NoForeignUnlink => (Design::Naive(Naive::PidfileUnlinkStale), three, STALE, ""),
         Check::NoCollateral => (Design::Naive(Naive::PidfileKillOwner), RIVALS.to_owned(), RECYCLED, ""),

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use harness::designs::Design;
+use harness::designs::{Design, Token};
 use harness::matrix::judged;
 use harness::scenario::parse;
 use harness::simulate::Simulation;
@@ -110,7 +110,7 @@ fn scenario(path: &str, design: Design) -> Simulation {
     let scenario = parse(Path::new(path), &source).unwrap();
     // How it ends is a matter of the reference gateway alone; promises are everybody's.
     let mut simulation = Simulation::new(&judged(&scenario, None, design), design);
-    simulation.bounds.states = 40_000;
+    simulation.bounds.states = 10_000;
     simulation
 }
 
@@ -123,8 +123,8 @@ fn no_design_is_judged_otherwise() {
         "scenarios/operator/lock-file-removed.toml",
     ] {
         for design in Design::all() {
-            let is_small = design != Design::Refgate || path.contains("operator");
-            if !is_small {
+            // Without the reductions a race of reference gateways is too large for a test.
+            if is_reference(design) && !(path.contains("operator") && is_at_work(design)) {
                 continue;
             }
             let simulation = scenario(path, design);
@@ -133,6 +133,24 @@ fn no_design_is_judged_otherwise() {
         }
     }
     assert!(left_out > 1000, "only {left_out} states are left out");
+}
+
+fn is_reference(design: Design) -> bool {
+    matches!(design, Design::Refgate | Design::Without(_) | Design::Slipping(_))
+}
+
+/// Whether what a design does without is asked for at all where there are no workspaces and no pinned ports, and where nobody
+/// is ended by force. If not, it does what the reference lock does, call by call.
+fn is_at_work(design: Design) -> bool {
+    let idle = [
+        Token::Workspace,
+        Token::Around,
+        Token::WorkspaceRecheck,
+        Token::PinnedPorts,
+        Token::ForcePidfd,
+        Token::ForceRecheck,
+    ];
+    !idle.map(Design::Without).contains(&design)
 }
 
 /// Is an owner for a moment, and no longer.
@@ -234,6 +252,7 @@ fn race(program: &Program, contenders: usize) -> Setup {
         connections: Vec::new(),
         supervisor: None,
         spawned_as: None,
+        open_files: None,
     };
     let mut kernel = Kernel::new();
     kernel.make_directory(Path::new("/state"), 0o700, Uid(1000));

@@ -19,6 +19,7 @@ fn readme() -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one list")]
 fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     let scenarios = load(&[library()]).unwrap_or_else(|errors| panic!("{}", errors.render(Paint::Plain)));
     let ids: Vec<_> = scenarios.iter().flat_map(|scenario| scenario.cases()).map(|case| case.id).collect();
@@ -36,11 +37,21 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     host/second-host-on-shared-storage
     host/shared-storage-with-locks
     isolation/disjoint-port-blocks
+    isolation/neighbouring-workspaces
+    isolation/nested-workspaces[inner]
+    isolation/nested-workspaces[inner-2]
+    isolation/one-port-in-two-networks
+    isolation/one-port-two-states
     isolation/overlapping-cdp-ranges[18791]
     isolation/overlapping-cdp-ranges[18809]
     isolation/overlapping-cdp-ranges[18899]
+    isolation/pinned-browser-port[9222]
+    isolation/pinned-browser-port[18790]
+    isolation/port-of-another-user
     isolation/shared-config
+    isolation/shared-workspace
     isolation/state-directory-by-two-paths
+    isolation/state-of-another-user
     known/clock-steps-during-start
     known/disk-full-at-write
     known/duplicate-start
@@ -55,8 +66,45 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     known/reclaimer-killed
     known/service-clears-its-port
     known/two-configurations
+    lock/clock-jumps-while-raising-the-epoch
+    lock/clock-steps-at-any-call
+    lock/directory-recreated-at-any-call
+    lock/directory-recreated-while-owner-paused
+    lock/disk-full-at-any-call
+    lock/disk-read-only-at-any-call
+    lock/disk-without-inodes-at-any-call
+    lock/killed-while-raising-the-epoch
+    lock/killed-with-every-token
+    lock/locks-lost-while-owner-stops
+    lock/locks-lost-while-starting
+    lock/open-files-run-out[4]
+    lock/open-files-run-out[5]
+    lock/open-files-run-out[6]
+    lock/open-files-run-out[7]
+    lock/open-files-run-out[8]
+    lock/open-files-run-out[9]
+    lock/open-files-run-out[10]
+    lock/open-files-run-out[11]
+    lock/open-files-run-out[12]
+    lock/open-files-used-up
+    lock/overlapping-blocks
+    lock/power-lost-while-raising-the-epoch[ext4]
+    lock/power-lost-while-raising-the-epoch[ordered]
+    lock/power-lost-while-raising-the-epoch[posix]
+    lock/state-directory-moved-away
+    lock/three-in-a-ring
+    lock/token-pairs[C,W]
+    lock/token-pairs[C,V]
+    lock/token-pairs[D,W]
+    lock/token-pairs[D,V]
+    lock/two-containers-race
+    lock/writer-ends-while-the-next-starts
+    lock/writer-left-behind
     operator/backup-reads-lock
     operator/config-edited
+    operator/force-and-recycled-pid
+    operator/force-healthy-owner
+    operator/force-stopped-owner
     operator/lock-file-removed
     operator/old-files-cleaned-up
     operator/owner-paused
@@ -64,6 +112,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     operator/port-freed-by-force
     operator/state-directory-moved
     operator/state-directory-opened-up
+    operator/two-forced-starts
     pid/recycled-pid[cron]
     pid/recycled-pid[api-gateway]
     pid/stale-lock-race
@@ -71,6 +120,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     port/ephemeral-connection
     port/foreign-holder
     port/foreign-holder-on-v6-only
+    port/foreign-listener-in-block
     port/orphan-holds-the-port
     race/one-state-two-ports
     race/service-killed-any-pid
@@ -79,10 +129,22 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     race/three-in-the-dark
     race/two-gateways
     race/two-gateways-one-killed
+    restart/killed-while-restarting-in-place
+    restart/parked-and-recycled-pid
+    restart/parked-takes-over
+    restart/parked-while-owner-stops
+    restart/restarted-in-place
     restart/rival-starts-while-owner-stops
+    restart/two-parked
     restart/two-rivals-start-while-owner-stops
     storage/file-lock-only
+    storage/full-while-raising-the-epoch
+    storage/lock-file-removed-where-only-it-locks
+    storage/locks-exclude-nobody
+    storage/network-file-system-allowed
     storage/no-directory-locks
+    storage/read-only-while-raising-the-epoch
+    storage/without-inodes-while-raising-the-epoch
     supervisor/launchd-ignores-statuses
     supervisor/service-restart
     supervisor/systemd-restarts-after-crashes

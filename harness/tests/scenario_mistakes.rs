@@ -172,14 +172,14 @@ const MISTAKES: [Mistake; 70] = [
         right: r#"{ wait = "settled" }"#,
         wrong: "{}",
         seen: &[
-            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
+            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
         ],
     },
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#"{ as = "cron" }"#,
         seen: &[
-            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
+            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
         ],
     },
     Mistake {
@@ -191,7 +191,7 @@ const MISTAKES: [Mistake; 70] = [
         right: r#"{ wait = "settled" }"#,
         wrong: "{ sleep = 1 }",
         seen: &[
-            "14: a step has no key `sleep`; its keys are: `start`, `stop`, `kill`, `pause`, `resume`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`, `as`, `state`, `mode`, `host`",
+            "14: a step has no key `sleep`; its keys are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `service_stop`, `service_restart`, `recycle`, `remove`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`, `as`, `state`, `mode`, `host`",
         ],
     },
     Mistake {
@@ -332,7 +332,7 @@ const MISTAKES: [Mistake; 70] = [
         right: r#"b = "refused:held""#,
         wrong: r#"b = "refused:""#,
         seen: &[
-            "18: no refusal has the reason ``; the reasons are: `held`, `held-ready`, `held-starting`, `held-draining`, `held-stopped`, `held-hung`, `held-unknown`, `port`, `port-range`, `port-foreign`, `port-ephemeral`, `port-reserved`, `port-unknown`, `config-shared`, `unsupported-fs`, `remote-fs`, `insecure-directory`, `permission`, `read-only`, `disk-full`, `descriptor-limit`, `invalid-path`, `path-unstable`, `error`",
+            "18: no refusal has the reason ``; the reasons are: `held`, `held-ready`, `held-starting`, `held-draining`, `held-stopped`, `held-hung`, `held-unknown`, `held-orphan`, `held-writers`, `port`, `port-range`, `port-gateway`, `port-foreign`, `port-other-user`, `port-ephemeral`, `port-reserved`, `port-unknown`, `address-unavailable`, `config-shared`, `workspace-shared`, `workspace-nested`, `unsupported-fs`, `locks-not-enforced`, `remote-fs`, `insecure-directory`, `permission`, `read-only`, `disk-full`, `descriptor-limit`, `invalid-path`, `path-unstable`, `newer-epoch`, `fenced`, `error`",
         ],
     },
     Mistake {
@@ -376,7 +376,7 @@ const MISTAKES: [Mistake; 70] = [
             "18: `kills` is 5, which is out of range",
             "19: `span` is 0, which is out of range; a gateway never claims more than 110 ports above its base",
             "20: `tries` is 0, which is out of range",
-            "21: `[explore]` has no key `seed`; its keys are: `policy`, `kills`, `span`, `slow_release`, `tries`",
+            "21: `[explore]` has no key `seed`; its keys are: `policy`, `kills`, `power_losses`, `span`, `slow_release`, `tries`",
         ],
     },
     Mistake {

@@ -153,7 +153,7 @@ host = "a b""#,
         wrong: r#"looks_like = "cron -f"
 does = { kind = "kill" }"#,
         seen: &[
-            r#"11: no process does `kill`; what can be done is: `kill-by-port`, `read`, `clean`, `edit-config`"#,
+            r#"11: no process does `kill`; what can be done is: `kill-by-port`, `read`, `clean`, `write`, `edit-config`"#,
         ],
     },
     Mistake {

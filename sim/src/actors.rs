@@ -98,6 +98,22 @@ pub fn clean(directory: PathBuf, older_than_ms: u64) -> Program {
     })
 }
 
+/// Holds a lock file shared until it is told to stop, as a child does that writes what belongs to its parent. Its exit
+/// status is 0 if it could.
+pub fn write_on(lock_file: PathBuf) -> Program {
+    Program::new("write-on", move |os| {
+        let lock_file = lock_file.clone();
+        async move { u8::from(hold_shared(&os, &lock_file).await.is_err()) }
+    })
+}
+
+async fn hold_shared(os: &impl Os, lock_file: &Path) -> Result<(), Errno> {
+    os.catch_signals().await?;
+    let file = os.open(lock_file, Open::read_write_create()).await?;
+    os.flock(&file, LockMode::Shared).await?;
+    os.next_signal().await.map(|_| ())
+}
+
 /// Writes a file anew beside the old one and renames it into its place, as editors do.
 pub fn rewrite(path: PathBuf, bytes: Vec<u8>) -> Program {
     Program::new("rewrite", move |os| {

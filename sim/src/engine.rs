@@ -389,6 +389,9 @@ impl<'a, C: Checker> Engine<'a, C> {
         let template = &self.setup.slots[slot];
         let spawn = Spawn { pid, ..template.spawn.clone() };
         let Ok(process) = world.kernel.spawn(&spawn) else { return };
+        if let Some(limit) = template.open_files {
+            world.kernel.limit_descriptors(process, limit);
+        }
         let state = world.slots[slot].edit();
         state.past.extend(state.process.replace(process));
         (state.owner, state.refused) = (None, None);

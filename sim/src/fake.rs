@@ -7,6 +7,11 @@ use portcullis_os::{Call, Errno, Fd, Os, Reply, Round};
 
 /// Decides which calls are answered wrongly. It belongs to one process and may remember what that process did.
 pub trait Rule: Send + 'static {
+    /// The call that is made in the place of another; itself, unless said otherwise.
+    fn rewrite(&mut self, call: Call) -> Call {
+        call
+    }
+
     /// The false answer to a call that is then not carried out; `None` to carry it out.
     fn instead(&mut self, call: &Call) -> Option<Result<Reply, Errno>>;
 
@@ -32,7 +37,12 @@ impl<O: Os, R: Rule + Clone> Os for Fake<O, R> {
     type Listener = O::Listener;
 
     async fn call(&self, call: Call) -> Result<Reply, Errno> {
-        let instead = self.rule.lock().unwrap_or_else(PoisonError::into_inner).instead(&call);
+        let (call, instead) = {
+            let mut rule = self.rule.lock().unwrap_or_else(PoisonError::into_inner);
+            let call = rule.rewrite(call);
+            let instead = rule.instead(&call);
+            (call, instead)
+        };
         if let Some(reply) = instead {
             return reply;
         }

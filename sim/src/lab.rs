@@ -150,6 +150,7 @@ impl Lab {
             connections: Vec::new(),
             supervisor: None,
             spawned_as: None,
+            open_files: None,
         });
         self
     }

@@ -71,6 +71,7 @@ impl<C: Checker> Engine<'_, C> {
             Notice::Refused { code, holder } => {
                 state.refused = Some((Arc::from(code.as_str()), *holder));
             }
+            Notice::Noted(_) => {}
             Notice::Released => state.owner = None,
         }
     }

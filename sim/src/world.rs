@@ -37,6 +37,8 @@ pub struct Slot {
     /// The path of the program that this is when another process starts it ([`Call::Spawn`]): the first free slot of that
     /// path is the child's.
     pub spawned_as: Option<String>,
+    /// How many descriptors its processes may have open (`RLIMIT_NOFILE`); `None`: as many as usual.
+    pub open_files: Option<u32>,
 }
 
 /// That a process is looked after.

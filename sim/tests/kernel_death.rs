@@ -8,7 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use kernel_machine::{USER, ask, fd, flock, machine, open, start};
-use portcullis_os::{Call, Ending, Errno, Fd, Open, Pid, ProcessState, ProcessStatus, Reply, Signal, Uid};
+use portcullis_os::{
+    Call, Ending, Errno, FOREVER_MS, Fd, Open, Pid, ProcessState, ProcessStatus, Reply, Signal, Uid,
+};
 use sim::Kernel;
 use sim::kernel::{Completion, Effect, Life, Place, ProcessId, Readiness, Spawn};
 
@@ -95,6 +97,8 @@ fn a_slow_death_lets_go_of_one_descriptor_at_a_time_in_any_order() {
             assert_eq!(kill(&mut kernel, other, pid, signal), Ok(Reply::Done));
         }
         assert_eq!(kernel.readiness(other, &wait(held)), Readiness::WaitsUntilDeadline);
+        let patient = Call::WaitPidfd { fd: held, deadline_ms: FOREVER_MS };
+        assert_eq!(kernel.readiness(other, &patient), Readiness::Waits);
         assert_eq!(ask(&mut kernel, parent, Call::Reap { pid }), Err(Errno::WouldBlock));
 
         let [first, second] = order;
@@ -114,6 +118,7 @@ fn a_slow_death_lets_go_of_one_descriptor_at_a_time_in_any_order() {
         kernel.release(owner, fds[second]);
         assert_eq!(kernel.take_effects(), [Effect::Died { process: owner, how: KILLED }]);
         assert_eq!(kernel.life(owner), Life::Dead(KILLED));
+        assert_eq!(kernel.readiness(other, &patient), Readiness::Ready);
         assert_eq!(ask(&mut kernel, other, wait(held)), Ok(Reply::Done));
         assert_eq!(status(&mut kernel, other, pid).unwrap().state, ProcessState::Zombie);
         assert_eq!(ask(&mut kernel, parent, Call::Reap { pid }), Ok(Reply::Ended(KILLED)));

@@ -8,7 +8,7 @@ use std::path::Path;
 use kernel_machine::{USER, ask, fd, flock, machine, open, start};
 use portcullis_os::{
     BindOptions, Call, Cell, Clock, Errno, FileId, Notice, Open, Pid, ProcessState, ProcessStatus, Reply,
-    Signal, Tick, Uid,
+    Signal, Tick, Uid, Watched,
 };
 use sim::Kernel;
 use sim::kernel::{Completion, Effect, Ending, Life, Place, ProcessId, Readiness, Spawn};
@@ -231,13 +231,42 @@ fn a_caught_signal_is_handed_over_once() {
     assert_eq!(ask(&mut kernel, who, Call::NextSignal), Err(Errno::InvalidArgument));
     ask(&mut kernel, who, Call::CatchSignals).unwrap();
     assert_eq!(kernel.readiness(who, &Call::NextSignal), Readiness::Waits);
-    for signal in [Signal::Stop, Signal::Terminate, Signal::Interrupt, Signal::Terminate, Signal::Continue] {
+    let sent = [Signal::Stop, Signal::Terminate, Signal::User1, Signal::Interrupt, Signal::Terminate];
+    for signal in sent.into_iter().chain([Signal::Continue]) {
         kernel.signal(OUTSIDE, who, signal);
     }
     assert_eq!(kernel.life(who), Life::Running);
-    assert_eq!(ask(&mut kernel, who, Call::NextSignal), Ok(Reply::Signal(Signal::Interrupt)));
-    assert_eq!(ask(&mut kernel, who, Call::NextSignal), Ok(Reply::Signal(Signal::Terminate)));
+    for signal in [Signal::Interrupt, Signal::User1, Signal::Terminate] {
+        assert_eq!(ask(&mut kernel, who, Call::NextSignal), Ok(Reply::Signal(signal)));
+    }
     assert_eq!(kernel.readiness(who, &Call::NextSignal), Readiness::Waits);
+}
+
+#[test]
+fn a_watch_ends_with_a_signal_or_when_a_path_leads_elsewhere() {
+    let mut kernel = machine();
+    let who = start(&mut kernel, "refgate");
+    let state = kernel.lookup(Path::new("/state"));
+    let at = Some(fd(ask(&mut kernel, who, open("/state", Open::directory()))));
+    let place = |at, path: &str, file| Watched { at, path: path.into(), file };
+    let watch = |places: Vec<Watched>| Call::Watch { places, period_ms: 1000 };
+    let both = watch(vec![place(None, "/state", state), place(at, "next", None)]);
+    assert_eq!(ask(&mut kernel, who, both.clone()), Err(Errno::InvalidArgument), "nothing is caught");
+    ask(&mut kernel, who, Call::CatchSignals).unwrap();
+    assert_eq!(kernel.readiness(who, &both), Readiness::Waits);
+    let unknown = watch(vec![place(Some(portcullis_os::Fd(99)), "next", None)]);
+    assert_eq!(ask(&mut kernel, who, unknown), Err(Errno::BadDescriptor));
+    kernel.make_directory(Path::new("/state/next"), 0o700, USER);
+    assert_eq!(ask(&mut kernel, who, both.clone()), Err(Errno::StaleHandle), "there is something");
+    kernel.signal(OUTSIDE, who, Signal::Terminate);
+    assert_eq!(ask(&mut kernel, who, both), Ok(Reply::Signal(Signal::Terminate)), "a signal comes first");
+    let gone = watch(vec![place(None, "/state/absent", state)]);
+    assert_eq!(ask(&mut kernel, who, gone), Err(Errno::StaleHandle), "there is nothing");
+    let other = watch(vec![place(None, "/state/next", state)]);
+    assert_eq!(ask(&mut kernel, who, other), Err(Errno::StaleHandle), "there is another one");
+    ask(&mut kernel, who, Call::Symlink { target: "loop".into(), at, path: "loop".into() }).unwrap();
+    let endless = watch(vec![place(at, "loop", state)]);
+    assert_eq!(kernel.readiness(who, &endless), Readiness::Waits, "nobody knows where that leads");
 }
 
 #[test]

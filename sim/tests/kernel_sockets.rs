@@ -128,6 +128,24 @@ fn an_address_that_cannot_be_bound_has_the_errno_of_linux() {
 }
 
 #[test]
+fn a_range_of_ports_shows_its_listeners_and_nothing_that_is_only_bound() {
+    let mut kernel = machine();
+    let [a, asker] = ["a", "asker"].map(|name| start(&mut kernel, name));
+    for address in ["127.0.0.1:18788", "127.0.0.1:18789", "[::1]:18791", "0.0.0.0:18792"] {
+        kernel.hold_port(a, address.parse().unwrap()).unwrap();
+    }
+    bind(&mut kernel, a, "127.0.0.1:18790").unwrap();
+    let [first, last] = [18789, 18791].map(|port| Port::new(port).unwrap());
+    let Ok(Reply::Tcp(rows)) = ask(&mut kernel, asker, Call::TcpListeners { first, last }) else {
+        panic!("no table")
+    };
+    let listed: Vec<String> = rows.iter().map(|row| row.local.to_string()).collect();
+    assert_eq!(listed, ["127.0.0.1:18789", "[::1]:18791"]);
+    let nowhere = Call::TcpListeners { first: last, last: first };
+    assert_eq!(ask(&mut kernel, asker, nowhere), Ok(Reply::Tcp(Vec::new())), "a range that is none");
+}
+
+#[test]
 fn a_listener_is_named_by_its_row_and_its_inode() {
     let mut kernel = machine();
     let [squatter, asker] = ["squatter", "asker"].map(|name| start(&mut kernel, name));

@@ -174,6 +174,7 @@ fn slot(me: Me, form: Form) -> Slot {
         connections: Vec::new(),
         supervisor: None,
         spawned_as: None,
+        open_files: None,
     }
 }
 

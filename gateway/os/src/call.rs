@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BindOptions, ByteRange, Cell, Clock, Fd, FileId, Links, LockMode, Notice, Open, Pid, Port, RangeOwner,
-    Signal, UnixName,
+    Signal, UnixName, Watched,
 };
 
 /// One indivisible step of the machine, asked for by one process. Paths without `at` are absolute.
@@ -258,7 +258,7 @@ pub enum Call {
     WaitPidfd {
         /// A pidfd.
         fd: Fd,
-        /// How long to wait, in milliseconds.
+        /// How long to wait, in milliseconds; [`FOREVER_MS`](crate::FOREVER_MS): without a deadline.
         deadline_ms: u32,
     },
     /// kill(2); without a signal it only checks (`kill(pid, 0)`). Answers `Done`.
@@ -268,10 +268,21 @@ pub enum Call {
         /// The signal, or none to ask whether such a process exists.
         signal: Option<Signal>,
     },
-    /// From now on `SIGTERM` and `SIGINT` are kept for [`Call::NextSignal`] (sigaction(2)). Answers `Done`.
+    /// From now on `SIGTERM`, `SIGINT` and `SIGUSR1` are kept for [`Call::NextSignal`] (sigaction(2)). Answers `Done`.
     CatchSignals,
     /// Waits for a caught signal. Answers `Signal`.
     NextSignal,
+    /// Waits for a caught signal, or until a path does not lead any more to what is expected there. Answers `Signal`, or
+    /// [`Errno::StaleHandle`](crate::Errno::StaleHandle) if one was seen to lead elsewhere.
+    ///
+    /// A path that cannot be followed, for want of permission for instance, has not been seen to lead elsewhere. Whoever
+    /// wants to know which path it was looks for itself.
+    Watch {
+        /// Where to look, and for what.
+        places: Vec<Watched>,
+        /// How long may pass between two looks, in milliseconds.
+        period_ms: u32,
+    },
     /// The pids that `/proc` lists, ascending. Answers `Pids`.
     Processes,
     /// `/proc/PID/stat`. Answers `Process`, or [`Errno::NotFound`](crate::Errno::NotFound).
@@ -286,7 +297,7 @@ pub enum Call {
     },
     /// Whether one of a process's descriptors holds a flock on a file (`/proc/PID/fdinfo`). Answers `Truth`.
     ///
-    /// This and the next three ask a narrow question of a wide table: what a process was told is part of its history, so
+    /// This and the next four ask a narrow question of a wide table: what a process was told is part of its history, so
     /// every word more than it needs is one more way for two histories to differ.
     HoldsLock {
         /// Which process.
@@ -310,6 +321,14 @@ pub enum Call {
     TcpSockets {
         /// Which port.
         port: Port,
+    },
+    /// The listening sockets of this network namespace with a local port from one to another (`/proc/net/tcp` and `tcp6`).
+    /// Answers `Tcp`.
+    TcpListeners {
+        /// The lowest port.
+        first: Port,
+        /// The highest port.
+        last: Port,
     },
     /// socket(2), setsockopt(2) and bind(2) of a TCP socket. Answers `Fd`.
     ///

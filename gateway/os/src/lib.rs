@@ -19,6 +19,7 @@ mod notice;
 mod options;
 mod os;
 mod reply;
+mod take;
 mod text;
 
 pub use call::Call;
@@ -29,7 +30,10 @@ pub use ids::{Fd, FileId, Pid, Port, Tick, Uid};
 pub use linux::{Linux, LinuxListener, raw};
 pub use listener::{Listener, Round, Stage};
 pub use notice::{ConfigKey, Notice, Ownership};
-pub use options::{BindOptions, ByteRange, Cell, Clock, Links, LockMode, Open, RangeOwner, Signal, UnixName};
+pub use options::{
+    BindOptions, ByteRange, Cell, Clock, FOREVER_MS, Links, LockMode, Open, RangeOwner, Signal, UnixName,
+    Watched,
+};
 pub use os::Os;
 pub use reply::{
     Ending, FileKind, FileStatus, FileSystem, Namespaces, PeerCredentials, ProcessState, ProcessStatus,

@@ -43,6 +43,8 @@ pub enum Notice {
         /// The process that is said to be in the way.
         holder: Option<Pid>,
     },
+    /// Something that people may not expect. Nothing follows from it.
+    Noted(String),
     /// The owner has stopped acting as one. Its locks go next.
     Released,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Notice {
             Self::Ready => f.write_str("ready"),
             Self::Refused { code, holder: None } => write!(f, "refused: {code}"),
             Self::Refused { code, holder: Some(pid) } => write!(f, "refused: {code} by pid {pid}"),
+            Self::Noted(text) => write!(f, "note: {text}"),
             Self::Released => f.write_str("released"),
         }
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Errno, Fd, FileId};
+
 /// How a file is opened, as in open(2). Every descriptor is opened close-on-exec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Open {
@@ -59,6 +61,32 @@ impl Open {
     /// A file of mode 0600, emptied if it exists.
     pub const fn create_truncate() -> Self {
         Self { truncate: true, ..Self::read_write_create() }
+    }
+}
+
+/// The deadline of a wait that has none, where a call says so.
+pub const FOREVER_MS: u32 = u32::MAX;
+
+/// A path, and what it is expected to lead to. Symbolic links are followed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Watched {
+    /// The directory that a relative path starts from.
+    pub at: Option<Fd>,
+    /// The path.
+    pub path: PathBuf,
+    /// Which file it leads to; `None`: there is nothing.
+    pub file: Option<FileId>,
+}
+
+impl Watched {
+    /// Whether what [`Call::Stat`](crate::Call::Stat) says of the path contradicts what is expected. An error that leaves
+    /// open where the path leads does not.
+    pub fn is_refuted_by(&self, found: Result<FileId, Errno>) -> bool {
+        match found {
+            Ok(file) => self.file != Some(file),
+            Err(Errno::NotFound | Errno::NotDirectory) => self.file.is_some(),
+            Err(_) => false,
+        }
     }
 }
 
@@ -143,6 +171,8 @@ pub enum Signal {
     Stop,
     /// `SIGCONT`: the kernel schedules it again.
     Continue,
+    /// `SIGUSR1`: please begin anew, and keep what you own.
+    User1,
 }
 
 /// The clocks of clock_gettime(2).
@@ -168,6 +198,7 @@ impl fmt::Display for Signal {
             Self::Kill => "SIGKILL",
             Self::Stop => "SIGSTOP",
             Self::Continue => "SIGCONT",
+            Self::User1 => "SIGUSR1",
         })
     }
 }

@@ -1,7 +1,6 @@
 //! The one door out of a process, and typed names for everything that goes through it.
 
 use std::ffi::OsString;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,23 +8,15 @@ use crate::listener::{Listener, Round};
 use crate::{
     BindOptions, ByteRange, Call, Cell, Clock, Descriptor, Ending, Errno, Fd, FileId, FileStatus, FileSystem,
     Links, LockMode, Namespaces, Notice, Open, PeerCredentials, Pid, Port, ProcessStatus, RangeOwner, Reply,
-    Signal, TcpRow, Uid, UnixName,
+    Signal, TcpRow, Uid, UnixName, Watched, reply::unexpected, take,
 };
-
-/// Takes one kind of reply apart, or gives the reply back.
-macro_rules! take {
-    ($reply:ident, $variant:ident $(($field:ident))? $({ $on:ident, $stream:ident })? => $value:expr) => {
-        if let Reply::$variant $(($field))? $({ $on, $stream })? = $reply { Ok($value) } else { Err($reply) }
-    };
-}
 
 /// The operating system as one process sees it.
 ///
 /// The first three operations and [`Os::listener`] are what an executor implements. All others are typed names for
 /// one [`Call`] each; protocol code uses those and never sees a [`Reply`].
 ///
-/// The typed operations return what the kernel says as [`Errno`], and panic only if an executor answers a call with a
-/// reply of another kind, which is a mistake in the executor.
+/// The typed operations return what the kernel says as [`Errno`], and panic only if an executor replies in another kind.
 pub trait Os: Clone + Send + Sync + 'static {
     /// What a listening TCP socket becomes when it is handed to a server.
     type Listener: Listener;
@@ -91,14 +82,14 @@ pub trait Os: Clone + Send + Sync + 'static {
     /// A call that answers with a new descriptor.
     fn descriptor(&self, call: Call) -> impl Future<Output = Result<Descriptor<Self>, Errno>> + Send {
         async move {
-            let fd = self.answer(call, |reply| take!(reply, Fd(fd) => fd)).await?;
+            let fd = self.answer(call, take::fd).await?;
             Ok(Descriptor::new(self.clone(), fd))
         }
     }
 
     /// A call that answers `Done`.
     fn done(&self, call: Call) -> impl Future<Output = Result<(), Errno>> + Send {
-        self.answer(call, |reply| take!(reply, Done => ()))
+        self.answer(call, take::done)
     }
 
     /// [`Call::Close`] by number. [`Descriptor::close`] is the usual way.
@@ -118,7 +109,7 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// A call that answers with bytes.
     fn bytes(&self, call: Call) -> impl Future<Output = Result<Vec<u8>, Errno>> + Send {
-        self.answer(call, |reply| take!(reply, Bytes(bytes) => bytes))
+        self.answer(call, take::bytes)
     }
 
     /// [`Call::Write`]: how many bytes were taken.
@@ -133,7 +124,7 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// A call that answers with a count.
     fn count(&self, call: Call) -> impl Future<Output = Result<u32, Errno>> + Send {
-        self.answer(call, |reply| take!(reply, Count(count) => count))
+        self.answer(call, take::count)
     }
 
     /// [`Call::Truncate`].
@@ -172,12 +163,12 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// A call that answers with the status of a file.
     fn status(&self, call: Call) -> impl Future<Output = Result<FileStatus, Errno>> + Send {
-        self.answer(call, |reply| take!(reply, File(status) => status))
+        self.answer(call, take::file)
     }
 
     /// [`Call::FileSystem`].
     fn file_system(&self, file: &Descriptor<Self>) -> impl Future<Output = Result<FileSystem, Errno>> + Send {
-        self.answer(Call::FileSystem { fd: file.fd() }, |reply| take!(reply, FileSystem(system) => system))
+        self.answer(Call::FileSystem { fd: file.fd() }, take::file_system)
     }
 
     /// [`Call::MakeDirectory`] relative to the root.
@@ -217,12 +208,12 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// [`Call::OwnPid`].
     fn own_pid(&self) -> impl Future<Output = Result<Pid, Errno>> + Send {
-        self.answer(Call::OwnPid, |reply| take!(reply, Pid(pid) => pid))
+        self.answer(Call::OwnPid, take::pid)
     }
 
     /// [`Call::OwnUid`].
     fn own_uid(&self) -> impl Future<Output = Result<Uid, Errno>> + Send {
-        self.answer(Call::OwnUid, |reply| take!(reply, Uid(uid) => uid))
+        self.answer(Call::OwnUid, take::uid)
     }
 
     /// [`Call::Kill`].
@@ -237,17 +228,26 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// [`Call::NextSignal`].
     fn next_signal(&self) -> impl Future<Output = Result<Signal, Errno>> + Send {
-        self.answer(Call::NextSignal, |reply| take!(reply, Signal(signal) => signal))
+        self.answer(Call::NextSignal, take::signal)
+    }
+
+    /// [`Call::Watch`].
+    fn watch(
+        &self,
+        places: Vec<Watched>,
+        period_ms: u32,
+    ) -> impl Future<Output = Result<Signal, Errno>> + Send {
+        self.answer(Call::Watch { places, period_ms }, take::signal)
     }
 
     /// [`Call::Processes`].
     fn processes(&self) -> impl Future<Output = Result<Vec<Pid>, Errno>> + Send {
-        self.answer(Call::Processes, |reply| take!(reply, Pids(pids) => pids))
+        self.answer(Call::Processes, take::pids)
     }
 
     /// [`Call::ProcessStatus`].
     fn process_status(&self, pid: Pid) -> impl Future<Output = Result<ProcessStatus, Errno>> + Send {
-        self.answer(Call::ProcessStatus { pid }, |reply| take!(reply, Process(status) => status))
+        self.answer(Call::ProcessStatus { pid }, take::process)
     }
 
     /// [`Call::ProcessCommand`].
@@ -257,27 +257,33 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// A call that answers with text.
     fn text(&self, call: Call) -> impl Future<Output = Result<String, Errno>> + Send {
-        self.answer(call, |reply| take!(reply, Text(text) => text))
+        self.answer(call, take::text)
     }
 
     /// [`Call::HoldsLock`].
     fn holds_lock(&self, pid: Pid, file: FileId) -> impl Future<Output = Result<bool, Errno>> + Send {
-        self.answer(Call::HoldsLock { pid, file }, |reply| take!(reply, Truth(truth) => truth))
+        self.answer(Call::HoldsLock { pid, file }, take::truth)
     }
 
     /// [`Call::HoldsSocket`].
     fn holds_socket(&self, pid: Pid, socket: u64) -> impl Future<Output = Result<bool, Errno>> + Send {
-        self.answer(Call::HoldsSocket { pid, socket }, |reply| take!(reply, Truth(truth) => truth))
+        self.answer(Call::HoldsSocket { pid, socket }, take::truth)
     }
 
     /// [`Call::LockTakers`].
     fn lock_takers(&self, file: FileId) -> impl Future<Output = Result<Vec<Pid>, Errno>> + Send {
-        self.answer(Call::LockTakers { file }, |reply| take!(reply, Pids(pids) => pids))
+        self.answer(Call::LockTakers { file }, take::pids)
     }
 
     /// [`Call::TcpSockets`].
     fn tcp_sockets(&self, port: Port) -> impl Future<Output = Result<Vec<TcpRow>, Errno>> + Send {
-        self.answer(Call::TcpSockets { port }, |reply| take!(reply, Tcp(rows) => rows))
+        self.answer(Call::TcpSockets { port }, take::tcp)
+    }
+
+    /// [`Call::TcpListeners`], by the lowest and the highest port.
+    fn tcp_listeners(&self, ports: [Port; 2]) -> impl Future<Output = Result<Vec<TcpRow>, Errno>> + Send {
+        let [first, last] = ports;
+        self.answer(Call::TcpListeners { first, last }, take::tcp)
     }
 
     /// [`Call::BindTcp`], as a server does it.
@@ -306,9 +312,7 @@ pub trait Os: Clone + Send + Sync + 'static {
     /// [`Call::Accept`].
     fn accept(&self, fds: Vec<Fd>) -> impl Future<Output = Result<(Fd, Descriptor<Self>), Errno>> + Send {
         async move {
-            let (on, stream) = self
-                .answer(Call::Accept { fds }, |reply| take!(reply, Accepted { on, stream } => (on, stream)))
-                .await?;
+            let (on, stream) = self.answer(Call::Accept { fds }, take::accepted).await?;
             Ok((on, Descriptor::new(self.clone(), stream)))
         }
     }
@@ -323,7 +327,7 @@ pub trait Os: Clone + Send + Sync + 'static {
         &self,
         socket: &Descriptor<Self>,
     ) -> impl Future<Output = Result<PeerCredentials, Errno>> + Send {
-        self.answer(Call::PeerCredentials { fd: socket.fd() }, |reply| take!(reply, Peer(peer) => peer))
+        self.answer(Call::PeerCredentials { fd: socket.fd() }, take::peer)
     }
 
     /// [`Call::Send`]: how many bytes were taken.
@@ -347,7 +351,7 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// [`Call::ReadClock`], in nanoseconds.
     fn read_clock(&self, clock: Clock) -> impl Future<Output = Result<u64, Errno>> + Send {
-        self.answer(Call::ReadClock { clock }, |reply| take!(reply, Nanoseconds(nanoseconds) => nanoseconds))
+        self.answer(Call::ReadClock { clock }, take::nanoseconds)
     }
 
     /// [`Call::Sleep`].
@@ -357,7 +361,7 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// [`Call::Random`].
     fn random(&self) -> impl Future<Output = Result<[u8; 16], Errno>> + Send {
-        self.answer(Call::Random, |reply| take!(reply, Random(bytes) => bytes))
+        self.answer(Call::Random, take::random)
     }
 
     /// [`Call::BootId`].
@@ -367,7 +371,7 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// [`Call::Load`].
     fn load(&self, cell: Cell) -> impl Future<Output = Result<u64, Errno>> + Send {
-        self.answer(Call::Load { cell }, |reply| take!(reply, Word(value) => value))
+        self.answer(Call::Load { cell }, take::word)
     }
 
     /// [`Call::Store`].
@@ -391,7 +395,7 @@ pub trait Os: Clone + Send + Sync + 'static {
         &self,
         directory: &Descriptor<Self>,
     ) -> impl Future<Output = Result<Vec<OsString>, Errno>> + Send {
-        self.answer(Call::ReadDirectory { fd: directory.fd() }, |reply| take!(reply, Names(names) => names))
+        self.answer(Call::ReadDirectory { fd: directory.fd() }, take::names)
     }
 
     /// [`Call::SetMode`].
@@ -439,17 +443,17 @@ pub trait Os: Clone + Send + Sync + 'static {
 
     /// [`Call::OwnNamespaces`].
     fn own_namespaces(&self) -> impl Future<Output = Result<Namespaces, Errno>> + Send {
-        self.answer(Call::OwnNamespaces, |reply| take!(reply, Namespaces(namespaces) => namespaces))
+        self.answer(Call::OwnNamespaces, take::namespaces)
     }
 
     /// [`Call::Spawn`].
     fn spawn(&self, command: Vec<String>) -> impl Future<Output = Result<Pid, Errno>> + Send {
-        self.answer(Call::Spawn { command }, |reply| take!(reply, Pid(pid) => pid))
+        self.answer(Call::Spawn { command }, take::pid)
     }
 
     /// [`Call::Reap`].
     fn reap(&self, pid: Pid) -> impl Future<Output = Result<Ending, Errno>> + Send {
-        self.answer(Call::Reap { pid }, |reply| take!(reply, Ended(ending) => ending))
+        self.answer(Call::Reap { pid }, take::ended)
     }
 
     /// [`Call::OpenPidfd`].
@@ -488,9 +492,4 @@ pub trait Os: Clone + Send + Sync + 'static {
     fn notify(&self, notice: Notice) -> impl Future<Output = Result<(), Errno>> + Send {
         self.done(Call::Notify(notice))
     }
-}
-
-/// An executor has answered a call with a reply that belongs to another one.
-fn unexpected(call: &Call, reply: &Reply) -> ! {
-    unreachable!("`{call}` was answered with `{reply}`: the executor is at fault")
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ByteRange, Fd, FileId, LockMode, Pid, Signal, Tick, Uid};
+use crate::{ByteRange, Call, Fd, FileId, LockMode, Pid, Signal, Tick, Uid};
 
 /// What kind of file an inode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -260,4 +260,9 @@ impl fmt::Display for Reply {
             }
         }
     }
+}
+
+/// An executor has answered a call with a reply that belongs to another one.
+pub(crate) fn unexpected(call: &Call, reply: &Reply) -> ! {
+    unreachable!("`{call}` was answered with `{reply}`: the executor is at fault")
 }

@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use portcullis_os::{ConfigKey, Descriptor, Errno, FileId, Links, Open, Os, Uid};
+use portcullis_os::{ConfigKey, Descriptor, Errno, FileId, Links, LockMode, Open, Os, Uid};
 
 use super::{PATH_ATTEMPTS, diagnose, failed, make_directories};
 use crate::claim::Claim;
@@ -39,14 +39,7 @@ pub(super) async fn take<O: Os>(os: &O, claim: &Claim, uid: Uid) -> Result<Confi
     let open = Open { directory: true, ..Open::read() };
     let directory = os.open(parent, open).await.map_err(failed("open", parent))?;
     let directory_id = os.stat_fd(&directory).await.map_err(failed("examine", parent))?.id;
-    let subject = |file| diagnose::Subject {
-        what: format!("the configuration {}", path.display()),
-        file,
-        state: None,
-        control: None,
-        uid,
-        reason: Some(Reason::ConfigShared),
-    };
+    let subject = |file| subject(path, file, uid);
     let companion = lock_companion(os, path, &directory, name, &subject).await?;
     let file = match os.open_at(&directory, name, Open::read()).await {
         Ok(file) => Some(file),
@@ -63,6 +56,19 @@ pub(super) async fn take<O: Os>(os: &O, claim: &Claim, uid: Uid) -> Result<Confi
     }
     let key = ConfigKey { directory: directory_id, name: name.to_owned() };
     Ok(ConfigLock { _file: file, _companion: companion.ok(), key })
+}
+
+/// A lock on a configuration, for the report.
+pub(super) fn subject(path: &Path, file: FileId, uid: Uid) -> diagnose::Subject {
+    diagnose::Subject {
+        what: format!("the configuration {}", path.display()),
+        file,
+        state: None,
+        control: None,
+        uid,
+        mode: LockMode::Exclusive,
+        meaning: diagnose::Meaning::Always(Reason::ConfigShared),
+    }
 }
 
 /// Locks the companion. The inner error is why there cannot be one here: the file itself must then do.

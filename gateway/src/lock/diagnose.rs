@@ -20,6 +20,17 @@ const LONGEST_COMMAND: usize = 300;
 /// Clock ticks a second in `/proc`, a constant of the Linux interface for user programs.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// What it means that a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Its holder is the owner of the state directory, or something is wrong: the reason follows from what it does.
+    Owner,
+    /// The same, but whoever does not show that it is the owner is taken for one who writes to the state.
+    Writer,
+    /// This reason, whatever the holder does.
+    Always(Reason),
+}
+
 /// What is to be locked, for the report.
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
@@ -33,8 +44,10 @@ pub(super) struct Subject {
     pub(super) control: Option<String>,
     /// The user of this process; answers of other users (root excepted) are not believed.
     pub(super) uid: Uid,
-    /// The reason to report whatever the state of the holder; `None`: by that state.
-    pub(super) reason: Option<Reason>,
+    /// Which lock is wanted.
+    pub(super) mode: LockMode,
+    /// What it means that somebody else has it.
+    pub(super) meaning: Meaning,
 }
 
 /// Why a lock was not granted.
@@ -58,51 +71,61 @@ impl Busy {
 
 /// What one look has shown.
 #[derive(Debug)]
-struct Sighting {
-    holder: Option<Holder>,
-    answer: Answer,
+pub(super) struct Sighting {
+    pub(super) holder: Option<Holder>,
+    /// Whether it is the holder who listens where the owner answers, be it that it answers or not.
+    pub(super) is_listener: bool,
+    pub(super) answer: Answer,
     /// Who took the lock, as far as that is visible, where nobody could be shown to hold it.
-    takers: Vec<Pid>,
+    pub(super) takers: Vec<Pid>,
     /// What could not be looked at, and why.
-    blind: Vec<String>,
+    pub(super) blind: Vec<String>,
 }
 
-/// Takes an exclusive lock, or says who holds it.
+/// Takes a lock, or says who holds it.
 ///
 /// A lock that is busy is tried a few times before anybody is asked, because some programs hold one for an instant.
 pub(super) async fn lock<O: Os>(os: &O, file: &Descriptor<O>, subject: &Subject) -> Result<(), Busy> {
     for _ in 1..ATTEMPTS {
-        if try_lock(os, file).await? {
+        if try_lock(os, file, subject.mode).await? {
             return Ok(());
         }
         // A sleep that fails has only made the pause shorter.
         let _ = os.sleep(PAUSE_MS).await;
     }
-    if try_lock(os, file).await? {
+    if try_lock(os, file, subject.mode).await? {
         return Ok(());
     }
     let sighting = look(os, subject).await;
-    if try_lock(os, file).await? { Ok(()) } else { Err(Busy::Refused(Box::new(sighting.refusal(subject)))) }
+    if try_lock(os, file, subject.mode).await? {
+        return Ok(());
+    }
+    let seen = format!("flock on inode {}: held", subject.file);
+    Err(Busy::Refused(Box::new(sighting.refusal(subject, seen))))
 }
 
-async fn try_lock<O: Os>(os: &O, file: &Descriptor<O>) -> Result<bool, Busy> {
-    match os.flock(file, LockMode::Exclusive).await {
+/// Tries once. `false`: somebody else has it.
+pub(super) async fn try_lock<O: Os>(os: &O, file: &Descriptor<O>, mode: LockMode) -> Result<bool, Busy> {
+    match os.flock(file, mode).await {
         Ok(()) => Ok(true),
         Err(Errno::WouldBlock) => Ok(false),
         Err(errno) => Err(Busy::Failed(errno)),
     }
 }
 
-async fn look<O: Os>(os: &O, subject: &Subject) -> Sighting {
+/// Looks once who holds the lock, and takes nothing.
+pub(super) async fn look<O: Os>(os: &O, subject: &Subject) -> Sighting {
     let (peer, answer) = match &subject.control {
         Some(name) => ask_twice(os, name, subject.uid).await,
         None => (None, Answer::NotAsked),
     };
-    let mut sighting = Sighting { holder: None, answer, takers: Vec::new(), blind: Vec::new() };
+    let mut sighting =
+        Sighting { holder: None, is_listener: false, answer, takers: Vec::new(), blind: Vec::new() };
     if let Some(peer) = peer
         && let Some(pid) = peer.pid
     {
         sighting.holder = verified(os, pid, Some(peer.uid), subject.file, &mut sighting.blind).await;
+        sighting.is_listener = sighting.holder.is_some();
     }
     if sighting.holder.is_none() {
         sighting.takers = os.lock_takers(subject.file).await.unwrap_or_else(|errno| {
@@ -199,7 +222,27 @@ pub(super) async fn describe<O: Os>(os: &O, pid: Pid, uid: Option<Uid>) -> Optio
 }
 
 impl Sighting {
-    fn reason(&self, subject: &Subject) -> Reason {
+    /// Whether anything shows that the lock is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.holder.is_some() || !self.takers.is_empty()
+    }
+
+    pub(super) fn reason(&self, subject: &Subject) -> Reason {
+        let seen = match subject.meaning {
+            Meaning::Always(reason) => return reason,
+            Meaning::Owner | Meaning::Writer => self.reason_of_holder(subject),
+        };
+        let is_nobody_known = matches!(seen, Reason::HeldUnknown | Reason::HeldOrphan | Reason::HeldStopped);
+        let is_writer = subject.meaning == Meaning::Writer && self.holder.is_some() && is_nobody_known;
+        if is_writer && !self.answers_for(subject) { Reason::HeldWriters } else { seen }
+    }
+
+    /// Whether the holder answers as the owner of what is to be locked.
+    fn answers_for(&self, subject: &Subject) -> bool {
+        matches!(&self.answer, Answer::Identity(identity) if subject.state == Some(identity.state_id()))
+    }
+
+    fn reason_of_holder(&self, subject: &Subject) -> Reason {
         match (&self.holder, &self.answer) {
             (None, _) => Reason::HeldUnknown,
             (Some(holder), _) if holder.state == ProcessState::Stopped => Reason::HeldStopped,
@@ -211,6 +254,10 @@ impl Sighting {
                 }
             }
             (Some(_), Answer::Silent | Answer::Crowded) => Reason::HeldHung,
+            // It did not take the lock that it holds, and who did holds it no more: it came by inheritance.
+            (Some(holder), _) if !self.takers.is_empty() && !self.takers.contains(&holder.pid) => {
+                Reason::HeldOrphan
+            }
             // It holds the lock, and nothing shows that it is the owner.
             (
                 Some(_),
@@ -223,9 +270,10 @@ impl Sighting {
         }
     }
 
-    fn refusal(self, subject: &Subject) -> Refusal {
-        let reason = subject.reason.unwrap_or_else(|| self.reason(subject));
-        let mut evidence = vec![format!("flock on inode {}: held", subject.file)];
+    /// The refusal. `seen` is how it shows that the lock is held.
+    pub(super) fn refusal(self, subject: &Subject, seen: String) -> Refusal {
+        let reason = self.reason(subject);
+        let mut evidence = vec![seen];
         match &self.holder {
             Some(holder) => {
                 evidence.push(format!("/proc/{}/fdinfo: one of its descriptors holds that lock", holder.pid));
@@ -236,7 +284,7 @@ impl Sighting {
             }
             None => {}
         }
-        if self.holder.is_none() {
+        if self.holder.is_none() || reason == Reason::HeldOrphan {
             evidence.extend(self.takers.iter().map(|pid| format!("/proc/locks: pid {pid} took that lock")));
         }
         evidence.extend(self.blind);
@@ -247,7 +295,7 @@ impl Sighting {
             next: next_command(reason, self.holder.as_ref()),
             holder: self.holder.map(Box::new),
             evidence,
-            do_not: Some("delete the lock file: the kernel holds the lock, and it goes with its holder"),
+            do_not: Some(do_not(reason)),
         }
     }
 }
@@ -256,8 +304,18 @@ fn sentence(what: &str, reason: Reason, holder: Option<&Holder>) -> String {
     let who = holder.map_or_else(|| "something that is not visible from here".to_owned(), Holder::in_short);
     if reason == Reason::HeldUnknown {
         format!("the lock on {what} is held by {who}")
+    } else if reason == Reason::HeldOrphan {
+        format!("the lock on {what} is held by {who}, which has inherited it")
+    } else if reason == Reason::HeldWriters {
+        format!("{what} has no owner, and is held by {who}, which may still write to the state")
+    } else if matches!(reason, Reason::WorkspaceShared | Reason::WorkspaceNested) {
+        format!("{what} by {who}")
     } else {
-        format!("{what} is owned by {who}{}", how_it_is(reason))
+        let running = match holder.filter(|_| reason != Reason::ConfigShared) {
+            Some(holder) => format!("gateway already running (pid {}): ", holder.pid),
+            None => String::new(),
+        };
+        format!("{running}{what} is owned by {who}{}", how_it_is(reason))
     }
 }
 
@@ -272,6 +330,16 @@ fn how_it_is(reason: Reason) -> &'static str {
         ", which does not answer"
     } else {
         ""
+    }
+}
+
+fn do_not(reason: Reason) -> &'static str {
+    if matches!(reason, Reason::WorkspaceShared | Reason::WorkspaceNested) {
+        "let two gateways work in one tree: neither knows what the other is writing"
+    } else if reason == Reason::HeldStopped {
+        "kill it while somebody debugs it, nor delete the lock file: the lock goes with its holder"
+    } else {
+        "delete the lock file: the kernel holds the lock, and it goes with its holder"
     }
 }
 

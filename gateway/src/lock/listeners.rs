@@ -1,13 +1,14 @@
-//! A gateway listens on 127.0.0.1 and on ::1, or it does not start.
+//! A gateway listens on 127.0.0.1 and on ::1, and wherever else it was told to, or it does not start.
 //!
-//! The two are separate addresses that separate programs can hold, so a gateway with only one of them would share the
+//! The loopbacks are separate addresses that separate programs can hold, so a gateway with only one of them would share the
 //! name `localhost` with a stranger. Binding is not enough: two sockets can be bound to one port, only one can listen.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use portcullis_os::{Descriptor, Errno, Os, Port, TcpRow, TcpState};
+use portcullis_os::{Descriptor, Errno, Notice, Os, Port, TcpRow, TcpState};
 
 use super::{ATTEMPTS, PAUSE_MS, diagnose};
+use crate::claim::Claim;
 use crate::refusal::{Holder, Reason, Refusal};
 
 /// How many sockets are listed as evidence.
@@ -15,14 +16,45 @@ const MOST_ROWS: usize = 5;
 /// How many connections may wait to be accepted.
 const BACKLOG: u16 = 1024;
 
-/// Listens on both loopback addresses.
-pub(super) async fn take<O: Os>(os: &O, port: Port) -> Result<Vec<Descriptor<O>>, Refusal> {
-    let first = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.get());
-    let mut listeners = vec![take_one(os, first).await?.ok_or_else(|| no_loopback(first))?];
-    let second = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port.get());
-    // Where the machine has no ::1 nobody else can hold it either.
-    listeners.extend(take_one(os, second).await?);
+/// Listens wherever the claim says, 127.0.0.1 or its wildcard first.
+pub(super) async fn take<O: Os>(os: &O, claim: &Claim) -> Result<Vec<Descriptor<O>>, Refusal> {
+    let mut listeners = Vec::new();
+    for ip in claim.listen.addresses() {
+        let address = SocketAddr::new(ip, claim.ports.base().get());
+        match take_one(os, address).await? {
+            Some(listener) => listeners.push(listener),
+            // Where the machine has no IPv6 nobody else can hold its addresses either.
+            None if ip.is_ipv6() => {}
+            None => return Err(no_address(address)),
+        }
+    }
     Ok(listeners)
+}
+
+/// Names everybody who listens on a port of the claim above the base, and refuses nobody: a gateway may never need that
+/// port, and a program that is no gateway has not promised to leave it alone. Who needs it later says so then.
+pub(super) async fn note_foreign<O: Os>(os: &O, claim: &Claim) {
+    let mut ranges: Vec<(Port, Port)> = Vec::new();
+    for port in
+        claim.all_ports().into_iter().filter(|port| *port != claim.ports.base().get()).filter_map(Port::new)
+    {
+        match ranges.last_mut() {
+            Some((_, last)) if last.get() + 1 == port.get() => *last = port,
+            Some(_) | None => ranges.push((port, port)),
+        }
+    }
+    for (first, last) in ranges {
+        // Where it cannot be seen there is nothing to note.
+        for row in os.tcp_listeners([first, last]).await.unwrap_or_default().iter().take(MOST_ROWS) {
+            let who = match holder(os, std::slice::from_ref(row)).await {
+                Some(holder) => holder.in_short(),
+                None => format!("a process of uid {} that is not visible from here", row.uid),
+            };
+            let note = format!("port {} is reserved, and {who} listens on {}", row.local.port(), row.local);
+            // Whoever watches and is gone needs no note.
+            let _ = os.notify(Notice::Noted(note)).await;
+        }
+    }
 }
 
 /// Listens on one address; `None` if the machine has no such address.
@@ -45,8 +77,40 @@ async fn take_one<O: Os>(os: &O, address: SocketAddr) -> Result<Option<Descripto
     let holder = holder(os, &blocking).await;
     match try_listen(os, address).await {
         Ok(listener) => Ok(Some(listener)),
-        Err(_) => Err(refusal(address, &blocking, holder)),
+        Err(_) => {
+            let seen = format!("listen on {address}: {}", Errno::AddressInUse);
+            Err(refusal(address, &blocking, holder, seen))
+        }
     }
+}
+
+/// What shows of a base port without trying to listen there.
+pub(super) struct Observed {
+    /// Why the first address that somebody listens on would be refused.
+    pub(super) refusal: Option<Refusal>,
+    /// How many connections have the port where nobody listens. Those that a server has accepted keep no gateway out,
+    /// those that the kernel gave the port to do, and nothing tells them apart.
+    pub(super) connections: usize,
+}
+
+/// Looks who listens where the gateway would.
+pub(super) async fn observe<O: Os>(os: &O, claim: &Claim) -> Result<Observed, Errno> {
+    let rows = os.tcp_sockets(claim.ports.base()).await?;
+    for ip in claim.listen.addresses() {
+        let address = SocketAddr::new(ip, claim.ports.base().get());
+        let blocking: Vec<TcpRow> = rows
+            .iter()
+            .filter(|row| row.state == TcpState::Listen && blocks(row, address))
+            .copied()
+            .collect();
+        if !blocking.is_empty() {
+            let holder = holder(os, &blocking).await;
+            let seen = format!("/proc/net/tcp: somebody listens where {address} would");
+            return Ok(Observed { refusal: Some(refusal(address, &blocking, holder, seen)), connections: 0 });
+        }
+    }
+    let connections = rows.iter().filter(|row| row.state != TcpState::Listen).count();
+    Ok(Observed { refusal: None, connections })
 }
 
 async fn try_listen<O: Os>(os: &O, address: SocketAddr) -> Result<Descriptor<O>, Errno> {
@@ -55,15 +119,20 @@ async fn try_listen<O: Os>(os: &O, address: SocketAddr) -> Result<Descriptor<O>,
     Ok(socket)
 }
 
-/// Whether a socket keeps others from listening on an address.
+/// Whether a socket keeps others from listening on an address, which for IPv6 means on IPv6 only.
 fn blocks(row: &TcpRow, address: SocketAddr) -> bool {
     let same_address = match (row.local.ip(), address.ip()) {
-        (mine, wanted) if mine == wanted => true,
-        // A dual-stack wildcard shows as `::` and blocks both families.
-        (IpAddr::V6(mine), IpAddr::V4(wanted)) => {
-            mine.is_unspecified() || mine.to_ipv4_mapped().is_some_and(|mapped| mapped == wanted)
+        (theirs, wanted) if theirs == wanted => true,
+        // A dual-stack wildcard shows as `::` and blocks both families, a mapped address is one of IPv4.
+        (IpAddr::V6(theirs), IpAddr::V4(wanted)) => {
+            theirs.is_unspecified()
+                || theirs.to_ipv4_mapped().is_some_and(|theirs| wanted.is_unspecified() || theirs == wanted)
         }
-        (mine, _) => mine.is_unspecified() && mine.is_ipv4() == address.is_ipv4(),
+        (IpAddr::V6(theirs), IpAddr::V6(wanted)) => {
+            theirs.is_unspecified() || wanted.is_unspecified() && theirs.to_ipv4_mapped().is_none()
+        }
+        (IpAddr::V4(theirs), IpAddr::V4(wanted)) => theirs.is_unspecified() || wanted.is_unspecified(),
+        (IpAddr::V4(_), IpAddr::V6(_)) => false,
     };
     row.local.port() == address.port() && same_address
 }
@@ -79,9 +148,10 @@ async fn holder<O: Os>(os: &O, blocking: &[TcpRow]) -> Option<Holder> {
     None
 }
 
-fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>) -> Refusal {
+/// The refusal. `seen` is how it shows that the address is taken.
+fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>, seen: String) -> Refusal {
     let listening = blocking.iter().find(|row| row.state == TcpState::Listen);
-    let mut evidence = vec![format!("listen on {address}: {}", Errno::AddressInUse)];
+    let mut evidence = vec![seen];
     let mut rows: Vec<&TcpRow> = blocking.iter().collect();
     rows.sort_by_key(|row| row.state != TcpState::Listen);
     evidence.extend(rows.iter().take(MOST_ROWS).map(|row| {
@@ -132,10 +202,11 @@ fn cannot_bind(address: SocketAddr, errno: Errno) -> Refusal {
     refusal
 }
 
-fn no_loopback(address: SocketAddr) -> Refusal {
+fn no_address(address: SocketAddr) -> Refusal {
     Refusal {
+        reason: Reason::AddressUnavailable,
         what: format!("this machine has no address {}", address.ip()),
-        next: "ip address show lo".to_owned(),
+        next: "ip address show".to_owned(),
         ..Refusal::from_errno("listen on", &address.to_string(), Errno::AddressNotAvailable)
     }
 }
@@ -164,7 +235,17 @@ mod tests {
         ] {
             assert_eq!(blocks(&listener(local), wanted), expected, "{local}");
         }
-        assert!(blocks(&listener("[::1]:18789"), "[::1]:18789".parse().unwrap()));
-        assert!(!blocks(&listener("0.0.0.0:18789"), "[::1]:18789".parse().unwrap()));
+        for (local, wanted, expected) in [
+            ("[::1]:18789", "[::1]:18789", true),
+            ("0.0.0.0:18789", "[::1]:18789", false),
+            ("127.0.0.2:18789", "0.0.0.0:18789", true),
+            ("[::ffff:127.0.0.1]:18789", "0.0.0.0:18789", true),
+            ("[::1]:18789", "0.0.0.0:18789", false),
+            ("[::1]:18789", "[::]:18789", true),
+            ("127.0.0.1:18789", "[::]:18789", false),
+            ("[::ffff:127.0.0.1]:18789", "[::]:18789", false),
+        ] {
+            assert_eq!(blocks(&listener(local), wanted.parse().unwrap()), expected, "{local} and {wanted}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! At most one live process owns a state directory, a configuration and a block of ports.
+//! At most one live process owns a state directory, a configuration, its workspaces and a block of ports.
 //!
 //! Ownership is a set of kernel locks and sockets that are taken in one fixed order, each by trying once, file locks
 //! before any socket. The kernel frees them when the process dies, so nothing stale can block; nobody unlinks them, so
@@ -9,29 +9,39 @@
 //! | --- | --- | --- |
 //! | 1 | exclusive flock on the state directory's inode | a second owner of that directory, however it is spelled |
 //! | 2 | exclusive flock on `gateway.lock` in it | the same, where directories cannot be locked |
-//! | 3 | exclusive flock on `.NAME.gateway.lock` beside the configuration, and on the file itself | a second user of that configuration |
-//! | 4 | one abstract Unix socket a port, ascending | a second claim on any port of the block |
-//! | 5 | listeners on 127.0.0.1 and on ::1 | programs that know nothing of tokens |
+//! | 3 | exclusive, then shared flock on `writers.lock` in it | a start while a child of an earlier owner may still write |
+//! | 4 | exclusive flock on `.NAME.gateway.lock` beside the configuration, and on the file itself | a second user of that configuration |
+//! | 5 | exclusive flock on each workspace, shared flock on the directories around it, ascending | a second gateway in it, inside it or around it |
+//! | 6 | one abstract Unix socket a port, ascending | a second claim on any port of the block or pinned outside it |
+//! | 7 | listeners on 127.0.0.1 and on ::1, or wherever else it was told to listen | programs that know nothing of tokens |
 //!
 //! # Invariants
 //!
 //! - `single-owner`, `config-identity`, `ports-disjoint`, `no-wedge`, `no-theft`, `no-foreign-unlink`, `truthful`
 //! - `effect-after-lock`: a refused start leaves at most empty directories and empty lock files that it had to create.
-//!
-//! What an owner holds is checked when it starts. An operator who moves the state directory away under a live owner is
-//! not noticed by it.
+//! - `single-writer`: an owner that has lost what it locked writes where nobody reads ([`journal`]), and stops ([`Tenure`]).
 
 mod config;
 mod diagnose;
+mod epoch;
+mod force;
+pub mod journal;
+mod line;
 mod listeners;
+mod park;
 mod ports;
 mod record;
 mod responder;
 mod state;
+mod survey;
+mod tidy;
+mod watch;
+mod workspace;
+mod writers;
 
 use std::path::Path;
 
-use portcullis_os::{Descriptor, Errno, Fd, Links, Os, Ownership};
+use portcullis_os::{Descriptor, Errno, Fd, Links, Os, Ownership, Port};
 
 use crate::claim::Claim;
 use crate::identity::Identity;
@@ -39,14 +49,27 @@ use crate::refusal::{Reason, Refusal, quoted};
 
 /// The lock file inside the state directory. The name is frozen: another version must find the same file.
 pub const LOCK_FILE: &str = "gateway.lock";
+/// The lock file inside the state directory that every process which writes there holds shared. The name is frozen.
+pub const WRITERS_FILE: &str = "writers.lock";
 /// The owner record inside the state directory, for people.
 pub const OWNER_RECORD: &str = "gateway.owner.json";
 
 pub use config::companion_name;
+pub use epoch::EPOCH_FILE;
+pub use journal::Event;
+pub use park::park;
+pub use survey::{Blocked, Certainty, LastOwner, Survey, survey};
+pub use tidy::{Finding, Fixed, inspect, mend};
+pub use watch::Tenure;
 
 /// The port whose token an abstract Unix socket is, if its name is that of a token.
 pub fn token_port(name: &str) -> Option<u16> {
     responder::token_port(name)
+}
+
+/// The name of the abstract Unix socket that is the token of a port.
+pub fn token_name(port: u16) -> String {
+    responder::port_name(port)
 }
 
 /// How often a directory or lock file that is replaced during the start is opened anew.
@@ -61,8 +84,10 @@ const PAUSE_MS: u32 = 50;
 pub struct Owned<O: Os> {
     listeners: Vec<Descriptor<O>>,
     _ports: Vec<Descriptor<O>>,
+    _workspaces: Vec<Descriptor<O>>,
     config: config::ConfigLock<O>,
     _control: Option<Descriptor<O>>,
+    _writers: Descriptor<O>,
     state: state::StateLock<O>,
     /// Who owns it: this run.
     pub identity: Identity,
@@ -101,15 +126,38 @@ impl<O: Os> Owned<O> {
 /// The refusal, with the evidence. Every token that was taken before is given back before this returns or with the
 /// steps that follow at once.
 pub async fn acquire<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
+    match (take_all(os, claim).await, &claim.force) {
+        (Err(refusal), Some(force)) => {
+            force::end_owner(os, claim, force, refusal).await?;
+            take_all(os, claim).await
+        }
+        (outcome, _) => outcome,
+    }
+}
+
+async fn take_all<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
     let uid = os.own_uid().await.map_err(|errno| Refusal::from_errno("ask for", "the own user id", errno))?;
     let state = state::take(os, claim, uid).await?;
+    // Before anybody can ask: what is done while nobody answers is done by one task, which keeps the search small.
+    let writers = writers::take(os, claim, &state, uid).await?;
     let identity = introduce(os, claim, &state).await?;
     let control = responder::open_control(os, state.id, &identity).await;
     let config = config::take(os, claim, uid).await?;
-    let ports = ports::take(os, claim.ports, uid).await?;
-    let listeners = listeners::take(os, claim.ports.base()).await?;
+    let workspaces = workspace::take(os, claim, uid, state.id).await?;
+    let ports = ports::take(os, claim, uid).await?;
+    let listeners = listeners::take(os, claim).await?;
+    listeners::note_foreign(os, claim).await;
     responder::answer_on(os, ports.iter().map(Descriptor::fd).collect(), &identity);
-    Ok(Owned { listeners, _ports: ports, config, _control: control, state, identity })
+    Ok(Owned {
+        listeners,
+        _ports: ports,
+        _workspaces: workspaces,
+        config,
+        _control: control,
+        _writers: writers,
+        state,
+        identity,
+    })
 }
 
 async fn introduce<O: Os>(os: &O, claim: &Claim, state: &state::StateLock<O>) -> Result<Identity, Refusal> {
@@ -127,6 +175,7 @@ async fn introduce<O: Os>(os: &O, claim: &Claim, state: &state::StateLock<O>) ->
         config: claim.config.display().to_string(),
         base: claim.ports.base().get(),
         span: claim.ports.span(),
+        pinned: claim.pinned_outside().map(Port::get).collect(),
         version: claim.version.clone(),
     })
 }

@@ -1,9 +1,12 @@
-//! The owner record is whole or absent, and only informs: a crash at any point leaves the old one or the new one.
+//! The owner record only informs: a crash at any point leaves the old one or the new one, and what a loss of power leaves
+//! torn is read as none.
+
+use std::path::Path;
 
 use portcullis_os::{Descriptor, Errno, Open, Os};
 
 use super::OWNER_RECORD;
-use crate::identity::Identity;
+use crate::identity::{Identity, LONGEST};
 
 /// Where the record is written before it gets its name.
 const TEMPORARY: &str = "gateway.owner.json.tmp";
@@ -19,7 +22,15 @@ pub(super) async fn write<O: Os>(os: &O, state: &Descriptor<O>, identity: &Ident
             count => written += count as usize,
         }
     }
-    os.sync(&file).await?;
     file.close().await?;
     os.rename_at(state, TEMPORARY, OWNER_RECORD).await
+}
+
+/// Reads the record in a state directory, whoever wrote it. The outer error: it cannot be read. `Ok(None)`: what is there is
+/// no record. A record is a hint for people and an order of caution for programs, and no proof of anything.
+pub(super) async fn read<O: Os>(os: &O, state: &Path) -> Result<Option<Identity>, Errno> {
+    let open = Open { no_follow: true, ..Open::read() };
+    let file = os.open(&state.join(OWNER_RECORD), open).await?;
+    let bytes = os.read(&file, 0, LONGEST as u32).await?;
+    Ok(Identity::from_line(&bytes))
 }

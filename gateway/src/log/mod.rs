@@ -11,11 +11,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use portcullis_os::{Notice, ProcessState};
+use portcullis_os::Notice;
 use serde::Serialize;
 
 use crate::claim::Claim;
-use crate::refusal::{Holder, Refusal};
+use crate::refusal::{HolderLine, Refusal};
 use crate::settings::SettingsError;
 use crate::text::{block, one_line};
 use sink::Sink;
@@ -65,20 +65,6 @@ struct Line<'a> {
     do_not: Option<&'static str>,
 }
 
-/// The process that is in the way, as JSON.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HolderLine<'a> {
-    pid: u32,
-    name: &'a str,
-    command: &'a str,
-    state: &'static str,
-    start_tick: u64,
-    age_seconds: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<u32>,
-}
-
 impl Log {
     /// Text to stderr, JSON to stdout.
     pub fn to_standard_streams(format: Format) -> Self {
@@ -92,6 +78,11 @@ impl Log {
     /// To any writer, in the name of any process. Only [`Log::flush`] says that it is there.
     pub fn to(format: Format, pid: u32, out: Box<dyn Write + Send>) -> Self {
         Self { format, pid, sink: Arc::new(Sink::new(out, move |dropped| gap(format, pid, dropped))) }
+    }
+
+    /// The process in whose name it is said.
+    pub const fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Waits until everything is written, but for a reader who does not read only a second.
@@ -112,9 +103,10 @@ impl Log {
             }
             Notice::Ready => {
                 let base = claim.ports.base();
-                ("ready", format!("ready on loopback port {base}"))
+                ("ready", format!("ready on {} port {base}", claim.listen))
             }
             Notice::Released => ("released", format!("released {}", claim.state.display())),
+            Notice::Noted(text) => return self.note(text),
             Notice::Refused { .. } => return,
         };
         match self.format {
@@ -137,7 +129,7 @@ impl Log {
             Format::Json => self.line(&Line {
                 code: Some(refusal.code()),
                 exit: Some(refusal.exit_status()),
-                holder: refusal.holder.as_deref().map(holder_line),
+                holder: refusal.holder.as_deref().map(HolderLine::of),
                 message: Some(refusal.to_string()),
                 evidence: refusal.evidence.clone(),
                 help: Some(refusal.help()),
@@ -239,21 +231,4 @@ fn refusal_text(refusal: &Refusal) -> String {
         row("do not", do_not);
     }
     text
-}
-
-fn holder_line(holder: &Holder) -> HolderLine<'_> {
-    HolderLine {
-        pid: holder.pid.get(),
-        name: &holder.name,
-        command: &holder.command,
-        state: match holder.state {
-            ProcessState::Running => "running",
-            ProcessState::Uninterruptible => "uninterruptible",
-            ProcessState::Stopped => "stopped",
-            ProcessState::Zombie => "zombie",
-        },
-        start_tick: holder.start.0,
-        age_seconds: holder.age_seconds,
-        uid: holder.uid.map(|uid| uid.0),
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use portcullis_os::{Notice, Pid, Port, ProcessState, Tick};
 
 use super::{Format, Log};
-use crate::claim::{Claim, DirectoryLock, GATEWAY_SPAN, PortBlock};
+use crate::claim::{Claim, GATEWAY_SPAN, PortBlock};
 use crate::refusal::{Holder, Reason, Refusal};
 use crate::settings::{ConfigFile, Flags, Found, STATE_DIR, Surroundings, resolve};
 
@@ -80,13 +80,8 @@ fn a_refusal_is_one_line_of_json_whatever_it_holds() {
 
 #[test]
 fn no_path_forges_a_line() {
-    let claim = Claim {
-        state: FORGED.into(),
-        config: FORGED.into(),
-        ports: PortBlock::new(Port::new(18789).unwrap(), GATEWAY_SPAN).unwrap(),
-        directory_lock: DirectoryLock::Required,
-        version: String::new(),
-    };
+    let ports = PortBlock::new(Port::new(18789).unwrap(), GATEWAY_SPAN).unwrap();
+    let claim = Claim::plain(FORGED.into(), FORGED.into(), ports);
     insta::assert_snapshot!(
         shown(Format::Text, |log| {
             log.note(&format!("a note about {FORGED}"));

@@ -14,7 +14,7 @@ mod tests;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -24,9 +24,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_os::{Clock, Errno, Fd, Listener, Os};
+use tokio::sync::watch;
 
 use crate::identity::{Identity, Phase};
-use crate::run::Serve;
+use crate::run::{Next, Serve};
 use http::{Answer, Decision};
 use room::{Room, Seat};
 
@@ -82,25 +83,27 @@ impl<O: Os> Host for O {
 #[derive(Clone, Debug)]
 pub struct Server {
     limits: Arc<Limits>,
-    room: Room,
+    /// The present room. After a restart in place it is another one.
+    room: Arc<Mutex<Room>>,
 }
 
 impl Server {
     /// A server that does not listen yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits: Arc::new(limits), room: Room::default() }
+        Self { limits: Arc::new(limits), room: Arc::default() }
     }
 
     /// Starts to accept on all listeners, in tasks of its own.
     pub fn open<H: Host, L: Listener>(&self, host: &H, listeners: Vec<L>, phase: &Phase) {
         let (server, phase, at) = (self.clone(), phase.clone(), host.clone());
+        let room = self.room();
         host.task(async move {
             let opened_ms = at.monotonic_ms().await;
             for listener in listeners {
                 let post = Post {
                     host: at.clone(),
                     limits: server.limits.clone(),
-                    room: server.room.clone(),
+                    room: room.clone(),
                     phase: phase.clone(),
                     opened_ms,
                 };
@@ -109,13 +112,18 @@ impl Server {
         });
     }
 
+    fn room(&self) -> Room {
+        lock(&self.room).clone()
+    }
+
     /// Takes no more WebSockets, tells those that are open that the service restarts, and waits until they are gone
     /// or their time is up.
     pub async fn close(&self) {
-        self.room.close();
+        let room = self.room();
+        room.close();
         // A client that does not answer is cut off by its own connection task; the second limit is for a stuck one.
         let patience = Duration::from_millis(self.limits.goodbye_ms.saturating_mul(2));
-        let _ = tokio::time::timeout(patience, self.room.empty()).await;
+        let _ = tokio::time::timeout(patience, room.empty()).await;
     }
 }
 
@@ -126,8 +134,16 @@ impl<O: Os> Serve<O> for Server {
         Ok(())
     }
 
-    async fn drain(&self) {
-        self.close().await;
+    async fn drain(&self, next: Next) {
+        match next {
+            Next::Stop => self.close().await,
+            Next::Restart => {
+                // The kernel keeps whoever comes from here on until somebody accepts again.
+                self.room().leave();
+                self.close().await;
+                *lock(&self.room) = Room::default();
+            }
+        }
     }
 }
 
@@ -143,8 +159,14 @@ struct Post<H> {
 
 impl<H: Host> Post<H> {
     async fn accept<L: Listener>(self, mut listener: L) {
+        let mut left = self.room.left();
         loop {
-            match listener.accept().await {
+            let accepted = tokio::select! {
+                biased;
+                _ = left.wait_for(|left| *left) => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
                 Ok((stream, _)) => {
                     if let Some(seat) = self.room.seat(&self.limits) {
                         self.host.task(self.clone().serve(stream, seat));
@@ -161,13 +183,15 @@ impl<H: Host> Post<H> {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
-        let mut closing = self.room.closing();
+        let (mut closing, left) = (self.room.closing(), self.room.left());
         let leaving = *closing.borrow();
+        let (begun, mut has_begun) = watch::channel(false);
         let request_ms = Duration::from_millis(self.limits.request_ms);
         let seat = Arc::new(seat);
         let keep_alive = seat.is_regular() && !leaving;
         let service = service_fn(move |request| {
             let (post, seat) = (self.clone(), seat.clone());
+            begun.send_replace(true);
             async move { Ok::<_, Infallible>(post.answer::<S>(request, seat).await) }
         });
         let connection = http1::Builder::new()
@@ -183,7 +207,13 @@ impl<H: Host> Post<H> {
         // What a client does wrong ends its connection and concerns nobody else.
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = closing.wait_for(|closing| *closing), if !leaving => connection.as_mut().graceful_shutdown(),
+            () = async {
+                let _ = closing.wait_for(|closing| *closing).await;
+                // Who was let in before a restart and has not said anything yet is heard first.
+                if *left.borrow() {
+                    let _ = has_begun.wait_for(|has_begun| *has_begun).await;
+                }
+            }, if !leaving => connection.as_mut().graceful_shutdown(),
         }
         let _ = connection.await;
     }
@@ -212,6 +242,11 @@ impl<H: Host> Post<H> {
             Decision::Upgrade { .. } => Answer::full().response(),
         }
     }
+}
+
+/// Nobody who holds the lock panics, and what is in there is always whole.
+fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
+    room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long the server waits after it could not accept a connection.

@@ -11,11 +11,16 @@ use super::Limits;
 pub(super) struct Room {
     taken: Arc<watch::Sender<usize>>,
     closing: Arc<watch::Sender<bool>>,
+    left: Arc<watch::Sender<bool>>,
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { taken: Arc::new(watch::Sender::new(0)), closing: Arc::new(watch::Sender::new(false)) }
+        Self {
+            taken: Arc::new(watch::Sender::new(0)),
+            closing: Arc::new(watch::Sender::new(false)),
+            left: Arc::new(watch::Sender::new(false)),
+        }
     }
 }
 
@@ -42,6 +47,16 @@ impl Room {
     /// Turns true when the server is closing.
     pub(super) fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
+    }
+
+    /// From now on nobody is let in here any more: whoever comes waits at the door for the next room.
+    pub(super) fn leave(&self) {
+        self.left.send_replace(true);
+    }
+
+    /// Turns true when nobody is let in any more.
+    pub(super) fn left(&self) -> watch::Receiver<bool> {
+        self.left.subscribe()
     }
 
     /// Waits until no place is taken.

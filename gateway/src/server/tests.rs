@@ -233,7 +233,7 @@ async fn every_message_is_answered_with_itself() {
     socket.close(None).await.expect("it is sent");
     assert!(matches!(socket.next().await, Some(Ok(Message::Close(_)))));
     assert!(socket.next().await.is_none());
-    stand.server.room.empty().await;
+    stand.server.room().empty().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,7 +268,7 @@ async fn a_full_server_says_so_and_still_answers_health() {
     first.close(None).await.expect("it is sent");
     assert!(matches!(close_code(&mut first).await, None | Some(_)));
     drop(first);
-    stand.server.room.empty().await;
+    stand.server.room().empty().await;
     assert!(stand.socket().await.is_ok());
 }
 
@@ -298,7 +298,7 @@ async fn nobody_holds_a_server_up_by_saying_nothing() {
     // This client never reads its goodbye, so it is cut off when its time is up: virtual time, no waiting.
     let mut deaf = stand.socket().await.expect("a handshake");
     stand.server.close().await;
-    stand.server.room.empty().await;
+    stand.server.room().empty().await;
     assert_eq!(close_code(&mut deaf).await, Some(CloseCode::Restart));
 
     let stand = self::stand();
@@ -329,7 +329,7 @@ proptest! {
             let status = stand.status("GET /healthz", &["Host: localhost"]).await;
             assert_eq!(status, "HTTP/1.1 200 OK");
             stand.server.close().await;
-            stand.server.room.empty().await;
+            stand.server.room().empty().await;
         });
     }
 }

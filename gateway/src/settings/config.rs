@@ -1,6 +1,7 @@
 //! The configuration is `OpenClaw`'s JSON5: what it says about this gateway is read strictly, the rest is left alone.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +10,10 @@ use json5::char::is_json5_line_terminator;
 use portcullis_os::Port;
 use serde::de::IgnoredAny;
 
+use super::port::is_loopback;
 use super::scan::{self, Member, Nesting};
 use super::{Excerpt, Origin, Problem, Problems};
+use crate::claim::{GATEWAY_SPAN, Listen};
 use crate::text::brief;
 
 /// What is found where the configuration should be, and where that is.
@@ -60,10 +63,25 @@ pub(super) const GATEWAY_KEYS: [&str; 18] = [
 /// How deep objects and arrays may be nested: the parser is recursive, and a stack is finite.
 const DEEPEST: usize = 128;
 
-/// The `gateway.port` of a configuration, if it has one. Everything wrong in the file becomes a problem.
-pub(super) fn port(path: &Path, file: ConfigFile, problems: &mut Problems) -> Option<(Port, Origin)> {
+/// What a configuration says about what a gateway owns and where it listens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Configured {
+    /// `gateway.port`.
+    pub(super) port: Option<(Port, Origin)>,
+    /// `gateway.bind`, with `gateway.customBindHost`.
+    pub(super) listen: Option<Listen>,
+    /// The ports on this machine that browsers were given by hand.
+    pub(super) pinned: Vec<Port>,
+    /// The workspaces of the agents, as they were written.
+    pub(super) workspaces: Vec<(String, Excerpt)>,
+    /// What a user may not expect.
+    pub(super) notes: Vec<String>,
+}
+
+/// What a configuration says. Everything wrong in the file becomes a problem.
+pub(super) fn configured(path: &Path, file: ConfigFile, problems: &mut Problems) -> Configured {
     let bytes = match file {
-        ConfigFile::Absent => return None,
+        ConfigFile::Absent => return Configured::default(),
         ConfigFile::NoDirectory => Err("a part of the path is no directory".to_owned()),
         ConfigFile::Unreadable(why) => Err(why),
         ConfigFile::Bytes(bytes) => Ok(bytes),
@@ -72,15 +90,15 @@ pub(super) fn port(path: &Path, file: ConfigFile, problems: &mut Problems) -> Op
         Ok(bytes) => bytes,
         Err(why) => {
             problems.push(Problem::Unreadable { path: path.to_owned(), why });
-            return None;
+            return Configured::default();
         }
     };
     match std::str::from_utf8(&bytes) {
-        Ok(text) => Reader { path, text, problems }.port(),
+        Ok(text) => Reader { path, text, problems }.read(),
         Err(error) => {
             let at = excerpt_of_bytes(path, &bytes, error.valid_up_to());
             problems.push(Problem::Syntax { at, what: "this byte is not UTF-8 text".to_owned() });
-            None
+            Configured::default()
         }
     }
 }
@@ -100,19 +118,149 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn port(mut self) -> Option<(Port, Origin)> {
-        let top = self.valid_object()?;
+    fn read(mut self) -> Configured {
+        let mut configured = Configured::default();
+        let Some(top) = self.valid_object() else { return configured };
         let members = scan::members(self.text, top);
         self.report_misspelt_section(&members);
-        let gateway = self.only_one(&members, "gateway")?;
-        if !self.source(&gateway.value).starts_with('{') {
-            self.wrong_type(&gateway.value, "`gateway`", "an object");
+        if let Some(gateway) = self.object(&members, "gateway", "`gateway`") {
+            self.report_unknown_keys(&gateway);
+            let port = self.only_one(&gateway, "port").map(|port| port.value.clone());
+            configured.port = port.and_then(|value| {
+                let (port, at) = self.port_of(&value, "`gateway.port`", u16::MAX - GATEWAY_SPAN)?;
+                Some((port, Origin::Config(at)))
+            });
+            configured.listen = self.listen(&gateway, &mut configured.notes);
+        }
+        if let Some(browser) = self.object(&members, "browser", "`browser`") {
+            self.browser(&browser, &mut configured.pinned);
+        }
+        if let Some(agents) = self.object(&members, "agents", "`agents`") {
+            self.agents(&agents, &mut configured.workspaces);
+        }
+        configured
+    }
+
+    /// The members of a member that must be an object.
+    fn object(&mut self, members: &[Member], name: &str, what: &'static str) -> Option<Vec<Member>> {
+        let value = self.only_one(members, name)?.value.clone();
+        self.members_of(&value, what)
+    }
+
+    fn members_of(&mut self, value: &Range<usize>, what: &'static str) -> Option<Vec<Member>> {
+        if !self.source(value).starts_with('{') {
+            self.wrong_type(value, what, "an object");
             return None;
         }
-        let members = scan::members(self.text, gateway.value.start);
-        self.report_unknown_keys(&members);
-        let port = self.only_one(&members, "port")?;
-        self.port_of(&port.value)
+        Some(scan::members(self.text, value.start))
+    }
+
+    /// `gateway.bind`. What is not read here would widen or narrow silently who can reach the gateway.
+    fn listen(&mut self, gateway: &[Member], notes: &mut Vec<String>) -> Option<Listen> {
+        let value = self.only_one(gateway, "bind")?.value.clone();
+        let bind = self.string(&value, "`gateway.bind`")?;
+        match bind.as_str() {
+            "loopback" | "auto" => Some(Listen::Loopback),
+            "lan" => Some(Listen::Everywhere),
+            "custom" => {
+                let Some(host) = self.only_one(gateway, "customBindHost").map(|host| host.value.clone())
+                else {
+                    let at = self.excerpt(&value);
+                    self.problems.push(Problem::WrongType {
+                        at,
+                        what: "`gateway.customBindHost`",
+                        expected: "an IPv4 address where `gateway.bind` is \"custom\"",
+                        found: "absent",
+                    });
+                    return None;
+                };
+                let address = self.string(&host, "`gateway.customBindHost`")?.parse::<Ipv4Addr>().ok();
+                match address {
+                    Some(Ipv4Addr::UNSPECIFIED) => Some(Listen::Everywhere),
+                    Some(address) => Some(Listen::Also(address)),
+                    None => {
+                        self.wrong_type(&host, "`gateway.customBindHost`", "an IPv4 address");
+                        None
+                    }
+                }
+            }
+            "tailnet" => {
+                notes.push(
+                    "`gateway.bind` is \"tailnet\", which refgate does not know: it listens on loopback only"
+                        .to_owned(),
+                );
+                Some(Listen::Loopback)
+            }
+            _ => {
+                let at = self.excerpt(&value);
+                let problem = Problem::Choice {
+                    at,
+                    what: "`gateway.bind`",
+                    value: brief(&bind),
+                    choices: "\"loopback\", \"auto\", \"lan\", \"custom\" or \"tailnet\"",
+                };
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// The ports of this machine that browsers were given by hand: two gateways must not drive one browser.
+    fn browser(&mut self, browser: &[Member], pinned: &mut Vec<Port>) {
+        let url = self.only_one(browser, "cdpUrl").map(|url| url.value.clone());
+        pinned.extend(url.and_then(|url| self.local_port(&url, "`browser.cdpUrl`")));
+        let Some(profiles) = self.object(browser, "profiles", "`browser.profiles`") else { return };
+        for profile in profiles {
+            let Some(members) = self.members_of(&profile.value, "a profile in `browser.profiles`") else {
+                continue;
+            };
+            let port = self.only_one(&members, "cdpPort").map(|port| port.value.clone());
+            let port = port.and_then(|port| self.port_of(&port, "`cdpPort`", u16::MAX));
+            pinned.extend(port.map(|(port, _)| port));
+            let url = self.only_one(&members, "cdpUrl").map(|url| url.value.clone());
+            pinned.extend(url.and_then(|url| self.local_port(&url, "`cdpUrl`")));
+        }
+    }
+
+    /// The port of an address, if it is one of this machine.
+    fn local_port(&mut self, value: &Range<usize>, what: &'static str) -> Option<Port> {
+        let url = self.string(value, what)?;
+        let authority = url.split_once("://").map_or(&*url, |(_, rest)| rest);
+        let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let (host, port) = authority.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        is_loopback(host).then(|| super::port::parse(port))?
+    }
+
+    /// The directories that agents work in: those of `agents.defaults` and of each agent.
+    fn agents(&mut self, agents: &[Member], workspaces: &mut Vec<(String, Excerpt)>) {
+        if let Some(defaults) = self.object(agents, "defaults", "`agents.defaults`") {
+            workspaces.extend(self.workspace(&defaults, "`agents.defaults.workspace`"));
+        }
+        let Some(list) = self.only_one(agents, "list").map(|list| list.value.clone()) else { return };
+        if !self.source(&list).starts_with('[') {
+            self.wrong_type(&list, "`agents.list`", "an array");
+            return;
+        }
+        for agent in scan::elements(self.text, list.start) {
+            let Some(members) = self.members_of(&agent, "an agent in `agents.list`") else { continue };
+            workspaces.extend(self.workspace(&members, "`workspace`"));
+        }
+    }
+
+    fn workspace(&mut self, members: &[Member], what: &'static str) -> Option<(String, Excerpt)> {
+        let value = self.only_one(members, "workspace")?.value.clone();
+        let path = self.string(&value, what)?;
+        (!path.trim().is_empty()).then(|| (path, self.excerpt(&value)))
+    }
+
+    fn string(&mut self, value: &Range<usize>, what: &'static str) -> Option<String> {
+        let text = json5::from_str::<String>(self.source(value)).ok();
+        if text.is_none() {
+            self.wrong_type(value, what, "a string");
+        }
+        text
     }
 
     /// Where the object starts that the whole text is, if it is one.
@@ -222,19 +370,20 @@ impl Reader<'_> {
         }
     }
 
-    fn port_of(&mut self, value: &Range<usize>) -> Option<(Port, Origin)> {
+    /// A port with the place where it is written; `highest` is told to whoever has to write another.
+    fn port_of(&mut self, value: &Range<usize>, what: &'static str, highest: u16) -> Option<(Port, Excerpt)> {
         let source = self.source(value);
         let Some(number) = json5::from_str::<f64>(source).ok() else {
-            self.wrong_type(value, "`gateway.port`", "a number");
+            self.wrong_type(value, what, "a number");
             return None;
         };
         let at = self.excerpt(value);
         // JSON5 has one kind of number, so 18789.0 and 0x4965 are ports as good as 18789.
         let port = (1..=u16::MAX).find(|port| f64::from(*port) == number).and_then(Port::new);
         if port.is_none() {
-            self.problems.push(Problem::PortNumber { at: at.clone(), value: brief(source) });
+            self.problems.push(Problem::PortNumber { at: at.clone(), what, highest, value: brief(source) });
         }
-        Some((port?, Origin::Config(at)))
+        Some((port?, at))
     }
 
     /// One more problem, made only if it will be shown.

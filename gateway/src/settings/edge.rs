@@ -1,5 +1,6 @@
 //! The only code of this module that looks at the environment and at the file system. It decides nothing.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
@@ -25,11 +26,39 @@ pub fn surroundings() -> Surroundings {
     }
 }
 
+/// Where systemd looks for the units of this user, by what systemd.unit(5) says.
+#[expect(clippy::disallowed_methods, reason = "this is the edge at which the environment is read")]
+pub fn user_units() -> Option<PathBuf> {
+    let set = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".config"));
+    Some(set.or_else(home)?.join("systemd/user"))
+}
+
+/// The executable that this process runs.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// Where a service manager wants to hear from its service, if one has started this process.
+#[expect(clippy::disallowed_methods, reason = "this is the edge at which the environment is read")]
+pub fn notify_socket() -> Option<OsString> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())
+}
+
 /// Reads the configuration. What is read is what the path names now, and that is also what is owned.
 pub fn read(path: &Path) -> Found {
     let path = without_links(path);
     let file = contents(&path);
     Found { path, file }
+}
+
+/// The same place without symbolic links, of what exists of it.
+pub fn place(path: &Path) -> PathBuf {
+    without_links(path)
 }
 
 /// The same place without symbolic links, so that two spellings of one file are one. A part that does not exist yet stays
@@ -48,7 +77,8 @@ fn without_links(path: &Path) -> PathBuf {
         let missing = start.join(first);
         path = match std::fs::read_link(&missing) {
             Ok(target) => start.join(target).join(rest),
-            Err(_) => return missing.join(rest),
+            // Joining what is left would end in a slash if nothing is.
+            Err(_) => return missing.components().chain(rest).collect(),
         };
     }
     // The kernel will not open it either, and says why.

@@ -23,7 +23,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::claim::{GATEWAY_SPAN, PortBlock};
+use portcullis_os::Port;
+
+use crate::claim::{GATEWAY_SPAN, Listen, PortBlock};
 
 pub use config::{ConfigFile, Found};
 pub use excerpt::Excerpt;
@@ -41,9 +43,11 @@ pub const STATE_DIR: &str = "OPENCLAW_STATE_DIR";
 pub const CONFIG_PATH: &str = "OPENCLAW_CONFIG_PATH";
 /// The variable that names the port.
 pub const GATEWAY_PORT: &str = "OPENCLAW_GATEWAY_PORT";
+/// The variable that names a workspace, besides those of the configuration.
+pub const WORKSPACE_DIR: &str = "OPENCLAW_WORKSPACE_DIR";
 
 /// Every variable that is read.
-pub const VARIABLES: [&str; 4] = [PROFILE, STATE_DIR, CONFIG_PATH, GATEWAY_PORT];
+pub const VARIABLES: [&str; 5] = [PROFILE, STATE_DIR, CONFIG_PATH, GATEWAY_PORT, WORKSPACE_DIR];
 
 /// The settings on the command line, as they were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,6 +87,12 @@ pub struct Settings {
     pub config: PathBuf,
     /// The ports to reserve.
     pub ports: PortBlock,
+    /// The ports on this machine that the configuration gives to browsers, in the order of the file.
+    pub pinned: Vec<Port>,
+    /// The directories that agents work in, absolute, as the configuration spells them.
+    pub workspaces: Vec<PathBuf>,
+    /// Where to listen.
+    pub listen: Listen,
     /// Where the base port comes from.
     pub port_origin: Origin,
     /// What a user may not expect, though it is as documented.
@@ -111,16 +121,18 @@ pub fn resolve(
                 // Nobody asked for this configuration. What is wrong with the state directory, the lock will say.
                 found.file = ConfigFile::Absent;
             }
-            (Some(found.path), config::port(path, found.file, &mut problems))
+            (Some(found.path), config::configured(path, found.file, &mut problems))
         }
-        None => (None, None),
+        None => (None, config::Configured::default()),
     };
+    notes.extend(configured.notes);
+    let workspaces = workspaces(configured.workspaces, around, &mut problems);
     if flags.profile.is_some() {
         notes.extend(inherited(flags, around));
     }
     let profile = profile.unwrap_or_default();
     let (port, port_origin) =
-        explicit.or(configured).unwrap_or_else(|| port::without_a_word(profile.as_ref()));
+        explicit.or(configured.port).unwrap_or_else(|| port::without_a_word(profile.as_ref()));
     let ports = PortBlock::new(port, GATEWAY_SPAN);
     if ports.is_none() {
         problems.push(Problem::BlockTooHigh { origin: port_origin.clone(), port });
@@ -129,7 +141,23 @@ pub fn resolve(
     let (Some(state), Some(config), Some(ports)) = (paths.state, config, ports) else {
         unreachable!("a setting that could not be settled has left a problem");
     };
-    Ok(Settings { profile, state, config, ports, port_origin, notes })
+    let (pinned, listen) = (configured.pinned, configured.listen.unwrap_or(Listen::Loopback));
+    Ok(Settings { profile, state, config, ports, pinned, workspaces, listen, port_origin, notes })
+}
+
+/// The directories that agents work in, absolute: that of the environment and those of the configuration.
+fn workspaces(
+    configured: Vec<(String, Excerpt)>,
+    around: &Surroundings,
+    problems: &mut Problems,
+) -> Vec<PathBuf> {
+    let from_environment =
+        around.variable(WORKSPACE_DIR).cloned().map(|value| (Origin::Variable(WORKSPACE_DIR), value));
+    let from_config = configured.into_iter().map(|(path, at)| (Origin::Config(at), OsString::from(path)));
+    let written = from_environment.into_iter().chain(from_config);
+    written
+        .filter_map(|(origin, value)| paths::absolute(WORKSPACE_DIR, origin, &value, around, problems))
+        .collect()
 }
 
 /// What a profile does not decide because the environment does: documented, and a surprise all the same.

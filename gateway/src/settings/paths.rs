@@ -25,11 +25,11 @@ pub(super) fn choose(
     problems: &mut Problems,
 ) -> Paths {
     let state = match around.variable(STATE_DIR) {
-        Some(value) => absolute(STATE_DIR, value, around, problems),
+        Some(value) => absolute(STATE_DIR, Origin::Variable(STATE_DIR), value, around, problems),
         None => profile.and_then(|profile| by_profile(profile.as_ref(), around, problems)),
     };
     let config = match around.variable(CONFIG_PATH) {
-        Some(value) => absolute(CONFIG_PATH, value, around, problems),
+        Some(value) => absolute(CONFIG_PATH, Origin::Variable(CONFIG_PATH), value, around, problems),
         None => state.as_ref().map(|state| state.join(CONFIG_NAME)),
     };
     Paths { state, config }
@@ -54,9 +54,10 @@ fn home<'a>(instead: &'static str, around: &'a Surroundings, problems: &mut Prob
 }
 
 /// An absolute path without `.` and doubled or trailing slashes. `..` stays: after a symbolic link it leads elsewhere
-/// than the text says.
-fn absolute(
-    name: &'static str,
+/// than the text says. Where there is no home directory for a `~`, `instead` can be set.
+pub(super) fn absolute(
+    instead: &'static str,
+    origin: Origin,
     value: &OsStr,
     around: &Surroundings,
     problems: &mut Problems,
@@ -64,17 +65,16 @@ fn absolute(
     let path = Path::new(value);
     let mut parts = path.components();
     let path = match parts.next() {
-        Some(Component::Normal(first)) if first == "~" => home(name, around, problems)?.join(parts),
+        Some(Component::Normal(first)) if first == "~" => home(instead, around, problems)?.join(parts),
         Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => {
-            problems.push(Problem::HomeOfOther { origin: Origin::Variable(name), value: path.to_owned() });
+            problems.push(Problem::HomeOfOther { origin, value: path.to_owned() });
             return None;
         }
         _ if path.is_absolute() => path.to_owned(),
         _ => match &around.directory {
             Some(directory) => directory.join(path),
             None => {
-                problems
-                    .push(Problem::NoDirectory { origin: Origin::Variable(name), value: path.to_owned() });
+                problems.push(Problem::NoDirectory { origin, value: path.to_owned() });
                 return None;
             }
         },

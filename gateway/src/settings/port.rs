@@ -36,7 +36,7 @@ pub(super) fn explicit(
         };
         if let Some(host) = host.filter(|host| !is_loopback(host)) {
             notes.push(format!(
-                "the host {} in {GATEWAY_PORT} is not used: refgate listens on loopback addresses only",
+                "the host {} in {GATEWAY_PORT} is not used: `gateway.bind` says where refgate listens",
                 brief(host)
             ));
         }
@@ -82,7 +82,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// Whether this host is the machine itself, by name or by address.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

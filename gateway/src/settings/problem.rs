@@ -138,12 +138,28 @@ pub enum Problem {
         found: &'static str,
     },
     /// A number that is not a port.
-    #[error("{at}: `gateway.port` is {value}, which is not a port")]
+    #[error("{at}: {what} is {value}, which is not a port")]
     PortNumber {
         /// Where.
         at: Excerpt,
+        /// Whose value.
+        what: &'static str,
+        /// The highest port that can stand there.
+        highest: u16,
         /// What.
         value: String,
+    },
+    /// A word that is none of those that can stand there.
+    #[error("{at}: {what} is {value:?}, which is not known")]
+    Choice {
+        /// Where.
+        at: Excerpt,
+        /// Whose value.
+        what: &'static str,
+        /// What.
+        value: String,
+        /// The words that can stand there.
+        choices: &'static str,
     },
 }
 
@@ -158,7 +174,9 @@ impl Problem {
             Self::PortText { origin: Origin::Variable(_), .. } => {
                 format!("write N, HOST:N or [IPV6]:N with N from 1 to {highest}, or unset it")
             }
-            Self::PortText { .. } | Self::PortNumber { .. } => format!("write a number from 1 to {highest}"),
+            Self::PortText { .. } => format!("write a number from 1 to {highest}"),
+            Self::PortNumber { highest, .. } => format!("write a number from 1 to {highest}"),
+            Self::Choice { choices, .. } => format!("write {choices}"),
             Self::BlockTooHigh { .. } => format!("the highest base port is {highest}"),
             Self::NoHome { instead, .. } => format!("set HOME, or set {instead} to an absolute path"),
             Self::HomeOfOther { .. } => "write the absolute path".to_owned(),
@@ -175,7 +193,7 @@ impl Problem {
                 format!("the keys are {}", super::config::GATEWAY_KEYS.join(", "))
             }
             Self::Twice { .. } => "remove one of them".to_owned(),
-            Self::WrongType { what: "`gateway.port`", found: "a string", .. } => {
+            Self::WrongType { what: "`gateway.port`" | "`cdpPort`", found: "a string", .. } => {
                 "write the number without quotes".to_owned()
             }
             Self::WrongType { expected, .. } => format!("write {expected}"),
@@ -190,6 +208,9 @@ impl Problem {
             | Self::Twice { at, .. }
             | Self::WrongType { at, .. }
             | Self::PortNumber { at, .. }
+            | Self::Choice { at, .. }
+            | Self::HomeOfOther { origin: Origin::Config(at), .. }
+            | Self::NoDirectory { origin: Origin::Config(at), .. }
             | Self::BlockTooHigh { origin: Origin::Config(at), .. } => Some(at),
             Self::ProfileName { .. }
             | Self::PortText { .. }

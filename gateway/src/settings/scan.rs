@@ -52,18 +52,8 @@ pub(super) fn members(text: &str, start: usize) -> Vec<Member> {
     let mut tokens = Tokens::new(text, start).skip(1);
     let mut members = Vec::new();
     while let Some(key) = tokens.next().filter(|token| token.kind == Kind::Atom) {
-        let Some(value) = tokens.nth(1) else { break };
-        let mut range = value.range.clone();
-        let mut depth = usize::from(value.kind == Kind::Open);
-        while depth > 0 {
-            let Some(token) = tokens.next() else { return members };
-            match token.kind {
-                Kind::Open => depth += 1,
-                Kind::Close => depth -= 1,
-                Kind::Comma | Kind::Colon | Kind::Atom => {}
-            }
-            range.end = token.range.end;
-        }
+        let Some(first) = tokens.nth(1) else { break };
+        let Some(range) = value(&first, &mut tokens) else { break };
         members.push(Member { key: key.range, value: range });
         // The comma, or the end of the object.
         if !tokens.next().is_some_and(|token| token.kind == Kind::Comma) {
@@ -71,6 +61,36 @@ pub(super) fn members(text: &str, start: usize) -> Vec<Member> {
         }
     }
     members
+}
+
+/// The elements of the array that starts at `start`, in order. The text must be valid JSON5.
+pub(super) fn elements(text: &str, start: usize) -> Vec<Range<usize>> {
+    let mut tokens = Tokens::new(text, start).skip(1);
+    let mut elements = Vec::new();
+    while let Some(first) = tokens.next().filter(|token| token.kind != Kind::Close) {
+        let Some(range) = value(&first, &mut tokens) else { break };
+        elements.push(range);
+        if !tokens.next().is_some_and(|token| token.kind == Kind::Comma) {
+            break;
+        }
+    }
+    elements
+}
+
+/// The whole of the value that begins with a token; `None` if the text ends before it does.
+fn value(first: &Token, tokens: &mut impl Iterator<Item = Token>) -> Option<Range<usize>> {
+    let mut range = first.range.clone();
+    let mut depth = usize::from(first.kind == Kind::Open);
+    while depth > 0 {
+        let token = tokens.next()?;
+        match token.kind {
+            Kind::Open => depth += 1,
+            Kind::Close => depth -= 1,
+            Kind::Comma | Kind::Colon | Kind::Atom => {}
+        }
+        range.end = token.range.end;
+    }
+    Some(range)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use super::{
     CONFIG_PATH, ConfigFile, Flags, Found, GATEWAY_PORT, PROFILE, Profile, STATE_DIR, Settings,
-    SettingsError, Surroundings, VARIABLES, resolve,
+    SettingsError, Surroundings, VARIABLES, WORKSPACE_DIR, resolve,
 };
+use crate::claim::Listen;
 
 /// Variables and their values.
 type Variables<'a> = &'a [(&'static str, &'a str)];
@@ -109,11 +110,68 @@ fn the_paths_follow_the_profile_unless_the_environment_names_them() {
 }
 
 #[test]
+fn what_is_claimed_besides_comes_from_the_configuration() {
+    let config = "{ gateway: { bind: 'custom', customBindHost: '192.168.0.2' }, \
+                  browser: { cdpUrl: 'http://localhost:9222/x', profiles: { \
+                    a: { cdpPort: 18800 }, b: { cdpUrl: 'wss://u:p@[::1]:9333' }, c: { cdpUrl: 'http://far.example:9444' } } }, \
+                  agents: { defaults: { workspace: '~/w' }, list: [ { id: 'x' }, { workspace: '/v/./x', o: [[1], {}] }, { workspace: ' ' } ] } }";
+    let settings = settle(&flags("", ""), &[(WORKSPACE_DIR, "here")], config).expect(config);
+    let pinned: Vec<u16> = settings.pinned.iter().map(|port| port.get()).collect();
+    assert_eq!(pinned, [9222, 18800, 9333]);
+    assert_eq!(settings.workspaces, ["/here/here", "/home/u/w", "/v/x"].map(PathBuf::from));
+    assert_eq!(settings.listen, Listen::Also([192, 168, 0, 2].into()));
+    let listens = [
+        ("{}", Listen::Loopback),
+        ("{gateway:{bind:'auto'}}", Listen::Loopback),
+        ("{gateway:{bind:'tailnet'}}", Listen::Loopback),
+        ("{gateway:{bind:'lan'}}", Listen::Everywhere),
+        ("{gateway:{bind:'custom',customBindHost:'0.0.0.0'}}", Listen::Everywhere),
+    ];
+    for (config, expected) in listens {
+        let settings = settle(&flags("", ""), &[], config).expect(config);
+        assert_eq!(
+            (settings.listen, settings.pinned, settings.workspaces),
+            (expected, vec![], vec![]),
+            "{config}"
+        );
+    }
+}
+
+#[test]
+fn what_would_be_claimed_and_is_not_understood_is_a_problem() {
+    for (config, expected) in [
+        ("{gateway:{bind:'moon'}}", "`gateway.bind` is \"moon\", which is not known"),
+        ("{gateway:{bind:1}}", "`gateway.bind` must be a string, not a number"),
+        (
+            "{gateway:{bind:'custom'}}",
+            "`gateway.customBindHost` must be an IPv4 address where `gateway.bind` is \"custom\", not absent",
+        ),
+        (
+            "{gateway:{bind:'custom',customBindHost:'::1'}}",
+            "`gateway.customBindHost` must be an IPv4 address, not a string",
+        ),
+        ("{browser:{profiles:{a:{cdpPort:'9'}}}}", "`cdpPort` must be a number, not a string"),
+        ("{browser:{profiles:{a:{cdpPort:70000}}}}", "`cdpPort` is 70000, which is not a port"),
+        ("{browser:{profiles:[]}}", "`browser.profiles` must be an object, not an array"),
+        ("{agents:{list:{}}}", "`agents.list` must be an array, not an object"),
+        ("{agents:{list:[{workspace:[]}]}}", "`workspace` must be a string, not an array"),
+        (
+            "{agents:{defaults:{workspace:'~bob/w'}}}",
+            "is \"~bob/w\", and only `~/` is expanded, not the home of another user",
+        ),
+    ] {
+        let error = settle(&flags("", ""), &[], config).expect_err(config);
+        let lines = error.lines();
+        assert!(lines.len() == 1 && lines[0].contains(expected), "{config}: {lines:?}");
+    }
+}
+
+#[test]
 fn a_profile_says_in_the_log_what_the_environment_keeps_from_it() {
     let variables = [(STATE_DIR, "/s"), (CONFIG_PATH, "/c"), (GATEWAY_PORT, "lan.example:30002")];
     let settings = settle(&flags("", "ops"), &variables, "").expect("valid");
     insta::assert_snapshot!(settings.notes.join("\n"), @r"
-    the host lan.example in OPENCLAW_GATEWAY_PORT is not used: refgate listens on loopback addresses only
+    the host lan.example in OPENCLAW_GATEWAY_PORT is not used: `gateway.bind` says where refgate listens
     --profile ops does not change OPENCLAW_STATE_DIR=/s: the environment wins
     --profile ops does not change OPENCLAW_CONFIG_PATH=/c: the environment wins
     --profile ops does not change OPENCLAW_GATEWAY_PORT=lan.example:30002: the environment wins

@@ -6,8 +6,10 @@
 mod outcome;
 mod safety;
 mod supervised;
+mod tenures;
 mod truth;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use gateway::PortBlock;
@@ -16,7 +18,7 @@ use sim::{Checker, Step, View, Violation};
 use crate::scenario::{Check, Expect};
 
 pub use outcome::fate;
-pub use truth::Memory;
+pub use tenures::Reader;
 
 /// What the process of a slot is in the scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +42,19 @@ pub struct Stake {
     pub state: PathBuf,
     /// The files whose locks it needs, the state directory first.
     pub locked: Vec<PathBuf>,
-    /// Its ports.
+    /// Its block of ports.
     pub ports: PortBlock,
+    /// Every port that it reserves, those outside the block included.
+    pub all_ports: BTreeSet<u16>,
+    /// Whether it may end an owner of the state directory that it has found stopped.
+    pub force: bool,
+}
+
+/// What the checks about the past remember.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Memory {
+    truth: truth::Memory,
+    tenures: tenures::Memory,
 }
 
 /// Everything that is checked in one case.
@@ -53,11 +66,18 @@ pub struct Checks {
     pub expect: Expect,
     /// The slots that are probes.
     pub probes: Vec<usize>,
+    /// Who reads the journals of the owners.
+    pub reader: Reader,
 }
 
 impl Checks {
     fn wants(&self, check: Check) -> bool {
         self.expect.always.iter().any(|wanted| wanted.value == check)
+    }
+
+    /// Whether anybody may be ended by force.
+    fn forces(&self) -> bool {
+        (0..self.slots.len()).any(|slot| self.stake(slot).is_some_and(|stake| stake.force))
     }
 
     fn name(&self, slot: usize) -> &str {
@@ -86,28 +106,29 @@ impl Checker for Checks {
     type Memory = Memory;
 
     fn start(&self) -> Memory {
-        Memory::new(self.slots.len())
+        Memory { truth: truth::Memory::new(self.slots.len()), tenures: tenures::Memory::default() }
     }
 
     fn step(&self, memory: &mut Memory, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+        if self.wants(Check::Truthful) || self.forces() {
+            memory.truth.witness(self, view, step);
+        }
         for check in Check::ALL {
             if !self.wants(check) {
                 continue;
             }
             match check {
                 Check::SingleOwner => self.single_owner(view)?,
+                Check::SingleWriter => self.single_writer(&mut memory.tenures, view, step)?,
                 Check::NoTheft => self.no_theft(view, step)?,
                 Check::NoForeignUnlink => self.no_foreign_unlink(view, step)?,
-                Check::NoCollateral => self.no_collateral(view, step)?,
+                Check::NoCollateral => self.no_collateral(&memory.truth, view, step)?,
                 Check::PortsDisjoint => self.ports_disjoint(view)?,
                 Check::ConfigIdentity => self.config_identity(view)?,
                 Check::EffectAfterLock => self.effect_after_lock(view, step)?,
                 Check::FailFast => self.fail_fast(view, step)?,
                 Check::ClockFree => self.clock_free(view, step)?,
-                Check::Truthful => {
-                    memory.witness(self, view);
-                    self.truthful(memory, view, step)?;
-                }
+                Check::Truthful => self.truthful(&memory.truth, view, step)?,
                 // Judged in `probed`, where a fresh gateway was given the machine for itself, and where nothing more happens.
                 Check::NoWedge | Check::NoDeadEnd => {}
             }
@@ -137,7 +158,7 @@ impl Checker for Checks {
         let Some(wanted) = self.stake(probe) else { return false };
         let stands_in_the_way = |slot: &usize| match &self.slots[*slot].1 {
             Role::Gateway(stake) | Role::Probe(stake) => {
-                stake.ports.overlaps(wanted.ports)
+                !stake.all_ports.is_disjoint(&wanted.all_ports)
                     || stake.locked.iter().any(|path| wanted.locked.contains(path))
                     || is_one_directory(view, &stake.state, &wanted.state)
             }

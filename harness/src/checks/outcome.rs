@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gateway::Reason;
 use portcullis_os::Notice;
 use sim::kernel::{Effect, Ending, Life};
 use sim::supervisor::Phase;
@@ -82,7 +83,8 @@ impl Checks {
                 continue;
             };
             let Some(observer) = view.slot_of(*process) else { continue };
-            if matches!(self.slots[observer].1, Role::Probe(_)) {
+            // An owner that fences itself was refused nothing: nobody is in its way.
+            if matches!(self.slots[observer].1, Role::Probe(_)) || code == Reason::Fenced.code() {
                 continue;
             }
             let is_named = holder.is_some_and(|pid| {

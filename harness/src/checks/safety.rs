@@ -4,6 +4,7 @@ use portcullis_os::{Call, Clock, Notice};
 use sim::kernel::{Effect, Life, ProcessId};
 use sim::{Step, View, Violation};
 
+use super::truth::Memory;
 use super::{Checks, broken};
 use crate::scenario::Check;
 
@@ -35,10 +36,14 @@ impl Checks {
 
     pub(super) fn ports_disjoint(&self, view: &View<'_>) -> Result<(), Violation> {
         self.pairs_of_owners(view, |first, second| {
-            let (one, other) = (self.stake(first)?.ports, self.stake(second)?.ports);
-            (one.overlaps(other) && Self::share_network(view, first, second)).then(|| {
+            let (one, other) = (self.stake(first)?, self.stake(second)?);
+            let shared = one.all_ports.intersection(&other.all_ports).next()?;
+            Self::share_network(view, first, second).then(|| {
                 let (first, second) = (self.name(first), self.name(second));
-                broken(Check::PortsDisjoint, format!("{first} has ports {one}, {second} has ports {other}"))
+                let (one, other) = (one.ports, other.ports);
+                let says =
+                    format!("{first} has ports {one}, {second} has ports {other}, and both have {shared}");
+                broken(Check::PortsDisjoint, says)
             })
         })
     }
@@ -107,11 +112,19 @@ impl Checks {
         Ok(())
     }
 
-    pub(super) fn no_collateral(&self, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
+    /// Who forces its start may signal an owner that was stopped at some time since it began, and nobody else.
+    pub(super) fn no_collateral(
+        &self,
+        memory: &Memory,
+        view: &View<'_>,
+        step: &Step<'_>,
+    ) -> Result<(), Violation> {
         for effect in step.effects {
             let Effect::Signalled { by, target, signal } = effect else { continue };
             let Some(actor) = self.actor(view, *by) else { continue };
-            if by != target {
+            let is_meant = self.stake(actor).is_some_and(|stake| stake.force)
+                && view.slot_of(*target).is_some_and(|target| memory.was_stopped(actor, target));
+            if by != target && !is_meant {
                 let target = view.slot_of(*target).map_or("a stranger", |slot| self.name(slot));
                 let actor = self.name(actor);
                 return Err(broken(Check::NoCollateral, format!("{actor} sent {signal} to {target}")));

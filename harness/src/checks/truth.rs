@@ -4,7 +4,7 @@
 //! compared with that memory, so an answer that was overtaken while it travelled is still the truth, and one that never
 //! was true is caught at the step that tells it.
 
-use portcullis_os::{Notice, Pid};
+use portcullis_os::{Notice, Pid, Signal};
 use sim::kernel::{Effect, ProcessId};
 use sim::{Step, View, Violation};
 
@@ -29,27 +29,41 @@ const RESERVES: u8 = 64;
 
 /// What was true of whom since an observer began.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Memory {
+pub(super) struct Memory {
     slots: usize,
     facts: Vec<u8>,
     /// How many processes each slot had before its present one.
     lives: Vec<usize>,
     /// What was true of processes whose slot has another one by now: the observer, the process, the facts.
     past: Vec<(usize, ProcessId, u8)>,
+    /// Who was told to begin anew and has not said since that it is ready.
+    restarting: Vec<usize>,
 }
 
 impl Memory {
     pub(super) fn new(slots: usize) -> Self {
-        Self { slots, facts: vec![0; slots * slots], lives: vec![0; slots], past: Vec::new() }
+        Self {
+            slots,
+            facts: vec![0; slots * slots],
+            lives: vec![0; slots],
+            past: Vec::new(),
+            restarting: Vec::new(),
+        }
     }
 
     fn of(&self, observer: usize, other: usize) -> u8 {
         self.facts[observer * self.slots + other]
     }
 
+    /// Whether a process was stopped while it held a lock that an observer needs, since that began to try.
+    pub(super) fn was_stopped(&self, observer: usize, other: usize) -> bool {
+        self.of(observer, other) & STOPPED == STOPPED
+    }
+
     /// Takes the present state into the memory of everybody who is still trying.
-    pub(super) fn witness(&mut self, checks: &Checks, view: &View<'_>) {
+    pub(super) fn witness(&mut self, checks: &Checks, view: &View<'_>, step: &Step<'_>) {
         self.bury(view);
+        self.see_restarts(view, step);
         for observer in 0..self.slots {
             let tries = matches!(checks.slots[observer].1, Role::Gateway(_))
                 && view.is_alive(observer)
@@ -62,12 +76,39 @@ impl Memory {
                     if view.slots[other].asked && view.is_alive(other) {
                         *fact |= DRAINING;
                     }
+                    if self.restarting.contains(&other) && view.is_alive(other) {
+                        *fact |= DRAINING | STARTING;
+                    }
                 } else if view.slots[observer].refused.is_none() || !view.is_alive(observer) {
                     *fact = 0;
                 }
             }
             if !tries && (view.slots[observer].refused.is_none() || !view.is_alive(observer)) {
                 self.past.retain(|(of, ..)| *of != observer);
+            }
+        }
+    }
+
+    /// Who begins anew drains, and then is starting until it says again that it is ready.
+    fn see_restarts(&mut self, view: &View<'_>, step: &Step<'_>) {
+        for effect in step.effects {
+            match effect {
+                Effect::Signalled { target, signal: Signal::User1, .. } => {
+                    let slot = view.slot_of(*target).filter(|slot| view.slots[*slot].ready);
+                    self.restarting.extend(slot.filter(|slot| !self.restarting.contains(slot)));
+                }
+                Effect::Notified { process, notice: Notice::Ready } | Effect::Died { process, .. } => {
+                    self.restarting.retain(|slot| view.slot_of(*process) != Some(*slot));
+                }
+                Effect::Signalled { .. }
+                | Effect::Notified { .. }
+                | Effect::Changed { .. }
+                | Effect::Created { .. }
+                | Effect::Unlinked { .. }
+                | Effect::Linked { .. }
+                | Effect::Renamed { .. }
+                | Effect::Locked { .. }
+                | Effect::Spawned { .. } => {}
             }
         }
     }
@@ -109,7 +150,7 @@ impl Checks {
             state.owner.as_ref().is_some_and(|owner| view.kernel.lookup(&wanted.state) == Some(owner.state));
         let holds = owns_state
             || wanted.locked.iter().any(|path| {
-                view.kernel.lookup(path).is_some_and(|file| view.kernel.lock_holders(file).contains(&process))
+                view.kernel.lookup(path).is_some_and(|file| view.kernel.lock_sharers(file).contains(&process))
             });
         if holds {
             facts |= HOLDS;
@@ -130,9 +171,10 @@ impl Checks {
         if view.kernel.listeners(port).iter().any(|(_, listener)| *listener == process) {
             facts |= LISTENS;
         }
-        let may_reserve = self.stake(other).is_some_and(|stake| stake.ports.overlaps(wanted.ports));
+        let may_reserve =
+            self.stake(other).is_some_and(|stake| !stake.all_ports.is_disjoint(&wanted.all_ports));
         if may_reserve && known & RESERVES == 0 {
-            let reserved = |port: u16| wanted.ports.ports().contains(&port);
+            let reserved = |port: u16| wanted.all_ports.contains(&port);
             if view.kernel.unix_names(process).filter_map(gateway::lock::token_port).any(reserved) {
                 facts |= RESERVES;
             }
@@ -160,7 +202,7 @@ impl Checks {
                 "held-starting" => HOLDS | STARTING,
                 "held-draining" => HOLDS | DRAINING,
                 "held-stopped" => STOPPED,
-                "port-range" => RESERVES,
+                "port-range" | "port-gateway" | "port-other-user" => RESERVES,
                 "port-foreign" | "port-unknown" => LISTENS,
                 _ => HOLDS,
             };

@@ -13,6 +13,8 @@ mod replay;
 mod sampling;
 #[cfg(target_os = "linux")]
 mod schedules;
+#[cfg(target_os = "linux")]
+mod stress;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -51,14 +53,16 @@ const STATUSES: &str = "Exit status:
        for replay: the whole schedule was taken and breaks nothing; for a saved failure:
        each of its steps still happens, and breaks nothing;
        for explain: every case that was explained passes;
-       for conform: no difference; for matrix: every cell is as known
+       for conform: no difference; for matrix: every cell is as known;
+       for stress: the writes of all owners are in order
   1    a case failed; for replay: the schedule still breaks something;
        for conform: the kernels differ, or an ending of a call was not seen that should be;
-       for matrix: a cell is not as known
+       for matrix: a cell is not as known; for stress: an owner wrote after a later one
   2    wrong usage, an invalid scenario file, or a damaged token
   3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
        its schedule asks for a step that cannot happen, its scenario has changed, or its case
-       is gone; for a saved failure: one of its steps does not happen any more
+       is gone; for a saved failure: one of its steps does not happen any more;
+       for stress: too few acquisitions or kills
   4    no case was selected
   5    the environment lacks something, for instance the gateway's executable, or namespaces
   130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP
@@ -119,6 +123,9 @@ enum Command {
     /// Compare the simulated kernel with the real one, call by call
     #[cfg(target_os = "linux")]
     Conform(conform::Options),
+    /// Kill, stop and rob real contenders for one lock, and judge whether their writes are in order
+    #[cfg(target_os = "linux")]
+    Stress(stress::StressOptions),
     /// Drive schedules of the explorer on real processes, and compare every reply
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -259,6 +266,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Conform(options) => conform::run(&mut out, &options),
         #[cfg(target_os = "linux")]
         Command::Schedules(options) => schedules::run(&mut out, &options),
+        #[cfg(target_os = "linux")]
+        Command::Stress(options) => stress::run(&mut out, &options),
         Command::Check { paths } => check(&mut out, &paths),
     };
     ExitCode::from(told(ended.and_then(|status| out.flush().map(|()| status))))

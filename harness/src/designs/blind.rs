@@ -21,6 +21,7 @@ impl Rule for Blind {
                 | Call::HoldsSocket { .. }
                 | Call::LockTakers { .. }
                 | Call::TcpSockets { .. }
+                | Call::TcpListeners { .. }
                 | Call::ConnectUnix { .. }
         );
         is_denied.then_some(Err(Errno::AccessDenied))

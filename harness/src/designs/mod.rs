@@ -6,7 +6,7 @@ mod blind;
 mod endless;
 mod naive;
 mod openclaw;
-mod weakened;
+mod unfenced;
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +14,15 @@ use gateway::{Claim, Unserved};
 use portcullis_os::Os;
 use sim::{Fake, Program};
 
+use crate::checks::Reader;
+use crate::mutants::Lie;
 use blind::Blind;
+
+pub use crate::mutants::Token;
 pub use endless::Endless;
 pub use naive::Naive;
 pub use openclaw::{Generation, Surroundings};
-pub use weakened::Token;
+pub use unfenced::Slip;
 
 /// A way to own a state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub enum Design {
     Refgate,
     /// The reference gateway with one token that is never really taken.
     Without(Token),
+    /// The reference gateway with one slip in how it raises the epoch or keeps to it.
+    Slipping(Slip),
     /// A lock that is wrong on purpose.
     Naive(Naive),
     /// The lock of OpenClaw, as it was in one generation.
@@ -43,6 +49,7 @@ impl Design {
         all.extend(Generation::ALL.into_iter().map(Self::Openclaw));
         all.extend(Endless::ALL.into_iter().map(Self::Endless));
         all.extend(Token::ALL.into_iter().map(Self::Without));
+        all.extend(Slip::ALL.into_iter().map(Self::Slipping));
         all
     }
 
@@ -51,6 +58,7 @@ impl Design {
         match self {
             Self::Refgate => "refgate".to_owned(),
             Self::Without(token) => format!("refgate-without-{}", token.name()),
+            Self::Slipping(slip) => format!("refgate-{}", slip.name()),
             Self::Naive(naive) => naive.name().to_owned(),
             Self::Openclaw(generation) => generation.name().to_owned(),
             Self::Endless(which) => which.name().to_owned(),
@@ -61,7 +69,8 @@ impl Design {
     pub fn describe(self) -> String {
         match self {
             Self::Refgate => "The reference gateway, as it ships.".to_owned(),
-            Self::Without(token) => format!("The reference gateway, which never takes {}.", token.describe()),
+            Self::Without(token) => format!("The reference gateway, which {}.", token.describe()),
+            Self::Slipping(slip) => format!("The reference gateway, {}.", slip.describe()),
             Self::Naive(naive) => naive.describe().to_owned(),
             Self::Openclaw(generation) => generation.describe().to_owned(),
             Self::Endless(which) => which.describe().to_owned(),
@@ -74,7 +83,7 @@ impl Design {
             Self::Refgate => Some("N27"),
             Self::Naive(naive) => Some(naive.id()),
             Self::Openclaw(generation) => Some(generation.id()),
-            Self::Without(_) | Self::Endless(_) => None,
+            Self::Without(_) | Self::Slipping(_) | Self::Endless(_) => None,
         }
     }
 
@@ -93,7 +102,8 @@ impl Design {
         self.run_in(os, claim, Surroundings::host()).await
     }
 
-    async fn run_in<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
+    /// The whole life of one gateway with certain things around it, on whatever operating system. Answers the exit status.
+    pub(crate) async fn run_in<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
         if around.blind {
             self.run_on(Fake::new(os, Blind), claim, around).await
         } else {
@@ -106,12 +116,27 @@ impl Design {
         match self {
             Self::Refgate => refgate(os, claim).await,
             Self::Without(token) => {
-                let rule = weakened::Without::new(token, &claim);
+                let rule = Lie::new(token, &claim);
                 refgate(Fake::new(os, rule), claim).await
             }
+            Self::Slipping(slip) => refgate(unfenced::Slipping::new(os, slip), claim).await,
             Self::Naive(naive) => naive.run(os, claim).await,
             Self::Openclaw(generation) => generation.run(os, claim, around).await,
             Self::Endless(which) => endless::run(which, os, claim).await,
+        }
+    }
+
+    /// Who reads the journals of its owners.
+    pub(crate) fn reader(self) -> Reader {
+        if self == Self::Slipping(Slip::ReaderIgnoresSeal) { Reader::IgnoresSeals } else { Reader::Shipped }
+    }
+
+    /// Whether its owners keep journals, each of an epoch of its own.
+    #[cfg(target_os = "linux")]
+    pub(crate) const fn keeps_journals(self) -> bool {
+        match self {
+            Self::Refgate | Self::Without(_) | Self::Slipping(_) => true,
+            Self::Naive(_) | Self::Openclaw(_) | Self::Endless(_) => false,
         }
     }
 
@@ -123,7 +148,9 @@ impl Design {
     /// The files that an operator would take for its lock.
     pub fn lock_files(self, state: &Path) -> Vec<PathBuf> {
         match self {
-            Self::Refgate | Self::Without(_) => vec![state.join(gateway::lock::LOCK_FILE)],
+            Self::Refgate | Self::Without(_) | Self::Slipping(_) => {
+                [gateway::lock::LOCK_FILE, gateway::lock::WRITERS_FILE].map(|name| state.join(name)).to_vec()
+            }
             Self::Naive(naive) => naive.lock_files(state),
             Self::Openclaw(generation) => generation.lock_files(state),
             Self::Endless(_) => vec![endless::lock_file(state)],
@@ -133,7 +160,9 @@ impl Design {
     /// The child that each gateway of this design starts: the path of its program, and the program.
     pub fn child(self) -> Option<(&'static str, Program)> {
         match self {
-            Self::Refgate | Self::Without(_) | Self::Openclaw(_) | Self::Endless(_) => None,
+            Self::Refgate | Self::Without(_) | Self::Slipping(_) | Self::Openclaw(_) | Self::Endless(_) => {
+                None
+            }
             Self::Naive(naive) => naive.child(),
         }
     }

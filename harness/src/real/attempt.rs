@@ -16,6 +16,7 @@ use super::watch::{Blind, Channel, Seen, look};
 use super::wire::{Answer, Kills, Order, Plan, Request, Room};
 use super::{bystander, files, internal, isolate, shift};
 use crate::scenario::{Scenario, parse_as};
+use crate::stress;
 
 /// How long something that must come may take, in microseconds. A machine that is slower decides nothing.
 const DEADLINE_US: u64 = 30_000_000;
@@ -57,6 +58,9 @@ fn serve(request: Request) -> Answer {
             .and_then(|mut attempt| attempt.answer(|attempt| attempt.measure(&gateway))),
         Request::Try(order, plan) => {
             Attempt::new(order, plan).and_then(|mut attempt| attempt.answer(Attempt::run))
+        }
+        Request::Stress(order) => {
+            stress::driver::drive(order).map(|outcome| Answer::Stressed(Box::new(outcome)))
         }
     };
     outcome.unwrap_or_else(Answer::Undecided)
@@ -112,7 +116,7 @@ impl Attempt {
         }
         let gateways = scenario.gateways.iter().map(|gateway| Lane {
             name: gateway.name.clone(),
-            role: Role::Gateway(gateway.clone()),
+            role: Role::Gateway(Box::new(gateway.clone())),
             life: None,
         });
         let bystanders = scenario.processes.iter().map(|bystander| Lane {

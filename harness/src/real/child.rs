@@ -18,17 +18,17 @@ const KILLED: u64 = 1 << 8;
 
 /// A process and what it writes.
 #[derive(Debug)]
-pub(super) struct Child {
-    pub(super) pid: u32,
+pub(crate) struct Child {
+    pub(crate) pid: u32,
     /// When it started, in clock ticks after boot.
-    pub(super) tick: u64,
+    pub(crate) tick: u64,
     pidfd: OwnedFd,
-    pub(super) pipes: [Pipe; 2],
+    pub(crate) pipes: [Pipe; 2],
 }
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// With this exit status.
     Exited(i32),
     /// By this signal.
@@ -37,7 +37,7 @@ pub(super) enum Ended {
 
 impl Child {
     /// Starts a process whose output is read here.
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         // It has not been waited for, so the number is still its own.
         let raw = Pid::from_child(&child);
@@ -49,7 +49,7 @@ impl Child {
     }
 
     /// Sends a signal. To a process that has ended it does nothing.
-    pub(super) fn signal(&self, signal: Signal) -> Result<(), Errno> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Errno> {
         match pidfd_send_signal(&self.pidfd, signal) {
             Err(Errno::SRCH) => Ok(()),
             other => other,
@@ -57,13 +57,13 @@ impl Child {
     }
 
     /// Waits until SIGSTOP has stopped it, all of its threads, or it has ended.
-    pub(super) fn wait_until_stopped(&self) -> Result<(), Errno> {
+    pub(crate) fn wait_until_stopped(&self) -> Result<(), Errno> {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options)).map(drop)
     }
 
     /// How it has ended, if it has. Its pid is free from then on, and this must not be asked again.
-    pub(super) fn reap(&self) -> Result<Option<Ended>, Errno> {
+    pub(crate) fn reap(&self) -> Result<Option<Ended>, Errno> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let status = rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options))?;
         Ok(status.map(|status| match status.exit_status() {
@@ -76,7 +76,7 @@ impl Child {
     ///
     /// The kernel frees the locks of a dying process before it tells anybody of the death, and marks it before it frees
     /// anything. So a process that holds a lock is alive here, and one that has lost it by dying is not.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         status(self.pid).is_some_and(|status| {
             status.tick == self.tick
                 && status.flags & EXITING == 0
@@ -86,7 +86,7 @@ impl Child {
     }
 
     /// Whether it is stopped.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         status(self.pid).is_some_and(|status| status.tick == self.tick && status.state == 'T')
     }
 }
@@ -100,7 +100,7 @@ impl AsFd for Child {
 
 /// The reading end of a pipe, line by line, never waiting.
 #[derive(Debug)]
-pub(super) struct Pipe {
+pub(crate) struct Pipe {
     fd: Option<OwnedFd>,
     line: Vec<u8>,
 }
@@ -114,12 +114,12 @@ impl Pipe {
     }
 
     /// What to poll, while somebody can still write.
-    pub(super) fn open(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn open(&self) -> Option<BorrowedFd<'_>> {
         self.fd.as_ref().map(AsFd::as_fd)
     }
 
     /// The lines that have come since. A last line without an end counts once the other side is closed.
-    pub(super) fn lines(&mut self) -> Vec<String> {
+    pub(crate) fn lines(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut bytes = [0; 8192];
         while let Some(fd) = &self.fd {

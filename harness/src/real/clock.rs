@@ -5,18 +5,18 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// A stopwatch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stopwatch {
+pub(crate) struct Stopwatch {
     began_us: u64,
 }
 
 impl Stopwatch {
     /// Starts one.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { began_us: monotonic_us() }
     }
 
     /// What it shows, in microseconds.
-    pub(super) fn now_us(self) -> u64 {
+    pub(crate) fn now_us(self) -> u64 {
         monotonic_us().saturating_sub(self.began_us)
     }
 }
@@ -30,7 +30,7 @@ fn monotonic_us() -> u64 {
 }
 
 /// A duration as the kernel wants it.
-pub(super) fn timespec(microseconds: u64) -> Timespec {
+pub(crate) fn timespec(microseconds: u64) -> Timespec {
     // Whoever waits for longer than the type can say waits for ever.
     let seconds = i64::try_from(microseconds / 1_000_000).unwrap_or(i64::MAX);
     let nanoseconds = i64::try_from(microseconds % 1_000_000 * 1_000).unwrap_or_default();

@@ -12,7 +12,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use super::wire::Answer;
 use super::{attempt, bystander, isolate};
-use crate::stepped;
+use crate::{stepped, stress};
 
 /// The first argument of every helper but a bystander.
 const INTERNAL: &str = "internal";
@@ -32,10 +32,13 @@ pub(crate) enum Helper {
     Leash,
     /// Makes the namespaces and drives schedules in them.
     Stepped,
+    /// Contends with others under a stress.
+    Contender,
 }
 
 impl Helper {
-    const ALL: [Self; 5] = [Self::Isolate, Self::Case, Self::CaseShared, Self::Leash, Self::Stepped];
+    const ALL: [Self; 6] =
+        [Self::Isolate, Self::Case, Self::CaseShared, Self::Leash, Self::Stepped, Self::Contender];
 
     const fn word(self) -> &'static str {
         match self {
@@ -44,6 +47,7 @@ impl Helper {
             Self::CaseShared => "case-shared",
             Self::Leash => "leash",
             Self::Stepped => "stepped",
+            Self::Contender => "contender",
         }
     }
 
@@ -78,6 +82,7 @@ pub fn internal_main(args: &[OsString]) -> Option<ExitCode> {
         Helper::CaseShared => attempt::main(attempt::Place::Guest),
         Helper::Leash => leash(rest),
         Helper::Stepped => stepped::helper_main(),
+        Helper::Contender => stress::contender::main(rest),
     })
 }
 
@@ -88,7 +93,7 @@ fn die_with_parent(helper: Helper, parent: &OsStr) -> Result<(), String> {
     // The first process of a pid namespace cannot see its parent. It ends when its standard input does.
     let is_told = match helper {
         Helper::Case => true,
-        Helper::Isolate | Helper::CaseShared | Helper::Leash | Helper::Stepped => {
+        Helper::Isolate | Helper::CaseShared | Helper::Leash | Helper::Stepped | Helper::Contender => {
             getppid().is_some_and(|seen| parent == seen.to_string().as_str())
         }
     };

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gateway::lock::{LOCK_FILE, OWNER_RECORD};
+use gateway::Reason;
+use gateway::lock::journal::JOURNAL_PREFIX;
+use gateway::lock::{EPOCH_FILE, LOCK_FILE, OWNER_RECORD};
 use gateway::{GATEWAY_SPAN, PortBlock};
 use rustix::process::Signal;
 
@@ -77,11 +79,12 @@ impl Attempt {
     /// Judges somebody who has ended.
     pub(super) fn judge_ended(&mut self, lane: usize) -> Result<(), Stop> {
         self.judge_collateral(lane)?;
-        let is_refused = self.lanes[lane].life.as_ref().is_some_and(|life| life.said.refused.is_some());
-        if !is_refused {
-            return Ok(());
+        let refused = self.lanes[lane].life.as_ref().and_then(|life| life.said.refused.as_ref());
+        let Some(refused) = refused else { return Ok(()) };
+        // What fences itself was an owner, and has written.
+        if refused.code != Reason::Fenced.code() {
+            self.judge_effects(lane)?;
         }
-        self.judge_effects(lane)?;
         self.judge_refusal(lane)
     }
 
@@ -107,9 +110,11 @@ impl Attempt {
         let Some(line) = self.line_of(Check::EffectAfterLock) else { return Ok(()) };
         let Lane { name, life: Some(life), .. } = &self.lanes[lane] else { return Ok(()) };
         let is_alone = self.is_alone(lane, life.started_us);
-        // The record of an owner is the one thing that another gateway writes here, and it may do so at any time.
+        // The record of an owner, its journal and the epoch are what another gateway writes here, and it may do so at any time.
+        let is_owners =
+            |name: &str| [OWNER_RECORD, EPOCH_FILE, JOURNAL_PREFIX].iter().any(|own| name.starts_with(own));
         let is_foreign = |path: &Path| {
-            !is_alone && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(OWNER_RECORD))
+            !is_alone && path.file_name().is_some_and(|name| is_owners(&name.to_string_lossy()))
         };
         let unlinked = self.removals.iter().any(|(at_us, _)| *at_us >= life.started_us);
         match life.before.harm(&self.snapshot(lane), is_foreign) {
@@ -180,7 +185,7 @@ impl Attempt {
             let lane = self.lanes.len();
             // The plan of this try knows other names, so it does not kill this one.
             let gateway = Gateway { name: name.clone(), ..gateway };
-            self.lanes.push(Lane { name: name.clone(), role: Role::Gateway(gateway), life: None });
+            self.lanes.push(Lane { name: name.clone(), role: Role::Gateway(Box::new(gateway)), life: None });
             self.start(lane)?;
             self.wait_until("a fresh gateway has started", |attempt| attempt.lanes[lane].is_settled())?;
             let fate = self.lanes[lane].fate();
@@ -230,6 +235,7 @@ fn is_same_claim(one: &Gateway, other: &Gateway) -> bool {
         && share_config(one, other)
         && one.port == other.port
         && one.allow_file_lock == other.allow_file_lock
+        && one.workspace == other.workspace
 }
 
 /// A check that did not hold.

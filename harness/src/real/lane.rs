@@ -22,7 +22,7 @@ pub(super) struct Lane {
 #[derive(Clone, Debug)]
 pub(super) enum Role {
     /// A contender.
-    Gateway(Gateway),
+    Gateway(Box<Gateway>),
     /// None of their business.
     Bystander(Bystander),
 }

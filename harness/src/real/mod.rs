@@ -35,9 +35,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+pub(crate) use child::{Child, Ended, Pipe};
+pub(crate) use clock::{Stopwatch, timespec};
 pub(crate) use internal::Helper;
 pub use internal::internal_main;
+pub(crate) use random::Random;
 pub use tries::run_case;
+pub(crate) use tries::stress;
 
 /// How real processes are run.
 #[derive(Clone, Debug)]

@@ -2,18 +2,18 @@
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The numbers of a seed. Neighbouring seeds and tries give unrelated numbers.
-    pub(super) fn new(seed: u64, attempt: u32) -> Self {
+    pub(crate) fn new(seed: u64, attempt: u32) -> Self {
         let mut mixer = Self(seed);
         let start = mixer.next().wrapping_add(u64::from(attempt));
         Self(start)
     }
 
     /// The next number.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,13 +22,13 @@ impl Random {
     }
 
     /// A number from 0 to `most`.
-    pub(super) fn up_to(&mut self, most: u64) -> u64 {
+    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
         let number = self.next();
         most.checked_add(1).map_or(number, |count| number % count)
     }
 
     /// A random order.
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.up_to(last as u64) as usize;
             items.swap(last, other);

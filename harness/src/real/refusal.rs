@@ -3,6 +3,9 @@
 //! Whom it names is told from the pid and start tick that were seen when the process was started here. What was true is
 //! judged with doubt in favour of the gateway: only what can be excluded by the order of events is called a lie.
 
+use gateway::Reason;
+use std::path::Path;
+
 use super::attempt::{Attempt, Broken, Stop};
 use super::child::Ended;
 use super::judge::{broken, clash_ports, clash_state};
@@ -71,7 +74,8 @@ impl Attempt {
             let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
             return Some((demand.line, format!("exits with {status}, not {}", allowed.join(" or "))));
         }
-        let wanted = demand.value.names.as_ref()?;
+        // An owner that fences itself was refused nothing: nobody is in its way.
+        let wanted = demand.value.names.as_ref().filter(|_| refused.code != Reason::Fenced.code())?;
         let mut named = refused.holder.into_iter().flat_map(|holder| self.named(holder));
         let is_named = named.any(|lane| match wanted {
             Named::Owner => lane.gateway().is_some() && lane.name != self.lanes[observer].name,
@@ -105,13 +109,22 @@ fn is_possible(code: &str, wanted: &Gateway, observer: &Life, role: &Role, their
         ("held-stopped", Role::Gateway(_)) if !was_paused_since(their, observer.started_us) => false,
         ("held-draining", Role::Gateway(_)) if their.asked.is_none() => false,
         ("config-shared", Role::Gateway(theirs)) => share_config(wanted, theirs),
-        ("port-range" | "port-foreign" | "port-unknown", Role::Gateway(theirs)) => {
-            clash_ports(wanted, theirs)
-        }
+        ("workspace-shared" | "workspace-nested", Role::Gateway(theirs)) => share_tree(wanted, theirs),
+        (
+            "port-range" | "port-gateway" | "port-other-user" | "port-foreign" | "port-unknown",
+            Role::Gateway(theirs),
+        ) => clash_ports(wanted, theirs),
         (_, Role::Gateway(theirs)) => clash_state(wanted, theirs),
     }
 }
 
 fn was_paused_since(their: &Life, since_us: u64) -> bool {
     their.pauses.iter().any(|(_, until)| until.is_none_or(|until_us| until_us >= since_us))
+}
+
+/// Whether one of two gateways works inside the workspace of the other.
+fn share_tree(one: &Gateway, other: &Gateway) -> bool {
+    let (Some(one), Some(other)) = (&one.workspace, &other.workspace) else { return false };
+    let (one, other) = (Path::new(one), Path::new(other));
+    one.starts_with(other) || other.starts_with(one)
 }

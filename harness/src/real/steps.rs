@@ -35,6 +35,7 @@ impl Attempt {
             Action::Kill(names) => self.each(names, Self::kill),
             Action::Pause(names) => self.each(names, Self::pause),
             Action::Resume(names) => self.each(names, Self::resume),
+            Action::Restart(names) => self.each(names, Self::restart),
             Action::Order(..) | Action::Operate(_) => {
                 Err(Stop::Undecided("nobody here can do that".to_owned()))
             }
@@ -118,10 +119,16 @@ impl Attempt {
         if gateway.allow_file_lock {
             command.arg("--allow-file-lock");
         }
+        if gateway.allow_remote_fs {
+            command.arg("--allow-remote-fs");
+        }
         command.env_clear().env("PATH", PATH).env("HOME", &self.order.directory);
         command.env("OPENCLAW_STATE_DIR", state_directory(&self.order.directory, &gateway.state));
         if let Some(config) = config_file(&self.order.directory, gateway) {
             command.env("OPENCLAW_CONFIG_PATH", config);
+        }
+        if let Some(label) = &gateway.workspace {
+            command.env("OPENCLAW_WORKSPACE_DIR", self.order.directory.join("work").join(label));
         }
         command
     }
@@ -190,6 +197,11 @@ impl Attempt {
         Ok(())
     }
 
+    fn restart(&mut self, lane: usize) -> Result<(), Stop> {
+        let Some(life) = self.lanes[lane].living() else { return Ok(()) };
+        life.child.signal(Signal::USR1).map_err(|errno| undeliverable(Signal::USR1, errno))
+    }
+
     fn resume(&mut self, lane: usize) -> Result<(), Stop> {
         let now_us = self.clock.now_us();
         let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
@@ -228,8 +240,10 @@ impl Attempt {
     }
 
     fn remove_lock_file(&mut self, state: &str) -> Result<(), Stop> {
-        let path = state_directory(&self.order.directory, state).join(gateway::lock::LOCK_FILE);
-        files::remove(&path).map_err(|error| Stop::Undecided(format!("{}: {error}", path.display())))?;
+        for name in [gateway::lock::LOCK_FILE, gateway::lock::WRITERS_FILE] {
+            let path = state_directory(&self.order.directory, state).join(name);
+            files::remove(&path).map_err(|error| Stop::Undecided(format!("{}: {error}", path.display())))?;
+        }
         self.removals.push((self.clock.now_us(), state.to_owned()));
         self.lock_inodes.remove(state);
         Ok(())

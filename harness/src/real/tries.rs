@@ -1,12 +1,14 @@
 //! A case is tried again and again, a little different each time, until a try fails or all have passed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::helper::ask;
 use super::random::Random;
 use super::wire::{Answer, Kills, Order, Plan, Request, Room};
 use super::{Isolation, Options, shift};
 use crate::scenario::{Action, Case, Scenario};
+use crate::stress;
 use crate::verdict::{Evidence, Failure, Verdict};
 
 /// How often a start is timed. The middle value counts, so that one slow start does not.
@@ -19,6 +21,43 @@ pub fn run_case(case: &Case, options: &Options) -> Verdict {
     match (Runner { case, options }).run() {
         Ok(evidence) => Verdict::Pass(evidence),
         Err(verdict) => verdict,
+    }
+}
+
+/// The first port of a stress that has a room of its own.
+const BASE: u16 = 18_789;
+/// The first ports of a stress among everybody else begin here, above those of gateways and below those that the kernel
+/// gives out.
+const SHARED_BASES: u16 = 20_000;
+/// How many there are of these.
+const SHARED_BLOCKS: u64 = 100;
+
+/// Drives a stress, and says whether it had a room of its own. `order` is told the first port and an empty directory.
+pub(crate) fn stress(
+    options: &Options,
+    order: impl FnOnce(u16, PathBuf) -> stress::Order,
+) -> Result<(stress::Outcome, Isolation), String> {
+    let is_roomy = options.isolation == Isolation::WherePossible
+        && matches!(ask(options, Room::Own, &Request::Probe)?, Answer::Roomy);
+    let (room, base, isolation) = if is_roomy {
+        (Room::Own, BASE, Isolation::WherePossible)
+    } else {
+        // Two that run side by side must not choose the same ports.
+        let own = rustix::process::getpid().as_raw_pid().unsigned_abs();
+        let block = Random::new(options.seed, own).up_to(SHARED_BLOCKS - 1) as u16;
+        (Room::Shared { shift: 0 }, SHARED_BASES + 111 * block, Isolation::Never)
+    };
+    let directory = tempfile::Builder::new().prefix("portcullis-").tempdir();
+    let directory = directory.map_err(|error| format!("no temporary directory: {error}"))?;
+    let answer = ask(options, room, &Request::Stress(order(base, directory.path().to_owned())));
+    let path = directory.path().display().to_string();
+    directory.close().map_err(|error| format!("{path} cannot be removed: {error}"))?;
+    match answer? {
+        Answer::Stressed(outcome) => Ok((*outcome, isolation)),
+        Answer::Undecided(reason) | Answer::Crowded(reason) => Err(reason),
+        answer @ (Answer::Roomy | Answer::Measured(_) | Answer::Held(_) | Answer::Broken { .. }) => {
+            Err(format!("the helper answers something else: {answer:?}"))
+        }
     }
 }
 
@@ -138,7 +177,7 @@ fn undecided(answer: Answer) -> Verdict {
             Verdict::Fail(Box::new(Failure { check, says, line, body: seen, replay: None }))
         }
         Answer::Undecided(reason) | Answer::Crowded(reason) => Verdict::Inconclusive(reason),
-        Answer::Roomy | Answer::Measured(_) | Answer::Held(_) => {
+        Answer::Roomy | Answer::Measured(_) | Answer::Held(_) | Answer::Stressed(_) => {
             Verdict::Inconclusive(format!("the helper answers something else: {answer:?}"))
         }
     }
@@ -158,6 +197,7 @@ fn victims(scenario: &Scenario) -> Vec<&str> {
             Action::Stop(_)
             | Action::Pause(_)
             | Action::Resume(_)
+            | Action::Restart(_)
             | Action::Order(..)
             | Action::Operate(_)
             | Action::Recycle { .. }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::stress;
+
 /// What a helper is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Request {
@@ -14,6 +16,8 @@ pub(super) enum Request {
     Measure(Order, String),
     /// Run the case once.
     Try(Order, Plan),
+    /// Drive a stress.
+    Stress(stress::Order),
 }
 
 /// Which case, and where.
@@ -80,6 +84,8 @@ pub(super) enum Answer {
     Measured(u64),
     /// Everything that was expected held.
     Held(Kills),
+    /// What a stress has shown.
+    Stressed(Box<stress::Outcome>),
     /// Something did not.
     Broken {
         /// The check, `outcomes` or `refusal`.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use portcullis_os::Port;
+use sim::kernel::Persistence;
 use toml::de::DeValue;
 
 use super::deeds::deed;
@@ -23,6 +24,10 @@ const BASE_PORTS: Bounds = Bounds {
 };
 
 const PORTS: Bounds = Bounds::new(1, 65_535);
+
+const UIDS: Bounds = Bounds { least: 1, most: 65_533, why: "permissions count for nobody who is root" };
+
+const OPEN_FILES: Bounds = Bounds { least: 4, most: 1024, why: "three are open from the beginning" };
 
 /// What a refusal names is a process or `owner`, so no process may be called that.
 const RESERVED_NAME: &str = "owner";
@@ -51,6 +56,11 @@ pub(super) fn gateways(
     gateways
 }
 
+/// A key that is `true` or `false`, which it is by default.
+fn flag(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostics) -> Option<bool> {
+    fields.take(key).map_or(Some(false), |field| boolean(&format!("`{key}`"), field.value, diagnostics))
+}
+
 fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -> Option<Gateway> {
     let place = format!("`[gateway.{}]`", entry.name());
     let mut fields = Fields::of(place, entry.key.span(), entry.value, diagnostics)?;
@@ -63,14 +73,20 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
     let port =
         port.and_then(|field| integer("`port`", field.value, BASE_PORTS, diagnostics)).and_then(Port::new);
     let config = fields.take("config").map(|field| label("`config`", field.value, diagnostics));
-    let allow_file_lock = fields
-        .take("allow_file_lock")
-        .map_or(Some(false), |field| boolean("`allow_file_lock`", field.value, diagnostics));
-    let bind_mount = fields
-        .take("bind_mount")
-        .map_or(Some(false), |field| boolean("`bind_mount`", field.value, diagnostics));
-    let blind =
-        fields.take("blind").map_or(Some(false), |field| boolean("`blind`", field.value, diagnostics));
+    let allow_file_lock = flag(&mut fields, "allow_file_lock", diagnostics);
+    let allow_remote_fs = flag(&mut fields, "allow_remote_fs", diagnostics);
+    let force = flag(&mut fields, "force", diagnostics);
+    if force == Some(true) {
+        names.declare_killer();
+    }
+    let park = flag(&mut fields, "park", diagnostics);
+    let workspace = fields.take("workspace").map(|field| nested("`workspace`", field.value, diagnostics));
+    let pins = fields.take("pins").map(|field| pins(field.value, diagnostics));
+    let uid = fields.take("uid").map(|field| integer("`uid`", field.value, UIDS, diagnostics));
+    let bind_mount = flag(&mut fields, "bind_mount", diagnostics);
+    let blind = flag(&mut fields, "blind", diagnostics);
+    let open_files =
+        fields.take("open_files").map(|field| integer("`open_files`", field.value, OPEN_FILES, diagnostics));
     let host = fields.take("host").map(|field| label("`host`", field.value, diagnostics));
     if let Some(Some(host)) = &host {
         names.declare_host(host);
@@ -94,8 +110,15 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
         port: port?,
         config: config.flatten(),
         allow_file_lock: allow_file_lock?,
+        allow_remote_fs: allow_remote_fs?,
+        force: force?,
+        park: park?,
+        workspace: workspace.flatten(),
+        pins: pins.unwrap_or_default(),
+        uid: uid.flatten(),
         bind_mount: bind_mount?,
         blind: blind?,
+        open_files: open_files.flatten(),
         host: host.flatten().filter(|host| host != LOCAL_HOST),
         container: container.flatten(),
         link,
@@ -131,10 +154,10 @@ fn bystander(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics)
     let listens = listens.map(|list| addresses("listens", list, diagnostics)).unwrap_or_default();
     let connects = fields.take("connects").and_then(|field| list("`connects`", field.value, diagnostics));
     let connects = connects.map(|list| addresses("connects", list, diagnostics)).unwrap_or_default();
-    let does = fields.take("does").map(|field| {
+    let does = fields.take("does").map(|field| deed(field, names, diagnostics));
+    if does.as_ref().is_some_and(|deed| !matches!(deed, Some(Deed::Write { .. }))) {
         names.keep_busy(entry.name());
-        deed(field, names, diagnostics)
-    });
+    }
     fields.finish(diagnostics);
     let does = match does {
         None => None,
@@ -227,12 +250,18 @@ pub(super) fn mounts(
         let remote = fields.take("remote");
         let remote = remote.map_or(Some(false), |field| boolean("`remote`", field.value, diagnostics));
         let locks = locks.map(|field| word("`locks`", field.value, &LOCKS, diagnostics));
+        let persistence = fields.take("persistence");
+        let persistence = persistence.map_or(Some(Persistence::Kept), |field| {
+            word("`persistence`", field.value, &PERSISTENCE, diagnostics)
+        });
         fields.finish(diagnostics);
         if let Some(state) = &state {
             names.declare_mount(state);
         }
-        if let (Some(state), Some(directory_locks), Some(remote)) = (state, directory_locks, remote) {
-            mounts.push(Mount { state, directory_locks, locks: locks.flatten(), remote });
+        if let (Some(state), Some(directory_locks), Some(remote), Some(persistence)) =
+            (state, directory_locks, remote, persistence)
+        {
+            mounts.push(Mount { state, directory_locks, locks: locks.flatten(), remote, persistence });
         }
     }
     mounts
@@ -243,6 +272,14 @@ const LOCKS: [(&str, Locks); 4] = [
     ("emulated", Locks::Emulated),
     ("nothing", Locks::Nothing),
     ("unenforced", Locks::Unenforced),
+];
+
+const PERSISTENCE: [(&str, Persistence); 5] = [
+    ("kept", Persistence::Kept),
+    ("ext4", Persistence::Ext4),
+    ("ordered", Persistence::Ordered),
+    ("posix", Persistence::Posix),
+    ("tmpfs", Persistence::Tmpfs),
 ];
 
 /// A label of a directory or a file.
@@ -257,6 +294,28 @@ fn label(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option
         return None;
     }
     Some(text.to_owned())
+}
+
+/// Labels with a `/` between them, the directory around first.
+fn nested(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = text(what, value, diagnostics)?;
+    if !text.split('/').all(is_label) {
+        diagnostics.add(
+            Problem::new(
+                format!("{what} is `{text}`, which is neither a label nor labels with `/` between them"),
+                value.span(),
+            )
+            .label("for instance `W`, or `W/inner` inside it"),
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn pins(value: &Value<'_>, diagnostics: &mut Diagnostics) -> Vec<Port> {
+    let values = list("`pins`", value, diagnostics).unwrap_or_default();
+    let ports = values.iter().filter_map(|value| integer("a port of `pins`", value, PORTS, diagnostics));
+    ports.filter_map(Port::new).collect()
 }
 
 fn check_name(entry: Field<'_>, diagnostics: &mut Diagnostics) {

@@ -13,7 +13,7 @@ const PORTS: Bounds = Bounds::new(1, 65_535);
 const AGES: Bounds =
     Bounds { least: 0, most: 366 * 86_400_000, why: "times are in milliseconds, up to a year" };
 
-const KINDS: [&str; 4] = ["kill-by-port", "read", "clean", "edit-config"];
+const KINDS: [&str; 5] = ["kill-by-port", "read", "clean", "write", "edit-config"];
 
 const SIGNALS: [(&str, Signal); 2] = [("SIGKILL", Signal::Kill), ("SIGTERM", Signal::Terminate)];
 
@@ -46,6 +46,7 @@ pub(super) fn deed(field: Field<'_>, names: &Names, diagnostics: &mut Diagnostic
             let older = older.and_then(|field| integer("`older_than_ms`", field.value, AGES, diagnostics));
             state.zip(older).map(|(state, older_than_ms)| Deed::Clean { state, older_than_ms })
         }
+        "write" => state(&mut fields, names, diagnostics).map(|state| Deed::Write { state }),
         "edit-config" => {
             let of = fields.require("of", "of = \"a\"").and_then(|field| {
                 let name = text("`of`", field.value, diagnostics)?;

@@ -10,6 +10,7 @@ use super::problem::Problem;
 
 const PREEMPTIONS: Bounds = Bounds::new(0, 100);
 const KILLS: Bounds = Bounds::new(0, 4);
+const POWER_LOSSES: Bounds = Bounds::new(0, 2);
 const SPAN: Bounds =
     Bounds { least: 1, most: 110, why: "a gateway never claims more than 110 ports above its base" };
 /// With more ports than these the orders in which a dying gateway gives them back are too many.
@@ -37,6 +38,10 @@ pub(super) fn explore(field: Option<Field<'_>>, diagnostics: &mut Diagnostics) -
     }
     if let Some(field) = fields.take("kills") {
         explore.kills = integer("`kills`", field.value, KILLS, diagnostics).unwrap_or(explore.kills);
+    }
+    if let Some(field) = fields.take("power_losses") {
+        explore.power_losses =
+            integer("`power_losses`", field.value, POWER_LOSSES, diagnostics).unwrap_or(explore.power_losses);
     }
     if let Some(field) = fields.take("span") {
         explore.span = integer("`span`", field.value, SPAN, diagnostics).unwrap_or(explore.span);

@@ -17,6 +17,7 @@ pub(super) enum Sent {
     Kill,
     Pause,
     Resume,
+    Restart,
 }
 
 /// What the steps so far did to one process.
@@ -86,14 +87,14 @@ impl Lives {
         let Some(life) = self.living(name, &at, diagnostics) else { return };
         let problem = |message: String| Problem::new(message, at.clone());
         let found = match (sent, &life.killed, &life.paused) {
-            (Sent::Stop | Sent::Kill | Sent::Pause | Sent::Resume, Some(killed), _) => {
+            (Sent::Stop | Sent::Kill | Sent::Pause | Sent::Resume | Sent::Restart, Some(killed), _) => {
                 Some(problem(format!("`{name}` was killed before")).note(killed.clone(), "killed here"))
             }
             (Sent::Pause, None, Some(paused)) => {
                 Some(problem(format!("`{name}` is paused already")).note(paused.clone(), "paused here"))
             }
             (Sent::Resume, None, None) => Some(problem(format!("`{name}` is not paused"))),
-            (Sent::Stop | Sent::Kill, None, _)
+            (Sent::Stop | Sent::Kill | Sent::Restart, None, _)
             | (Sent::Pause, None, None)
             | (Sent::Resume, None, Some(_)) => None,
         };
@@ -104,6 +105,8 @@ impl Lives {
             Sent::Kill => (life.killed, life.paused) = (Some(at), None),
             Sent::Pause => life.paused = Some(at),
             Sent::Resume => life.paused = None,
+            // Who does not catch it dies of it.
+            Sent::Restart => life.stopped = true,
         }
         if let Some(found) = found {
             diagnostics.add(found);

@@ -24,6 +24,7 @@ mod operations;
 mod outcome;
 mod parse;
 mod problem;
+mod simulated;
 mod steps;
 mod supervised;
 mod varied;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use portcullis_os::{Port, Signal};
 use sim::actors::ReadLock;
+use sim::kernel::Persistence;
 use sim::supervisor::Order;
 use sim::{Sampling, Supervised};
 
@@ -70,10 +71,24 @@ pub struct Gateway {
     pub config: Option<String>,
     /// Whether it may rely on the lock file alone where a directory cannot be locked.
     pub allow_file_lock: bool,
+    /// Whether it may keep its state on a file system that other machines reach.
+    pub allow_remote_fs: bool,
+    /// Whether it ends an owner of its state directory that is stopped, as one whom somebody at a terminal forces.
+    pub force: bool,
+    /// Whether it waits for a gateway that is in its way.
+    pub park: bool,
+    /// The label of the directory that its agents work in, with `/` between it and the one around it; `None`: none.
+    pub workspace: Option<String>,
+    /// Ports that it has besides its block.
+    pub pins: Vec<Port>,
+    /// The user that it runs as; `None`: that of everybody.
+    pub uid: Option<u32>,
     /// Whether it is given another path to its state directory: a bind mount of it.
     pub bind_mount: bool,
     /// Whether it sees no other process, and nobody answers it.
     pub blind: bool,
+    /// How many descriptors it may have open; `None`: as many as it likes.
+    pub open_files: Option<u32>,
     /// The host that it runs on; `None`: the first one.
     pub host: Option<String>,
     /// The container that it runs in, on its host; `None`: in none. Equal labels on one host are one container.
@@ -101,7 +116,7 @@ pub struct Bystander {
     pub does: Option<Deed>,
 }
 
-/// What a process does that is no gateway. It does it once, and ends.
+/// What a process does that is no gateway. It does it once, and ends, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deed {
     /// It signals whoever listens on a port.
@@ -125,6 +140,11 @@ pub enum Deed {
         /// For how many milliseconds.
         older_than_ms: u64,
     },
+    /// It writes to a state directory until it is told to stop, as a child that a gateway has left behind.
+    Write {
+        /// The label of the state directory.
+        state: String,
+    },
     /// It writes the configuration of a gateway anew and renames it into its place.
     EditConfig {
         /// The gateway.
@@ -143,6 +163,8 @@ pub struct Mount {
     pub locks: Option<Locks>,
     /// Whether it says of itself that it is a network file system.
     pub remote: bool,
+    /// What it leaves behind when the power fails.
+    pub persistence: Persistence,
 }
 
 /// What locks do on a file system.
@@ -266,6 +288,8 @@ pub enum Action {
     Pause(Vec<String>),
     /// Sends SIGCONT.
     Resume(Vec<String>),
+    /// Sends SIGUSR1: a gateway that owns begins anew and keeps what it owns.
+    Restart(Vec<String>),
     /// Asks supervisors to end their gateways, or to end and start them.
     Order(Order, Vec<String>),
     /// Starts a bystander with the pid, and if possible the start tick, that a dead process had.
@@ -294,6 +318,7 @@ impl fmt::Display for Action {
             Self::Kill(names) => write!(f, "kill {}", names.join(", ")),
             Self::Pause(names) => write!(f, "pause {}", names.join(", ")),
             Self::Resume(names) => write!(f, "resume {}", names.join(", ")),
+            Self::Restart(names) => write!(f, "restart {}", names.join(", ")),
             Self::Order(Order::Stop, names) => write!(f, "stop the service of {}", names.join(", ")),
             Self::Order(Order::Restart, names) => write!(f, "restart the service of {}", names.join(", ")),
             Self::Recycle { old, new } => write!(f, "recycle {old} as {new}"),
@@ -382,6 +407,8 @@ pub struct Explore {
     pub policy: Policy,
     /// How many gateways the explorer may kill, each at any call.
     pub kills: u8,
+    /// How often the power of the first host may fail, each time at any call.
+    pub power_losses: u8,
     /// How many ports above its base a gateway claims in the simulator.
     pub span: u16,
     /// Whether a process that dies gives back what it holds one by one, in any order, each in a step of its own.
@@ -393,7 +420,14 @@ pub struct Explore {
 impl Explore {
     /// Every schedule, nobody killed but by a step, the whole port block, 10 real runs.
     pub const fn everything() -> Self {
-        Self { policy: Policy::Exhaustive, kills: 0, span: 110, slow_release: false, tries: 10 }
+        Self {
+            policy: Policy::Exhaustive,
+            kills: 0,
+            power_losses: 0,
+            span: 110,
+            slow_release: false,
+            tries: 10,
+        }
     }
 }
 
@@ -439,41 +473,6 @@ impl Scenario {
                 scenario: variant.scenario.clone(),
             })
             .collect()
-    }
-}
-
-impl Scenario {
-    /// Why real processes cannot show this: what it asks for exists in the simulator only.
-    pub fn only_simulated(&self) -> Option<&'static str> {
-        let mut steps = self.setup.iter().chain(&self.steps);
-        if self.mounts.iter().any(|mount| !mount.directory_locks) {
-            return Some("a mount whose directories cannot be locked needs the simulator");
-        }
-        if self.mounts.iter().any(|mount| mount.locks.is_some() || mount.remote) {
-            return Some("another kind of file system needs the simulator");
-        }
-        if self.gateways.iter().any(|gateway| gateway.bind_mount) {
-            return Some("a bind mount needs the simulator");
-        }
-        if self.gateways.iter().any(|gateway| gateway.blind) {
-            return Some("a gateway that sees no other process needs the simulator");
-        }
-        if self.gateways.iter().any(|gateway| gateway.supervisor.is_some()) {
-            return Some("a supervisor needs the simulator: its delays are not waited for");
-        }
-        if self.gateways.iter().any(|gateway| gateway.host.is_some() || gateway.container.is_some()) {
-            return Some("other hosts and containers need the simulator");
-        }
-        if self.gateways.iter().any(|gateway| gateway.link.is_some() || gateway.tmpdir.is_some()) {
-            return Some("links to state directories and other temporary directories need the simulator");
-        }
-        if self.processes.iter().any(|process| process.does.is_some() || !process.connects.is_empty()) {
-            return Some("a process that does more than listen needs the simulator");
-        }
-        if steps.any(|step| matches!(step.value, Action::Operate(_))) {
-            return Some("what is done to clocks, disks and directories needs the simulator");
-        }
-        None
     }
 }
 

@@ -116,7 +116,7 @@ impl File<'_> {
         };
         let expected = fields.require("expect", "[expect]");
         let explore = explore(fields.take("explore"), diagnostics);
-        let kills = explore.kills.max(u8::from(names.has_killer()));
+        let kills = explore.kills.max(explore.power_losses).max(u8::from(names.has_killer()));
         let stage = Stage { source: &self.source, names: &names, lives: &lives, kills };
         let expect = expect(expected, &stage, diagnostics);
         // Read by `combinations`, which puts its values into what is read here.

@@ -21,6 +21,7 @@ enum Verb {
     Kill,
     Pause,
     Resume,
+    Restart,
     ServiceStop,
     ServiceRestart,
     Recycle,
@@ -37,12 +38,13 @@ enum Verb {
 }
 
 impl Verb {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Start,
         Self::Stop,
         Self::Kill,
         Self::Pause,
         Self::Resume,
+        Self::Restart,
         Self::ServiceStop,
         Self::ServiceRestart,
         Self::Recycle,
@@ -65,6 +67,7 @@ impl Verb {
             Self::Kill => "kill",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Restart => "restart",
             Self::ServiceStop => "service_stop",
             Self::ServiceRestart => "service_restart",
             Self::Recycle => "recycle",
@@ -89,6 +92,7 @@ impl Verb {
             | Self::Kill
             | Self::Pause
             | Self::Resume
+            | Self::Restart
             | Self::ServiceStop
             | Self::ServiceRestart => true,
             Self::Recycle
@@ -210,6 +214,7 @@ impl Steps<'_> {
             | Verb::Kill
             | Verb::Pause
             | Verb::Resume
+            | Verb::Restart
             | Verb::ServiceStop
             | Verb::ServiceRestart
             | Verb::Recycle
@@ -225,6 +230,7 @@ impl Steps<'_> {
             Verb::Kill => self.signal(field, Sent::Kill, diagnostics).map(Action::Kill),
             Verb::Pause => self.signal(field, Sent::Pause, diagnostics).map(Action::Pause),
             Verb::Resume => self.signal(field, Sent::Resume, diagnostics).map(Action::Resume),
+            Verb::Restart => self.signal(field, Sent::Restart, diagnostics).map(Action::Restart),
             Verb::ServiceStop => self.order(field, Order::Stop, diagnostics),
             Verb::ServiceRestart => self.order(field, Order::Restart, diagnostics),
             Verb::Recycle => self.recycle(field, heir, diagnostics),

@@ -24,8 +24,15 @@ const VARIABLE: [(&str, &[&str]); 3] = [
             "port",
             "config",
             "allow_file_lock",
+            "allow_remote_fs",
+            "force",
+            "park",
+            "workspace",
+            "pins",
+            "uid",
             "bind_mount",
             "blind",
+            "open_files",
             "host",
             "container",
             "link",
@@ -34,9 +41,9 @@ const VARIABLE: [(&str, &[&str]); 3] = [
         ],
     ),
     ("process", &["looks_like", "listens", "connects", "does"]),
-    ("mount", &["directory_locks", "locks", "remote"]),
+    ("mount", &["directory_locks", "locks", "remote", "persistence"]),
 ];
-const VARIABLE_EXPLORE: [&str; 5] = ["policy", "kills", "span", "slow_release", "tries"];
+const VARIABLE_EXPLORE: [&str; 6] = ["policy", "kills", "power_losses", "span", "slow_release", "tries"];
 
 /// One combination of varied values.
 pub(super) struct Combination<'t> {

@@ -9,6 +9,8 @@ use std::fmt;
 pub enum Check {
     /// `single-owner`
     SingleOwner,
+    /// `single-writer`
+    SingleWriter,
     /// `no-theft`
     NoTheft,
     /// `no-foreign-unlink`
@@ -35,8 +37,9 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order in which they are listed for people.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SingleOwner,
+        Self::SingleWriter,
         Self::NoTheft,
         Self::NoForeignUnlink,
         Self::NoCollateral,
@@ -54,6 +57,7 @@ impl Check {
     pub const fn id(self) -> &'static str {
         match self {
             Self::SingleOwner => "single-owner",
+            Self::SingleWriter => "single-writer",
             Self::NoTheft => "no-theft",
             Self::NoForeignUnlink => "no-foreign-unlink",
             Self::NoCollateral => "no-collateral",
@@ -72,9 +76,12 @@ impl Check {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::SingleOwner => "At most one live process owns a state directory.",
+            Self::SingleWriter => "No reader ever sees bytes that were written after their epoch was sealed.",
             Self::NoTheft => "A file of a live owner is never removed or replaced by another process.",
             Self::NoForeignUnlink => "A process that owns nothing removes only what it made.",
-            Self::NoCollateral => "No gateway signals another process.",
+            Self::NoCollateral => {
+                "No gateway signals another process, save a stopped owner that it is told to end by force."
+            }
             Self::PortsDisjoint => "The port blocks of live gateways in one network namespace never overlap.",
             Self::ConfigIdentity => "One configuration file has at most one owner.",
             Self::EffectAfterLock => {
@@ -120,7 +127,7 @@ const fn reason(id: &'static str, parent: Option<&'static str>, meaning: &'stati
 }
 
 /// Every reason that a scenario can name.
-pub const REASONS: [Reason; 24] = [
+pub const REASONS: [Reason; 34] = [
     reason("held", None, "another gateway has the state directory"),
     reason("held-ready", Some("held"), "its owner serves clients"),
     reason("held-starting", Some("held"), "its owner is starting"),
@@ -128,14 +135,26 @@ pub const REASONS: [Reason; 24] = [
     reason("held-stopped", Some("held"), "its owner is stopped by a signal or a debugger"),
     reason("held-hung", Some("held"), "its owner runs but gave no answer in time"),
     reason("held-unknown", Some("held"), "no process that can be seen from here is its owner"),
+    reason("held-orphan", Some("held"), "a process has inherited the lock from a gateway that is gone"),
+    reason(
+        "held-writers",
+        Some("held"),
+        "there is no owner, and a process that may still write to the state",
+    ),
     reason("port", None, "a port that is needed is taken"),
     reason("port-range", Some("port"), "another gateway reserves a part of the port block"),
+    reason("port-gateway", Some("port"), "a gateway of another state directory has the same base port"),
     reason("port-foreign", Some("port"), "a program that is no gateway listens on the port"),
+    reason("port-other-user", Some("port"), "a process of another user has reserved a port"),
     reason("port-ephemeral", Some("port"), "a connection, not a listener, uses the port"),
     reason("port-reserved", Some("port"), "the system keeps the port for itself"),
     reason("port-unknown", Some("port"), "somebody uses the port and cannot be seen from here"),
+    reason("address-unavailable", None, "the machine does not have an address to listen on"),
     reason("config-shared", None, "another gateway uses the same configuration file"),
+    reason("workspace-shared", None, "another gateway works in the same directory"),
+    reason("workspace-nested", None, "another gateway works in a directory inside this one, or around it"),
     reason("unsupported-fs", None, "the file system cannot lock what must be locked"),
+    reason("locks-not-enforced", None, "the file system grants locks that exclude nobody"),
     reason("remote-fs", None, "the file system is remote and its locks may not reach every machine"),
     reason("insecure-directory", None, "others can write to the state directory"),
     reason("permission", None, "the system denies access"),
@@ -144,6 +163,8 @@ pub const REASONS: [Reason; 24] = [
     reason("descriptor-limit", None, "there are no file descriptors left"),
     reason("invalid-path", None, "a path is not what it should be"),
     reason("path-unstable", None, "the state directory keeps being replaced"),
+    reason("newer-epoch", None, "a later version of the gateway has used the state directory"),
+    reason("fenced", None, "it was the owner, has lost what it owned, and has stopped by itself"),
     reason("error", None, "the system reports something that has no reason of its own"),
 ];
 

@@ -112,6 +112,11 @@ impl Meaning {
         if let Call::HoldsLock { file, .. } | Call::LockTakers { file } = &mut call {
             *file = self.files.real(*file).unwrap_or(NO_FILE);
         }
+        if let Call::Watch { places, .. } = &mut call {
+            for file in places.iter_mut().filter_map(|place| place.file.as_mut()) {
+                *file = self.files.real(*file).unwrap_or(NO_FILE);
+            }
+        }
         if let Call::HoldsSocket { socket, .. } = &mut call {
             *socket = self.sockets.real(*socket).unwrap_or_default();
         }
@@ -231,6 +236,7 @@ fn descriptors(call: &mut Call) -> Vec<&mut Fd> {
         | Call::Receive { fd, .. } => vec![fd],
         Call::SendFd { socket, fd } => vec![socket, fd],
         Call::Accept { fds } => fds.iter_mut().collect(),
+        Call::Watch { places, .. } => places.iter_mut().filter_map(|place| place.at.as_mut()).collect(),
         Call::SetUmask { .. }
         | Call::OwnPid
         | Call::OwnUid
@@ -248,6 +254,7 @@ fn descriptors(call: &mut Call) -> Vec<&mut Fd> {
         | Call::HoldsSocket { .. }
         | Call::LockTakers { .. }
         | Call::TcpSockets { .. }
+        | Call::TcpListeners { .. }
         | Call::BindTcp { .. }
         | Call::ConnectTcp { .. }
         | Call::ListenUnix { .. }

@@ -186,10 +186,11 @@ fn a_passing_case_is_explained_by_the_shortest_way_to_each_outcome() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one output")]
 fn a_death_at_any_call_of_the_reference_lock_is_nothing_to_the_next_gateway() {
     assert_snapshot!(shown(&portcullis(&["explain", "pid/recycled-pid[cron]"])), @"
     pid/recycled-pid[cron]   on sim   design refgate   scenarios/pid/recycled-pid.toml
-      complete  149 states, 148 steps
+      complete  171 states, 170 steps
 
     outcome 1: old is killed, new is ready, cron is running
       reached at 1 end
@@ -201,7 +202,14 @@ fn a_death_at_any_call_of_the_reference_lock_is_nothing_to_the_next_gateway() {
           -  open or create gatewa~                                               (empty)     -
           -  fstat gateway.lock: i~                                               (empty)     -
           -  flock gateway.lock                                                   held: old   -
-        ...  (5 calls)                                                            held: old   -
+        ...  (2 calls)                                                            held: old   -
+          -  open or create writer~                                               held: old   -
+          -  flock writers.lock                                                   held: old   -
+          -  open or create writer~                                               held: old   -
+          -  flock shared writers.~                                               held: old   -
+          -  close writers.lock                                                   held: old   -
+          -  flock shared writers.~                                               held: old   -
+        ...  (3 calls)                                                            held: old   -
           -  mkdir S: EEXIST                                                      held: old   -
         ...  (2 calls)                                                            held: old   -
           -  open or create .openc~                                               held: old   -
@@ -209,12 +217,22 @@ fn a_death_at_any_call_of_the_reference_lock_is_nothing_to_the_next_gateway() {
           -  flock .openclaw.json.~                                               held: old   -
           -  stat .openclaw.json.g~                                               held: old   -
           -  open openclaw.json: E~                                               held: old   -
-        ...  (116 calls)                                                          held: old   -
+        ...  (117 calls)                                                          held: old   -
           -  owner                                                                held: old   old
+          -  list 3: 3 names                                                      held: old   old
+          -  create excl journal.1                                                held: old   old
+          -  write journal.1                                                      held: old   old
+          -  fsync journal.1                                                      held: old   old
+          -  link journal.1 gatewa~                                               held: old   old
+          -  rename gateway.epoch.~                                               held: old   old
+          -  fsync S                                                              held: old   old
           -  open or create gatewa~                                               held: old   old
           -  write gateway.owner.j~                                               held: old   old
-        ...  (2 calls)                                                            held: old   old
+          -  close gateway.owner.j~                                               held: old   old
           -  rename gateway.owner.~                                               held: old   old
+        ...  (2 calls)                                                            held: old   old
+          -  stat journal.2: ENOENT                                               held: old   old
+          -  write journal.1                                                      held: old   old
           -  store 1 in cell 0                                                    held: old   old
           -  ready                                                                held: old   old
           -  (SIGKILL)                                                            (empty)     -
@@ -226,27 +244,48 @@ fn a_death_at_any_call_of_the_reference_lock_is_nothing_to_the_next_gateway() {
           8                         flock S                                       (empty)     -
         ...                         (2 calls)                                     (empty)     -
          11                         flock gateway.lock                            held: new   -
-        ...                         (5 calls)                                     held: new   -
-         17                         mkdir S: EEXIST                               held: new   -
+        ...                         (3 calls)                                     held: new   -
+         15                         flock writers.lock                            held: new   -
+         16                         open or create writer~                        held: new   -
+         17                         flock shared writers.~                        held: new   -
+         18                         close writers.lock                            held: new   -
+         19                         flock shared writers.~                        held: new   -
+        ...                         (3 calls)                                     held: new   -
+         23                         mkdir S: EEXIST                               held: new   -
         ...                         (4 calls)                                     held: new   -
-         22                         flock .openclaw.json.~                        held: new   -
-         23                         stat .openclaw.json.g~                        held: new   -
-         24                         open openclaw.json: E~                        held: new   -
-        ...                         (116 calls)                                   held: new   -
-        141                         owner                                         held: new   new
-        142                         open or create gatewa~                        held: new   new
-        143                         write gateway.owner.j~                        held: new   new
+         28                         flock .openclaw.json.~                        held: new   -
+         29                         stat .openclaw.json.g~                        held: new   -
+         30                         open openclaw.json: E~                        held: new   -
+        ...                         (117 calls)                                   held: new   -
+        148                         owner                                         held: new   new
         ...                         (2 calls)                                     held: new   new
-        146                         rename gateway.owner.~                        held: new   new
-        147                         store 1 in cell 0                             held: new   new
-        148                         ready                                         held: new   new
-     needed       0 faults, 0 preemptions, 148 steps; nothing less ends so
-      replay  portcullis replay v1.scenarios/pid/recycled-pid+cron.refgate.cecad5c1.58e17471.0093.50cf
+        151                         read gateway.epoch: 5~                        held: new   new
+        ...                         (3 calls)                                     held: new   new
+        155                         create excl journal.2                         held: new   new
+        156                         write journal.2                               held: new   new
+        157                         fsync journal.2                               held: new   new
+        158                         link journal.2 gatewa~                        held: new   new
+        159                         rename gateway.epoch.~                        held: new   new
+        160                         fsync S                                       held: new   new
+        161                         open or create gatewa~                        held: new   new
+        162                         write gateway.owner.j~                        held: new   new
+        163                         close gateway.owner.j~                        held: new   new
+        164                         rename gateway.owner.~                        held: new   new
+        ...                         (2 calls)                                     held: new   new
+        167                         stat journal.3: ENOENT                        held: new   new
+        168                         write journal.2                               held: new   new
+        169                         store 1 in cell 0                             held: new   new
+        170                         ready                                         held: new   new
+     needed       0 faults, 0 preemptions, 170 steps; nothing less ends so
+      replay  portcullis replay v1.scenarios/pid/recycled-pid+cron.refgate.cecad5c1.494e06ac.00a9.269a
 
     new starts alone after the setup, dies after a call, and another new starts alone:
 
        calls     the last of them                                           the next one
-       0-147     (none) ... ready                                           ready after 147 calls
+       0-153     (none) ... stat journal.1: inode 209~                      ready after 169 calls
+       154-156   create excl journal.2 ... fsync journal.2                  ready after 173 calls
+       157       link journal.2 gateway.epoch.2.tmp                         ready after 174 calls
+       158-169   rename gateway.epoch.2.tm~ ... ready                       ready after 169 calls
     (exit 0)
     ");
 }

@@ -8,20 +8,24 @@ use super::{portcullis, root, shown};
 fn a_passing_run_says_what_it_rests_on() {
     let output = portcullis(&["run", "scenarios/operator", "scenarios/pid/recycled-pid.toml"]);
     assert_snapshot!(shown(&output), @"
-    portcullis 0.1.0   10 scenarios, 11 cases   on sim   design refgate
-       PASS [   TIME] sim operator/backup-reads-lock                 complete  2 201 states, 5 591 steps
-       PASS [   TIME] sim operator/config-edited                     complete  54 states, 57 steps
-       PASS [   TIME] sim operator/lock-file-removed                 complete  111 states, 176 steps
-       PASS [   TIME] sim operator/old-files-cleaned-up              complete  126 states, 191 steps
+    portcullis 0.1.0   14 scenarios, 15 cases   on sim   design refgate
+       PASS [   TIME] sim operator/backup-reads-lock                 complete  4 053 states, 10 303 steps
+       PASS [   TIME] sim operator/config-edited                     complete  62 states, 66 steps
+       PASS [   TIME] sim operator/force-and-recycled-pid            complete  4 602 states, 5 878 steps
+       PASS [   TIME] sim operator/force-healthy-owner               complete  422 states, 741 steps
+       PASS [   TIME] sim operator/force-stopped-owner               complete  103 states, 102 steps
+       PASS [   TIME] sim operator/lock-file-removed                 complete  3 667 states, 4 929 steps
+       PASS [   TIME] sim operator/old-files-cleaned-up              complete  1 800 states, 3 104 steps
        PASS [   TIME] sim operator/owner-paused                      complete  32 states, 31 steps
-       PASS [   TIME] sim operator/paused-at-any-call                complete  3 553 states, 4 642 steps
-       PASS [   TIME] sim operator/port-freed-by-force               complete  47 states, 46 steps
-       PASS [   TIME] sim operator/state-directory-moved             complete  112 states, 177 steps
+       PASS [   TIME] sim operator/paused-at-any-call                complete  6 057 states, 7 983 steps
+       PASS [   TIME] sim operator/port-freed-by-force               complete  69 states, 68 steps
+       PASS [   TIME] sim operator/state-directory-moved             complete  2 151 states, 3 724 steps
        PASS [   TIME] sim operator/state-directory-opened-up         complete  10 states, 9 steps
-       PASS [   TIME] sim pid/recycled-pid[cron]                     complete  149 states, 148 steps
-       PASS [   TIME] sim pid/recycled-pid[api-gateway]              complete  149 states, 148 steps
+       PASS [   TIME] sim operator/two-forced-starts                 bounded   1 preemption, 66 828 states, 95 184 steps
+       PASS [   TIME] sim pid/recycled-pid[cron]                     complete  171 states, 170 steps
+       PASS [   TIME] sim pid/recycled-pid[api-gateway]              complete  171 states, 170 steps
     --------------------------------------------------------------------------------
-    Summary [   TIME] 11 cases: 11 passed (11 complete), 0 failed, 0 inconclusive, 0 unsupported
+    Summary [   TIME] 15 cases: 15 passed (1 bounded, 14 complete), 0 failed, 0 inconclusive, 0 unsupported
     (exit 0)
     ");
 }
@@ -138,6 +142,7 @@ outcomes = [{ a = "ready" }]
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "they are lists")]
 fn lists_are_one_line_a_case_and_one_line_a_design() {
     assert_snapshot!(shown(&portcullis(&["list", "scenarios/pid", "scenarios/operator"])), @"
     pid/recycled-pid[cron]                         A dead gateway's pid now belongs to an unrelated process
@@ -146,6 +151,9 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     pid/stale-lock-three-starters                  Three gateways start at once where a killed one has left its lock behind
     operator/backup-reads-lock                     A backup reads the files of a gateway and locks each while it reads
     operator/config-edited                         The configuration is edited while its owner runs, and a rival starts with it
+    operator/force-and-recycled-pid                A forced start finds a stopped owner, which dies, and its pid goes to another process
+    operator/force-healthy-owner                   The owner is healthy, and a gateway is started with --force
+    operator/force-stopped-owner                   The owner is stopped, and a gateway is started with --force
     operator/lock-file-removed                     An operator deletes the lock file of a live owner and a rival starts
     operator/old-files-cleaned-up                  A cleaner removes files older than ten days, the lock file of a live owner among them
     operator/owner-paused                          The owner is stopped with SIGSTOP, a rival starts, the owner wakes up
@@ -153,6 +161,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     operator/port-freed-by-force                   A script kills whoever listens on the port, and the next gateway starts
     operator/state-directory-moved                 A state directory is moved away and back while its owner runs
     operator/state-directory-opened-up             An operator lets everybody write to the state directory, and a gateway starts
+    operator/two-forced-starts                     The owner is stopped, and two gateways are started with --force
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["list", "--designs"])), @"
@@ -196,14 +205,34 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     -     flock-upgrade                     A shared flock that is turned into an exclusive one; whoever is not alone gives it back and begins again.
     -     refgate-without-directory-lock    The reference gateway, which never takes the lock on the state directory.
     -     refgate-without-file-lock         The reference gateway, which never takes the lock on the lock file.
+    -     refgate-without-writers-lock      The reference gateway, which never asks whether somebody still writes to the state.
+    -     refgate-without-lock-test         The reference gateway, which never asks whether locks exclude anybody.
     -     refgate-without-config-lock       The reference gateway, which never takes the locks on the configuration.
+    -     refgate-without-companion-lock    The reference gateway, which never takes the lock beside the configuration.
+    -     refgate-without-workspace-lock    The reference gateway, which never takes the lock on its workspace.
+    -     refgate-without-locks-around-workspace The reference gateway, which never takes the locks on the directories around its workspace.
     -     refgate-without-port-tokens       The reference gateway, which never takes the tokens of its ports.
+    -     refgate-without-pinned-port-tokens The reference gateway, which never takes the tokens of ports outside its block.
+    -     refgate-without-port-order        The reference gateway, which takes the tokens of its ports from the last to the first, if its base says so.
     -     refgate-without-listener-v4       The reference gateway, which never takes the listener on 127.0.0.1.
     -     refgate-without-listener-v6       The reference gateway, which never takes the listener on ::1.
+    -     refgate-without-lock-file-recheck The reference gateway, which never looks whether its lock file still has its name.
+    -     refgate-without-companion-recheck The reference gateway, which never looks whether the lock beside its configuration still has its name.
+    -     refgate-without-state-recheck     The reference gateway, which never looks whether its state directory is still where it was.
+    -     refgate-without-workspace-recheck The reference gateway, which never looks whether its workspace is still where it was.
+    -     refgate-without-force-pidfd       The reference gateway, which signals an owner by its pid, whose that may be by then.
+    -     refgate-without-force-recheck     The reference gateway, which never looks at an owner again once its pidfd is open.
+    -     refgate-without-force-stopped     The reference gateway, which takes every owner for one that is stopped.
+    -     refgate-seal-not-recorded         The reference gateway, whose seals cut nothing off.
+    -     refgate-epoch-not-raised          The reference gateway, which always begins with the first epoch.
+    -     refgate-epoch-from-file-only      The reference gateway, which raises the epoch from its file and overlooks the journals.
+    -     refgate-nothing-synced            The reference gateway, which never syncs.
+    -     refgate-never-looks               The reference gateway, which does not look after what it owns while it waits.
+    -     refgate-reader-ignores-seal       The reference gateway, whose journals are read beyond their seals.
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    62 scenarios, 65 cases: no mistake
+    108 scenarios, 126 cases: no mistake
     (exit 0)
     ");
 }

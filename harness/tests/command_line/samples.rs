@@ -15,8 +15,8 @@ fn a_sample_says_how_much_of_what_it_saw_was_new() {
     };
     assert_snapshot!(shown(&sample("1")), @"
     portcullis 0.1.0   2 scenarios, 2 cases   on sim   design refgate
-       PASS [   TIME] sim operator/lock-file-removed                 sampled   500 runs (uniform, seed 3), 20 states (0.0% new in the last tenth), 218 schedules (5.0% new in the last tenth)
-       PASS [   TIME] sim race/two-gateways                          sampled   500 runs (uniform, seed 3), 1 773 states (6.1% new in the last tenth), 500 schedules (10.0% new in the last tenth)
+       PASS [   TIME] sim operator/lock-file-removed                 sampled   500 runs (uniform, seed 3), 319 states (0.6% new in the last tenth), 406 schedules (8.1% new in the last tenth)
+       PASS [   TIME] sim race/two-gateways                          sampled   500 runs (uniform, seed 3), 1 202 states (8.4% new in the last tenth), 500 schedules (10.0% new in the last tenth)
     --------------------------------------------------------------------------------
     Summary [   TIME] 2 cases: 2 passed (2 sampled), 0 failed, 0 inconclusive, 0 unsupported
     (exit 0)
@@ -94,7 +94,7 @@ fn a_search_that_is_made_twice_says_that_it_was_the_same() {
     assert!(events.len() == 16 && u64::from_str_radix(events, 16).is_ok(), "{events}");
     assert_snapshot!(format!("{before}\n{after}"), @"
     portcullis 0.1.0   1 scenario, 1 case   on sim   design refgate
-       PASS [   TIME] sim operator/lock-file-removed                 complete  111 states, 176 steps; the same twice: 176 steps
+       PASS [   TIME] sim operator/lock-file-removed                 complete  3 667 states, 4 929 steps; the same twice: 4 929 steps
     --------------------------------------------------------------------------------
     Summary [   TIME] 1 case: 1 passed (1 complete), 0 failed, 0 inconclusive, 0 unsupported
     (exit 0)
@@ -209,7 +209,7 @@ fn a_saved_failure_still_fails_until_its_steps_change_and_says_which() {
     ");
     assert_snapshot!(edited("# design pidfile-unlink-stale", "# design refgate"), @"
     not applicable: pid/stale-lock-race   on sim   design refgate   scenarios/pid/stale-lock-race.toml
-      step 4 of the trace does not happen any more: a never comes to `a: Open /srv/S/gateway.pid`: it waits in `wait for a signal`
+      step 4 of the trace does not happen any more: a never comes to `a: Open /srv/S/gateway.pid`: it waits in `wait and watch`
       help: `portcullis run scenarios/pid/stale-lock-race.toml --design refgate` tries every schedule
     (exit 3)
     ");

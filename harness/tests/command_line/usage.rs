@@ -96,6 +96,8 @@ fn the_help_documents_the_exit_statuses() {
       explain  Explain cases: the shortest way to each outcome, the risk of a failure, and what a death
                at each call leaves behind
       conform  Compare the simulated kernel with the real one, call by call
+      stress   Kill, stop and rob real contenders for one lock, and judge whether their writes are in
+               order
       check    Read scenario files and show every mistake in them
       help     Print this message or the help of the given subcommand(s)
 
@@ -121,14 +123,16 @@ fn the_help_documents_the_exit_statuses() {
            for replay: the whole schedule was taken and breaks nothing; for a saved failure:
            each of its steps still happens, and breaks nothing;
            for explain: every case that was explained passes;
-           for conform: no difference; for matrix: every cell is as known
+           for conform: no difference; for matrix: every cell is as known;
+           for stress: the writes of all owners are in order
       1    a case failed; for replay: the schedule still breaks something;
            for conform: the kernels differ, or an ending of a call was not seen that should be;
-           for matrix: a cell is not as known
+           for matrix: a cell is not as known; for stress: an owner wrote after a later one
       2    wrong usage, an invalid scenario file, or a damaged token
       3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
            its schedule asks for a step that cannot happen, its scenario has changed, or its case
-           is gone; for a saved failure: one of its steps does not happen any more
+           is gone; for a saved failure: one of its steps does not happen any more;
+           for stress: too few acquisitions or kills
       4    no case was selected
       5    the environment lacks something, for instance the gateway's executable, or namespaces
       130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP
@@ -186,6 +190,9 @@ fn the_help_of_run_documents_every_option() {
               
               [default: 1]
 
+          --twice
+              Search each case on the simulated machine twice, and compare every step
+
           --color <COLOR>
               When to use colours
 
@@ -195,9 +202,6 @@ fn the_help_of_run_documents_every_option() {
               - never:  Never
               
               [default: auto]
-
-          --twice
-              Search each case on the simulated machine twice, and compare every step
 
       -j, --jobs <JOBS>
               Cases at once on the simulated machine [default: one for each core]

@@ -61,6 +61,7 @@ const fn asks_proc(call: &Call) -> bool {
             | Call::HoldsSocket { .. }
             | Call::LockTakers { .. }
             | Call::TcpSockets { .. }
+            | Call::TcpListeners { .. }
             | Call::BootId
     )
 }

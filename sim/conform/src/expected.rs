@@ -22,7 +22,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
         "ConnectTcp",
         &["EACCES", "EADDRINUSE", "EAFNOSUPPORT", "ECONNREFUSED", "EINVAL", "EMFILE", "ETIMEDOUT", "Fd"],
     ),
-    ("ConnectUnix", &["EACCES", "EAGAIN", "ECONNREFUSED", "EMFILE", "ENAMETOOLONG", "ENOENT", "Fd"]),
+    ("ConnectUnix", &["EACCES", "EAGAIN", "ECONNREFUSED", "ELOOP", "EMFILE", "ENAMETOOLONG", "ENOENT", "Fd"]),
     ("Duplicate", &["EBADF", "EMFILE", "Fd"]),
     ("FileSystem", &["EBADF", "FileSystem"]),
     ("Flock", &["Done", "EAGAIN", "EBADF"]),
@@ -128,6 +128,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ("Store", &["Done"]),
     ("Symlink", &["Done", "EACCES", "EBADF", "EEXIST", "ENAMETOOLONG", "ENOENT", "ENOTDIR"]),
     ("Sync", &["Done", "EBADF", "EINVAL"]),
+    ("TcpListeners", &["EMFILE", "Tcp", "Tcp none"]),
     ("TcpSockets", &["EMFILE", "Tcp", "Tcp none"]),
     ("Truncate", &["Done", "EBADF", "EINVAL"]),
     (
@@ -146,6 +147,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
         ],
     ),
     ("WaitPidfd", &["Done", "EBADF", "ETIMEDOUT"]),
+    ("Watch", &["EBADF", "EINVAL", "ESTALE", "Signal", "waits"]),
     ("Write", &["Count", "EBADF", "ESPIPE"]),
 ];
 

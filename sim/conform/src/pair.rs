@@ -318,7 +318,11 @@ fn patience(call: &mut Call, readiness: Readiness) -> Option<u32> {
             *deadline_ms = deadline;
             patience
         }
-        Call::Accept { .. } | Call::NextSignal | Call::CatchSignals | Call::Sleep { .. } => patience,
+        Call::Accept { .. }
+        | Call::NextSignal
+        | Call::Watch { .. }
+        | Call::CatchSignals
+        | Call::Sleep { .. } => patience,
         _ => None,
     }
 }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use portcullis_os::{Call, Fd, FileId, Pid, Port, UnixName};
+use portcullis_os::{Call, Fd, FileId, Pid, Port, UnixName, Watched};
 
 /// A part of a call that need not be the same on two machines.
 pub(crate) enum Part<'a> {
@@ -22,6 +22,7 @@ pub(crate) enum Part<'a> {
 }
 
 /// Hands every such part of a call to `each`, until one of them is refused. Whether none was.
+#[expect(clippy::too_many_lines, reason = "one line a call")]
 pub(crate) fn visit(call: &mut Call, each: &mut dyn FnMut(Part<'_>) -> bool) -> bool {
     match call {
         Call::Open { at, path, .. }
@@ -55,10 +56,11 @@ pub(crate) fn visit(call: &mut Call, each: &mut dyn FnMut(Part<'_>) -> bool) -> 
         | Call::Listen { fd, .. }
         | Call::PeerCredentials { fd }
         | Call::Send { fd, .. }
-        | Call::Receive { fd, .. } => each(Part::Fd(fd)),
+        | Call::Receive { fd, .. }
+        | Call::ReceiveFd { socket: fd, .. } => each(Part::Fd(fd)),
         Call::SendFd { socket, fd } => each(Part::Fd(socket)) && each(Part::Fd(fd)),
-        Call::ReceiveFd { socket, .. } => each(Part::Fd(socket)),
         Call::Accept { fds } => fds.iter_mut().all(|fd| each(Part::Fd(fd))),
+        Call::Watch { places, .. } => places.iter_mut().all(|place| watched(place, each)),
         Call::Reap { pid }
         | Call::OpenPidfd { pid }
         | Call::Kill { pid, .. }
@@ -69,6 +71,7 @@ pub(crate) fn visit(call: &mut Call, each: &mut dyn FnMut(Part<'_>) -> bool) -> 
         Call::LockTakers { file } => each(Part::File(file)),
         Call::Spawn { command } => each(Part::Command(command)),
         Call::TcpSockets { port } => each(Part::Port(port)),
+        Call::TcpListeners { first, last } => each(Part::Port(first)) && each(Part::Port(last)),
         Call::BindTcp { address, .. } => each(Part::Address(address)),
         Call::ConnectTcp { address, from, .. } => {
             each(Part::Address(address)) && from.as_mut().is_none_or(|from| each(Part::Address(from)))
@@ -96,6 +99,12 @@ pub(crate) fn visit(call: &mut Call, each: &mut dyn FnMut(Part<'_>) -> bool) -> 
 
 fn start(at: &mut Option<Fd>, each: &mut dyn FnMut(Part<'_>) -> bool) -> bool {
     at.as_mut().is_none_or(|fd| each(Part::Fd(fd)))
+}
+
+fn watched(place: &mut Watched, each: &mut dyn FnMut(Part<'_>) -> bool) -> bool {
+    start(&mut place.at, each)
+        && each(Part::Path(&mut place.path))
+        && place.file.as_mut().is_none_or(|file| each(Part::File(file)))
 }
 
 /// What a call is called in the table of what was seen.
@@ -139,6 +148,7 @@ pub(crate) const fn name(call: &Call) -> &'static str {
         Call::Kill { .. } => "Kill",
         Call::CatchSignals => "CatchSignals",
         Call::NextSignal => "NextSignal",
+        Call::Watch { .. } => "Watch",
         Call::Processes => "Processes",
         Call::ProcessStatus { .. } => "ProcessStatus",
         Call::ProcessCommand { .. } => "ProcessCommand",
@@ -146,6 +156,7 @@ pub(crate) const fn name(call: &Call) -> &'static str {
         Call::HoldsSocket { .. } => "HoldsSocket",
         Call::LockTakers { .. } => "LockTakers",
         Call::TcpSockets { .. } => "TcpSockets",
+        Call::TcpListeners { .. } => "TcpListeners",
         Call::BindTcp { .. } => "BindTcp",
         Call::ConnectTcp { .. } => "ConnectTcp",
         Call::LocalAddress { .. } => "LocalAddress",

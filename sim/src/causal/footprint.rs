@@ -78,6 +78,7 @@ pub(super) fn named(
             Notice::Owner(_) => "owner".to_owned(),
             Notice::Ready => "ready".to_owned(),
             Notice::Refused { code, .. } => code.clone(),
+            Notice::Noted(_) => "note".to_owned(),
             Notice::Released => "released".to_owned(),
         }
     } else {

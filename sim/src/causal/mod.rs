@@ -273,7 +273,7 @@ impl Recorder<'_> {
         if let Call::Notify(notice) = call {
             return match notice {
                 Notice::Owner(_) | Notice::Released => vec![(OWNERS.to_owned(), true)],
-                Notice::Ready | Notice::Refused { .. } => Vec::new(),
+                Notice::Ready | Notice::Refused { .. } | Notice::Noted(_) => Vec::new(),
             };
         }
         if named.object.is_empty() {

@@ -251,11 +251,21 @@ impl Kernel {
         path: &Path,
         links: Links,
     ) -> Result<Reply, Errno> {
+        self.status_at(who, at, path, links).map(Reply::File)
+    }
+
+    pub(super) fn status_at(
+        &self,
+        who: ProcessId,
+        at: Option<Fd>,
+        path: &Path,
+        links: Links,
+    ) -> Result<FileStatus, Errno> {
         let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
         let place = self.find(who, at, path, if slash { Links::Follow } else { links })?;
         let found = place.existing(self)?;
         self.check_handle(who, found)?;
-        Ok(Reply::File(self.status(found)))
+        Ok(self.status(found))
     }
 
     /// fstat(2).

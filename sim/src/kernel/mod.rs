@@ -175,8 +175,9 @@ impl Kernel {
             Call::Accept { fds } => self.accept_readiness(who, fds),
             Call::Receive { fd, .. } => self.receive_readiness(who, *fd),
             Call::NextSignal => self.signal_readiness(who),
+            Call::Watch { places, .. } => self.watch_readiness(who, places),
             Call::ReceiveFd { socket, .. } => self.receive_readiness(who, *socket),
-            Call::WaitPidfd { fd, .. } => self.pidfd_readiness(who, *fd),
+            Call::WaitPidfd { fd, deadline_ms } => self.pidfd_readiness(who, *fd, *deadline_ms),
             Call::ConnectTcp { address, from, .. } => self.connect_readiness(who, *address, *from),
             Call::Open { .. }
             | Call::Close { .. }
@@ -221,6 +222,7 @@ impl Kernel {
             | Call::HoldsSocket { .. }
             | Call::LockTakers { .. }
             | Call::TcpSockets { .. }
+            | Call::TcpListeners { .. }
             | Call::BindTcp { .. }
             | Call::ListenUnix { .. }
             | Call::Listen { .. }
@@ -310,6 +312,7 @@ impl Kernel {
             Call::Kill { pid, signal } => self.kill(who, *pid, *signal),
             Call::CatchSignals => self.catch_signals(who),
             Call::NextSignal => self.next_signal(who),
+            Call::Watch { places, .. } => self.watch(who, places),
             Call::Processes => self.list_processes(who),
             Call::ProcessStatus { pid } => self.process_status(who, *pid),
             Call::ProcessCommand { pid } => self.process_command(who, *pid),
@@ -317,6 +320,7 @@ impl Kernel {
             Call::HoldsSocket { pid, socket } => self.holds_socket(who, *pid, *socket),
             Call::LockTakers { file } => self.lock_takers(who, *file),
             Call::TcpSockets { port } => self.tcp_table(who, *port),
+            Call::TcpListeners { first, last } => self.tcp_listeners_between(who, *first, *last),
             Call::BindTcp { address, options } => self.bind_tcp(who, *address, *options),
             Call::ConnectTcp { address, from, .. } => self.connect_tcp(who, *address, *from),
             Call::LocalAddress { fd } => self.local_address(who, *fd),

@@ -60,11 +60,20 @@ impl Kernel {
 
     /// The processes that hold an exclusive flock on a file, ascending; those that are dying among them.
     pub fn lock_holders(&self, file: FileId) -> Vec<ProcessId> {
+        self.holders_of(file, true)
+    }
+
+    /// The processes that hold a flock on a file, exclusive or shared, ascending; those that are dying among them.
+    pub fn lock_sharers(&self, file: FileId) -> Vec<ProcessId> {
+        self.holders_of(file, false)
+    }
+
+    fn holders_of(&self, file: FileId, only_exclusive: bool) -> Vec<ProcessId> {
         let Some(inode) = self.inodes.get(&file.inode).filter(|inode| inode.id(file.inode) == file) else {
             return Vec::new();
         };
-        let exclusive = inode.locks.iter().filter(|(_, held)| held.exclusive);
-        let mut holders: Vec<ProcessId> = exclusive.flat_map(|(id, _)| self.holders(*id)).collect();
+        let wanted = inode.locks.iter().filter(|(_, held)| held.exclusive || !only_exclusive);
+        let mut holders: Vec<ProcessId> = wanted.flat_map(|(id, _)| self.holders(*id)).collect();
         holders.sort_unstable();
         holders.dedup();
         holders

@@ -5,7 +5,7 @@
 //!
 //! Linux grants locks on a pidfd, as on any file; they are not modelled, and [`Errno::NotImplemented`].
 
-use portcullis_os::{Errno, Fd, FileId, FileKind, FileStatus, Pid, Reply, Signal, Uid};
+use portcullis_os::{Errno, FOREVER_MS, Fd, FileId, FileKind, FileStatus, Pid, Reply, Signal, Uid};
 
 use super::descriptions::Object;
 use super::{Kernel, ProcessId, Readiness};
@@ -50,8 +50,9 @@ impl Kernel {
     }
 
     /// It is readable once its process is dead: not before everything that the process held is free (`pidfd_poll`).
-    pub(super) fn pidfd_readiness(&self, who: ProcessId, fd: Fd) -> Readiness {
+    pub(super) fn pidfd_readiness(&self, who: ProcessId, fd: Fd, deadline_ms: u32) -> Readiness {
         match self.pidfd(who, fd) {
+            Ok(process) if deadline_ms == FOREVER_MS && !self.process(process).is_dead() => Readiness::Waits,
             Ok(process) if !self.process(process).is_dead() => Readiness::WaitsUntilDeadline,
             Ok(_) | Err(_) => Readiness::Ready,
         }

@@ -11,7 +11,7 @@ use portcullis_os::{Errno, FileId, Pid, Port, ProcessState, ProcessStatus, Reply
 
 use super::descriptions::{DescriptionId, Object};
 use super::process::Stage;
-use super::{Kernel, ProcessId};
+use super::{Kernel, NetworkNamespace, ProcessId};
 
 impl Kernel {
     /// The numbers in `/proc`, zombies included.
@@ -84,17 +84,36 @@ impl Kernel {
     /// listen is not in them.
     pub(super) fn tcp_table(&self, who: ProcessId, port: Port) -> Result<Reply, Errno> {
         let network = self.process(who).birth.place.network;
-        let listeners = self.tcp_sockets().filter_map(|(_, tcp)| {
-            let binding = tcp.listening().filter(|binding| binding.network == network)?;
-            let state = TcpState::Listen;
-            Some(TcpRow { local: binding.address, state, uid: binding.uid, socket: tcp.socket })
-        });
-        let mut rows: Vec<TcpRow> = listeners
+        let mut rows: Vec<TcpRow> = self
+            .listener_rows(network)
             .chain(self.connection_rows(network))
             .filter(|row| row.local.port() == port.get())
             .collect();
         rows.sort_unstable();
         Ok(Reply::Tcp(rows))
+    }
+
+    /// The same of all listeners on ports from one to another.
+    pub(super) fn tcp_listeners_between(
+        &self,
+        who: ProcessId,
+        first: Port,
+        last: Port,
+    ) -> Result<Reply, Errno> {
+        let network = self.process(who).birth.place.network;
+        let ports = first.get()..=last.get();
+        let mut rows: Vec<TcpRow> =
+            self.listener_rows(network).filter(|row| ports.contains(&row.local.port())).collect();
+        rows.sort_unstable();
+        Ok(Reply::Tcp(rows))
+    }
+
+    fn listener_rows(&self, network: NetworkNamespace) -> impl Iterator<Item = TcpRow> {
+        self.tcp_sockets().filter_map(move |(_, tcp)| {
+            let binding = tcp.listening().filter(|binding| binding.network == network)?;
+            let state = TcpState::Listen;
+            Some(TcpRow { local: binding.address, state, uid: binding.uid, socket: tcp.socket })
+        })
     }
 
     /// Whose entry of `/proc` a number is, be it listed or not.

@@ -1,8 +1,8 @@
 //! Signals as kill(2) sends them: by number, to whoever has that number now.
 //!
 //! `SIGKILL` works on everybody at once, except on who sleeps in the kernel uninterruptibly: that one dies when it wakes.
-//! `SIGSTOP` takes a process off the scheduler without taking anything from it. `SIGTERM` and `SIGINT` wait while their
-//! target is stopped or sleeps, then kill it or are handed to it. The first process of a pid namespace is out of reach for
+//! `SIGSTOP` takes a process off the scheduler without taking anything from it. `SIGTERM`, `SIGINT` and `SIGUSR1` wait
+//! while their target is stopped or sleeps, then kill it or are handed to it. The first process of a pid namespace is out of reach for
 //! everybody in it, see [`Kernel::is_ignored`].
 //!
 //! A signal acts in the step that sends it. On Linux a target that is running may get a little further, and of two that
@@ -10,7 +10,7 @@
 //!
 //! Sessions are not modelled: `SIGCONT` needs the same right as any other signal, as if nobody shared a session.
 
-use portcullis_os::{Errno, Pid, Reply, Signal};
+use portcullis_os::{Errno, Links, Pid, Reply, Signal, Watched};
 
 use super::process::Stage;
 use super::{Effect, Ending, Kernel, ProcessId, Readiness};
@@ -20,6 +20,7 @@ use super::{Effect, Ending, Kernel, ProcessId, Readiness};
 pub(super) struct Signals {
     catches: bool,
     interrupt: bool,
+    user1: bool,
     terminate: bool,
     /// These two wait for nobody but a process in uninterruptible sleep.
     kill: bool,
@@ -28,14 +29,15 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) const NONE: Self =
-        Self { catches: false, interrupt: false, terminate: false, kill: false, stop: false };
+        Self { catches: false, interrupt: false, user1: false, terminate: false, kill: false, stop: false };
 
     /// The next one to be delivered: the lowest number first, as the kernel does (signal(7)).
     const fn next(self) -> Option<Signal> {
-        match (self.interrupt, self.terminate) {
-            (true, _) => Some(Signal::Interrupt),
-            (false, true) => Some(Signal::Terminate),
-            (false, false) => None,
+        match (self.interrupt, self.user1, self.terminate) {
+            (true, _, _) => Some(Signal::Interrupt),
+            (false, true, _) => Some(Signal::User1),
+            (false, false, true) => Some(Signal::Terminate),
+            (false, false, false) => None,
         }
     }
 
@@ -84,6 +86,10 @@ impl Kernel {
             }
             (Stage::Running | Stage::Stopped | Stage::Uninterruptible, Signal::Interrupt) => {
                 self.process_mut(target).signals.interrupt = true;
+                self.deliver(target);
+            }
+            (Stage::Running | Stage::Stopped | Stage::Uninterruptible, Signal::User1) => {
+                self.process_mut(target).signals.user1 = true;
                 self.deliver(target);
             }
         }
@@ -136,7 +142,7 @@ impl Kernel {
         let from_inside = by != ProcessId::ENVIRONMENT && self.process(by).birth.place.pids == namespace;
         match signal {
             Signal::Kill | Signal::Stop => from_inside,
-            Signal::Terminate | Signal::Interrupt => !self.process(target).signals.catches,
+            Signal::Terminate | Signal::Interrupt | Signal::User1 => !self.process(target).signals.catches,
             Signal::Continue => false,
         }
     }
@@ -188,11 +194,45 @@ impl Kernel {
         if signals.catches && signals.next().is_none() { Readiness::Waits } else { Readiness::Ready }
     }
 
+    /// A look that finds nothing changes nothing, so only the one that finds something is a step.
+    pub(super) fn watch_readiness(&self, who: ProcessId, places: &[Watched]) -> Readiness {
+        match self.signal_readiness(who) {
+            Readiness::Waits if self.has_moved(who, places) == Ok(false) => Readiness::Waits,
+            Readiness::Waits | Readiness::Ready | Readiness::WaitsUntilDeadline => Readiness::Ready,
+        }
+    }
+
+    pub(super) fn watch(&mut self, who: ProcessId, places: &[Watched]) -> Result<Reply, Errno> {
+        match self.signal_readiness(who) {
+            Readiness::Waits => match self.has_moved(who, places) {
+                Ok(false) => unreachable!("a watch that has seen nothing waits"),
+                Ok(true) => Err(Errno::StaleHandle),
+                Err(errno) => Err(errno),
+            },
+            Readiness::Ready | Readiness::WaitsUntilDeadline => self.next_signal(who),
+        }
+    }
+
+    /// Whether one of the paths leads elsewhere than expected.
+    fn has_moved(&self, who: ProcessId, places: &[Watched]) -> Result<bool, Errno> {
+        for place in places {
+            if let Some(fd) = place.at {
+                self.description_of(who, fd)?;
+            }
+            let found = self.status_at(who, place.at, &place.path, Links::Follow);
+            if place.is_refuted_by(found.map(|status| status.id)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(super) fn next_signal(&mut self, who: ProcessId) -> Result<Reply, Errno> {
         let signals = &mut self.process_mut(who).signals;
         let signal = signals.next().filter(|_| signals.catches).ok_or(Errno::InvalidArgument)?;
         match signal {
             Signal::Interrupt => signals.interrupt = false,
+            Signal::User1 => signals.user1 = false,
             Signal::Terminate => signals.terminate = false,
             Signal::Kill | Signal::Stop | Signal::Continue => unreachable!("{signal} cannot be caught"),
         }

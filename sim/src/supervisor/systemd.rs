@@ -103,7 +103,7 @@ impl Systemd {
         let always = match ending {
             Ending::Exited(status) => status == 0,
             Ending::Killed(Signal::Terminate | Signal::Interrupt) => true,
-            Ending::Killed(Signal::Kill | Signal::Stop | Signal::Continue) => false,
+            Ending::Killed(Signal::Kill | Signal::Stop | Signal::Continue | Signal::User1) => false,
             Ending::KilledBy(number) => number == SIGHUP || number == SIGPIPE,
         };
         always || self.success.contains(&ending)

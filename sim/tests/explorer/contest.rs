@@ -68,6 +68,7 @@ fn slot(name: &str, program: &Program) -> Slot {
         connections: Vec::new(),
         supervisor: None,
         spawned_as: None,
+        open_files: None,
     }
 }
 

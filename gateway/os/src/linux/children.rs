@@ -22,7 +22,7 @@ use super::processes::{raw_pid, raw_signal};
 use super::raw;
 use super::sockets::poll;
 use super::table::{Table, errno};
-use crate::{Ending, Errno, Fd, Namespaces, Pid, Reply, Signal};
+use crate::{Ending, Errno, FOREVER_MS, Fd, Namespaces, Pid, Reply, Signal};
 
 /// What `/proc/self/ns` links to: the inodes of this process's namespaces.
 pub(super) fn own_namespaces() -> Result<Reply, Errno> {
@@ -73,6 +73,9 @@ pub(super) async fn wait_pidfd(table: &Table, fd: Fd, deadline_ms: u32) -> Resul
     }
     let pidfd = table.watch(fd)?;
     let death = poll_fn(|context| poll(&pidfd, context, dead_now));
+    if deadline_ms == FOREVER_MS {
+        return death.await.map(|()| Reply::Done);
+    }
     match tokio::time::timeout(Duration::from_millis(u64::from(deadline_ms)), death).await {
         Ok(dead) => dead.map(|()| Reply::Done),
         Err(_) => Err(Errno::TimedOut),
@@ -95,7 +98,8 @@ fn ending(status: WaitStatus) -> Option<Ending> {
         return u8::try_from(exit).ok().map(Ending::Exited);
     }
     let number = status.terminating_signal()?;
-    let named = [Signal::Terminate, Signal::Interrupt, Signal::Kill, Signal::Stop, Signal::Continue];
+    let named =
+        [Signal::Terminate, Signal::Interrupt, Signal::Kill, Signal::Stop, Signal::Continue, Signal::User1];
     match named.into_iter().find(|signal| raw_signal(*signal).as_raw() == number) {
         Some(signal) => Some(Ending::Killed(signal)),
         None => u8::try_from(number).ok().map(Ending::KilledBy),

@@ -11,7 +11,9 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::retry_on_intr;
 
 use super::table::Table;
-use crate::{Errno, Fd, FileId, FileKind, FileStatus, FileSystem, Links, LockMode, Open, Reply, Uid};
+use crate::{
+    Errno, Fd, FileId, FileKind, FileStatus, FileSystem, Links, LockMode, Open, Reply, Uid, Watched,
+};
 
 pub(super) fn open(table: &Table, at: Option<Fd>, path: &Path, open: Open) -> Result<Reply, Errno> {
     let start = table.start(at)?;
@@ -55,6 +57,13 @@ pub(super) fn stat(table: &Table, at: Option<Fd>, path: &Path, links: Links) -> 
     };
     let stat = retry_on_intr(|| rustix::fs::statat(&start, path, flags))?;
     Ok(Reply::File(status(&stat)))
+}
+
+/// Where a path leads; the outer error is the caller's.
+pub(super) fn lookup(table: &Table, place: &Watched) -> Result<Result<FileId, Errno>, Errno> {
+    let start = table.start(place.at)?;
+    let found = retry_on_intr(|| rustix::fs::statat(&start, &place.path, AtFlags::empty()));
+    Ok(found.map(|stat| status(&stat).id).map_err(Errno::from))
 }
 
 pub(super) fn stat_fd(table: &Table, fd: Fd) -> Result<Reply, Errno> {

@@ -138,6 +138,7 @@ impl Os for Linux {
             Call::Kill { pid, signal } => processes::kill(pid, signal),
             Call::CatchSignals => signals.catch(),
             Call::NextSignal => signals.next().await,
+            Call::Watch { places, period_ms } => signals.watch(table, &places, period_ms).await,
             Call::Processes => processes::list(),
             Call::ProcessStatus { pid } => processes::status(pid),
             Call::ProcessCommand { pid } => processes::command(pid),
@@ -145,6 +146,7 @@ impl Os for Linux {
             Call::HoldsSocket { pid, socket } => processes::holds_socket(pid, socket),
             Call::LockTakers { file } => processes::lock_takers(file),
             Call::TcpSockets { port } => processes::tcp_sockets(port),
+            Call::TcpListeners { first, last } => processes::tcp_listeners(first, last),
             Call::BindTcp { address, options } => sockets::bind_tcp(table, address, options),
             Call::ConnectTcp { address, from, deadline_ms } => {
                 sockets::connect_tcp(table, address, from, deadline_ms).await

@@ -10,7 +10,7 @@ use rustix::io::{Errno as Raw, retry_on_intr};
 
 use super::files::done;
 use super::parse;
-use crate::{Errno, FileId, Pid, Port, Reply, Signal};
+use crate::{Errno, FileId, Pid, Port, Reply, Signal, TcpRow, TcpState};
 
 /// One process: a line, or a file with a few lines.
 const SMALL: usize = 64 * 1024;
@@ -105,6 +105,15 @@ fn lock_takers_once(file: FileId) -> Result<Vec<Pid>, Errno> {
 }
 
 pub(super) fn tcp_sockets(port: Port) -> Result<Reply, Errno> {
+    tcp_rows(|row| row.local.port() == port.get())
+}
+
+pub(super) fn tcp_listeners(first: Port, last: Port) -> Result<Reply, Errno> {
+    let ports = first.get()..=last.get();
+    tcp_rows(|row| row.state == TcpState::Listen && ports.contains(&row.local.port()))
+}
+
+fn tcp_rows(wanted: impl Fn(&TcpRow) -> bool) -> Result<Reply, Errno> {
     let mut rows = parse::tcp_table(&lossy(whole(rustix::fs::CWD, "/proc/net/tcp", LARGE)?));
     match whole(rustix::fs::CWD, "/proc/net/tcp6", LARGE) {
         Ok(bytes) => rows.extend(parse::tcp_table(&lossy(bytes))),
@@ -112,7 +121,7 @@ pub(super) fn tcp_sockets(port: Port) -> Result<Reply, Errno> {
         Err(Errno::NotFound) => {}
         Err(errno) => return Err(errno),
     }
-    rows.retain(|row| row.local.port() == port.get());
+    rows.retain(wanted);
     Ok(Reply::Tcp(rows))
 }
 
@@ -192,5 +201,6 @@ pub(super) fn raw_signal(signal: Signal) -> rustix::process::Signal {
         Signal::Kill => rustix::process::Signal::KILL,
         Signal::Stop => rustix::process::Signal::STOP,
         Signal::Continue => rustix::process::Signal::CONT,
+        Signal::User1 => rustix::process::Signal::USR1,
     }
 }

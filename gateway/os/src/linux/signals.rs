@@ -1,4 +1,4 @@
-//! `SIGTERM` and `SIGINT` are kept from the moment they are caught until somebody asks: none is lost in between.
+//! `SIGTERM`, `SIGINT` and `SIGUSR1` are kept from the moment they are caught until somebody asks: none is lost in between.
 //!
 //! The handler raises a flag, and the flag alone says that a signal has come. tokio's stream says only when to look:
 //! tokio installs its handler first and subscribes to it afterwards, and a signal between the two would go to nobody.
@@ -12,18 +12,21 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use signal_hook::{SigId, flag, low_level};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+use tokio::time::timeout;
 
-use super::table::errno;
+use super::files;
+use super::table::{Table, errno};
 use super::wakers::{Wakers, lock};
-use crate::{Errno, Reply, Signal};
+use crate::{Errno, Reply, Signal, Watched};
 
 /// The signals that were caught and not yet asked for.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
-    caught: Mutex<Option<[Caught; 2]>>,
+    caught: Mutex<Option<[Caught; 3]>>,
     waiters: Arc<Wakers>,
 }
 
@@ -48,7 +51,7 @@ impl Signals {
     pub(super) fn catch(&self) -> Result<Reply, Errno> {
         let mut caught = lock(&self.caught);
         if caught.is_none() {
-            *caught = Some(catch_both().map_err(|error| errno(&error))?);
+            *caught = Some(catch_all().map_err(|error| errno(&error))?);
         }
         Ok(Reply::Done)
     }
@@ -56,6 +59,27 @@ impl Signals {
     /// Waits for one of them; `EINVAL` before the first [`Signals::catch`].
     pub(super) async fn next(&self) -> Result<Reply, Errno> {
         poll_fn(|context| self.poll(context)).await.map(Reply::Signal)
+    }
+
+    /// The same, or until one of these paths is found to lead elsewhere.
+    pub(super) async fn watch(
+        &self,
+        table: &Table,
+        places: &[Watched],
+        period_ms: u32,
+    ) -> Result<Reply, Errno> {
+        let mut patience = Duration::ZERO;
+        loop {
+            if let Ok(answer) = timeout(patience, self.next()).await {
+                return answer;
+            }
+            for place in places {
+                if place.is_refuted_by(files::lookup(table, place)?) {
+                    return Err(Errno::StaleHandle);
+                }
+            }
+            patience = Duration::from_millis(u64::from(period_ms));
+        }
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<Result<Signal, Errno>> {
@@ -73,11 +97,12 @@ impl Signals {
     }
 }
 
-fn catch_both() -> io::Result<[Caught; 2]> {
+fn catch_all() -> io::Result<[Caught; 3]> {
     let terminate = Flag::register(Signal::Terminate, SignalKind::terminate())?;
     let interrupt = Flag::register(Signal::Interrupt, SignalKind::interrupt())?;
-    // The one with the lower number is told first, as the kernel delivers them (signal(7)).
-    Ok([interrupt.catch()?, terminate.catch()?])
+    let user1 = Flag::register(Signal::User1, SignalKind::user_defined1())?;
+    // The one with the lowest number is told first, as the kernel delivers them (signal(7)).
+    Ok([interrupt.catch()?, user1.catch()?, terminate.catch()?])
 }
 
 impl Flag {

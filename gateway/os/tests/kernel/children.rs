@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 
 use portcullis_os::{
-    Call, Descriptor, Ending, Errno, Fd, Linux, LockMode, Open, Os, Pid, ProcessState, Reply, Signal,
+    Call, Descriptor, Ending, Errno, FOREVER_MS, Fd, Linux, LockMode, Open, Os, Pid, ProcessState, Reply,
+    Signal,
 };
 use tempfile::tempdir;
 
@@ -97,7 +98,7 @@ async fn a_child_is_reaped_once_and_tells_how_it_ended() {
     ] {
         let child = spawn(&os, &["/bin/sh", "-c", script].map(str::to_owned)).await.unwrap();
         let held = pidfd(&os, child).await.unwrap();
-        assert_eq!(wait(&os, held, PLENTY_MS).await, Ok(()));
+        assert_eq!(wait(&os, held, FOREVER_MS).await, Ok(()));
         assert_eq!(os.process_status(child).await.unwrap().state, ProcessState::Zombie);
         assert_eq!(signal(&os, held, None).await, Ok(()), "a zombie can be signalled");
         assert_eq!(signal(&os, held, Some(Signal::Kill)).await, Ok(()));

@@ -1,6 +1,6 @@
 //! Processes, what they hold, and the signals between them.
 
-use portcullis_os::{Errno, FileId, LockMode, Open, Os, Pid, ProcessState, Signal};
+use portcullis_os::{Errno, Fd, FileId, LockMode, Open, Os, Pid, ProcessState, Signal, Watched};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tempfile::tempdir;
 
@@ -90,6 +90,12 @@ async fn signals_are_kept_from_when_they_are_caught_and_wake_who_waits() {
     let own = os.own_pid().await.unwrap();
     os.kill(own, Some(Signal::Interrupt)).await.unwrap();
     assert_eq!(os.next_signal().await.unwrap(), Signal::Interrupt);
+    for signal in [Signal::Terminate, Signal::User1, Signal::Interrupt] {
+        os.kill(own, Some(signal)).await.unwrap();
+    }
+    for signal in [Signal::Interrupt, Signal::User1, Signal::Terminate] {
+        assert_eq!(os.next_signal().await.unwrap(), signal);
+    }
     os.kill(own, Some(Signal::Terminate)).await.unwrap();
     os.catch_signals().await.unwrap();
     assert_eq!(os.next_signal().await.unwrap(), Signal::Terminate);
@@ -100,4 +106,24 @@ async fn signals_are_kept_from_when_they_are_caught_and_wake_who_waits() {
     tokio::task::yield_now().await;
     os.kill(own, Some(Signal::Terminate)).await.unwrap();
     assert_eq!(waiting.await.unwrap(), Ok(Signal::Terminate));
+    let place = tempdir().unwrap();
+    let directory = os.open(place.path(), Open::directory()).await.unwrap();
+    let file = Some(os.stat_fd(&directory).await.unwrap().id);
+    let places = vec![
+        Watched { at: None, path: place.path().to_owned(), file },
+        Watched { at: Some(directory.fd()), path: "next".into(), file: None },
+    ];
+    os.kill(own, Some(Signal::Interrupt)).await.unwrap();
+    assert_eq!(os.watch(places.clone(), 1).await, Ok(Signal::Interrupt));
+    let watching = tokio::spawn({
+        let (os, places) = (os.clone(), places.clone());
+        async move { os.watch(places, 1).await }
+    });
+    tokio::task::yield_now().await;
+    os.open_at(&directory, "next", Open::create_exclusive()).await.unwrap();
+    assert_eq!(watching.await.unwrap(), Err(Errno::StaleHandle));
+    let elsewhere = vec![Watched { at: None, path: place.path().join("next"), file }];
+    assert_eq!(os.watch(elsewhere, 1).await, Err(Errno::StaleHandle));
+    let unknown = vec![Watched { at: Some(Fd(-7)), path: "next".into(), file: None }];
+    assert_eq!(os.watch(unknown, 1).await, Err(Errno::BadDescriptor));
 }

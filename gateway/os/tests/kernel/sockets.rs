@@ -27,6 +27,25 @@ async fn a_port_that_is_listened_on_cannot_be_bound_again_until_it_is_closed() {
 }
 
 #[tokio::test]
+async fn a_range_of_ports_shows_who_listens_in_it_and_not_who_is_only_bound() {
+    let os = linux();
+    let address = address(&os, 20090).await;
+    let socket = os.bind_tcp(address).await.unwrap();
+    let inode = os.stat_fd(&socket).await.unwrap().id.inode;
+    let seen = async |first: u16, last: u16| {
+        let [first, last] = [first, last].map(|port| Port::new(port).unwrap());
+        os.tcp_listeners([first, last]).await.unwrap().iter().any(|row| row.socket == inode)
+    };
+    let port = address.port();
+    assert!(!seen(port - 1, port + 1).await, "it is only bound");
+    os.listen(&socket, 16).await.unwrap();
+    assert!(seen(port - 1, port + 1).await);
+    assert!(seen(port, port).await);
+    assert!(!seen(port + 1, port + 2).await);
+    assert!(!seen(port - 2, port - 1).await);
+}
+
+#[tokio::test]
 async fn binding_owns_nothing_and_the_first_to_listen_wins() {
     let os = linux();
     let address = address(&os, 20002).await;

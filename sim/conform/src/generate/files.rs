@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use portcullis_os::{ByteRange, Call, Fd, Links, LockMode, Open, RangeOwner};
+use portcullis_os::{ByteRange, Call, Fd, Links, LockMode, Open, RangeOwner, Watched};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -98,6 +98,15 @@ impl Generator<'_> {
             Verb::Stat => {
                 let (at, path) = self.existing_place(who);
                 Call::Stat { at, path, links: self.pick(one([Links::Follow, Links::NoFollow])) }
+            }
+            Verb::Watch => {
+                let count = self.pick(1..3_usize);
+                let mut place = |_| {
+                    let (at, path) = self.existing_place(who);
+                    Watched { at, path, file: if self.once_in(3) { None } else { self.file() } }
+                };
+                let places = (0..count).map(&mut place).collect();
+                Call::Watch { places, period_ms: 1 }
             }
             Verb::MakeDirectory => {
                 let (at, path) = self.place(who);

@@ -79,6 +79,11 @@ impl Generator<'_> {
             Verb::LocalAddress => {
                 Call::LocalAddress { fd: self.fd(who, &[Kind::Bound, Kind::Listener, Kind::Stream])? }
             }
+            // The numbers of ports have no order that both machines share, so a range is one port.
+            Verb::TcpListeners => {
+                let port = Port::new(self.rival_port())?;
+                Call::TcpListeners { first: port, last: port }
+            }
             Verb::TcpSockets => Call::TcpSockets { port: Port::new(self.rival_port())? },
             Verb::HoldsSocket => {
                 let sockets = self.sockets.clone();

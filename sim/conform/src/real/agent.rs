@@ -50,7 +50,6 @@ enum Next {
     Answer(Report),
     /// This process is a new one, and has said so.
     Born,
-    End(ExitCode),
 }
 
 /// Becomes an agent that the driver does not know yet.
@@ -81,6 +80,7 @@ pub(super) fn resume(root: &OsStr) -> ExitCode {
 /// Begins as a program that a process of the sequence has started, with whatever it has inherited.
 pub(super) fn begin(root: &OsStr) -> ExitCode {
     let made = (|| {
+        leave_session()?;
         let linux = adopt_all()?;
         let driver = meet(Path::new(root))?;
         introduce(&driver)?;
@@ -112,7 +112,6 @@ impl Agent {
             let report = match self.obey(order) {
                 Ok(Next::Answer(report)) => report,
                 Ok(Next::Born) => continue,
-                Ok(Next::End(code)) => return code,
                 Err(reason) => Report::Failed(reason),
             };
             if tell(&self.driver, &report).is_err() {
@@ -130,7 +129,9 @@ impl Agent {
             }
             Order::Fork => self.fork(),
             Order::Exec => Err(self.execute()),
-            Order::Exit(status) => Ok(Next::End(ExitCode::from(status))),
+            // Not by way of destructors, which would close its descriptors from the first to the last: the kernel takes them
+            // the other way round.
+            Order::Exit(status) => std::process::exit(i32::from(status)),
             Order::Thread => {
                 let (tell_number, number) = std::sync::mpsc::channel();
                 std::thread::spawn(move || {
@@ -196,6 +197,7 @@ impl Agent {
         if let Some(child) = raw::fork().map_err(because("it cannot fork"))? {
             return Ok(Next::Answer(Report::Number(child.get())));
         }
+        leave_session()?;
         // The two share its descriptors: to shut it down here would take the parent's wake-ups away. The child makes one
         // of its own when it needs one. That nothing wakes what was registered with the old one does no harm, because
         // each call looks first, and is waited for only where nothing is to come.
@@ -218,6 +220,12 @@ impl Agent {
         let error = Command::new(ITSELF).args([INTERNAL, AGENT]).arg(&self.root).exec();
         format!("it cannot be executed: {error}")
     }
+}
+
+/// Becomes a session of its own. The simulated kernel has none, and a session keeps the number of whoever began it in use as
+/// long as anybody is in it: `/proc/locks` of a container would go on naming a process that is gone.
+fn leave_session() -> Result<(), String> {
+    rustix::process::setsid().map(drop).map_err(because("no session can be begun"))
 }
 
 /// Connects to the driver, out of the way of everything that will be opened.

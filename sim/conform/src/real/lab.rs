@@ -257,6 +257,7 @@ impl Lab {
             Signal::Kill => rustix::process::Signal::KILL,
             Signal::Stop => rustix::process::Signal::STOP,
             Signal::Continue => rustix::process::Signal::CONT,
+            Signal::User1 => rustix::process::Signal::USR1,
         };
         match pidfd_send_signal(&self.agent(who)?.pidfd, raw) {
             // It has been reaped: nobody is left to get the signal.

@@ -1,0 +1,489 @@
+//! The command line: it says what it will do before it does anything, and its exit status says how that went.
+
+#[cfg(target_os = "linux")]
+mod install;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+#[cfg(target_os = "linux")]
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::claim::{Claim, DirectoryLock, Force, OnConflict, RemoteFileSystem};
+use crate::doctor::Mode;
+use crate::log::{Format, Log};
+#[cfg(target_os = "linux")]
+use crate::notify::{Manager, Told};
+#[cfg(target_os = "linux")]
+use crate::refusal::{Reason, Refusal};
+use crate::settings::{self, Flags, Settings, SettingsError};
+#[cfg(target_os = "linux")]
+use crate::why::Report;
+
+/// The reference gateway: one live process owns a state directory, a configuration and a block of ports, and everybody
+/// else is told the truth about why it was refused.
+#[derive(Debug, Parser)]
+#[command(name = "refgate", version, arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Own the state directory, the configuration and the ports, and serve until SIGTERM or SIGINT
+    #[command(after_help = GATEWAY_HELP)]
+    Gateway(Gateway),
+
+    /// Say why a gateway would not start here, and who is in the way. Takes nothing and changes nothing
+    #[command(after_help = WHY_HELP)]
+    Why(Target),
+
+    /// Say what to do about whoever is in the way, and put right what may be put right without harm
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(Doctor),
+
+    /// Show who has owned the state directory, and how that ended
+    History(History),
+}
+
+#[derive(Debug, Args)]
+struct History {
+    /// The profile: a state directory of its own. `default` is none
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+}
+
+/// Which gateway is meant, and in which form it is told.
+#[derive(Debug, Args)]
+struct Target {
+    /// The base port, 1 to 65425; the 110 ports above it are reserved as well
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    port: Option<String>,
+
+    /// The profile: a state directory and a port of its own. `default` is none
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+
+    /// Rely on the lock file alone where directories cannot be locked. Whoever deletes that file then lets a second
+    /// gateway in
+    #[arg(long)]
+    allow_file_lock: bool,
+
+    /// Trust the locks of a network file system. Where they do not reach every machine that mounts it, two gateways own
+    /// one directory
+    #[arg(long)]
+    allow_remote_fs: bool,
+
+    /// Say it as JSON on stdout, one object a line, and not as text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Gateway {
+    #[cfg(target_os = "linux")]
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    #[command(flatten)]
+    target: Target,
+
+    /// End an owner of the state directory that is stopped, or that is the expected instance, and start. Never ends
+    /// anything else: no program on a port, no process of another user, no orphan
+    #[arg(long)]
+    force: bool,
+
+    /// The instance that --force may end although it runs, as `refgate why` names it. Without it --force asks for a
+    /// terminal
+    #[arg(long, value_name = "ID", requires = "force")]
+    expect_instance: Option<String>,
+
+    /// What to do while another gateway owns the state directory or has reserved a port: refuse to start, or park: wait
+    /// until it has ended, and start then. For supervisors that ignore exit statuses
+    #[arg(long, value_name = "HOW", value_enum, default_value = "refuse", hide_possible_values = true)]
+    #[arg(conflicts_with = "force")]
+    on_conflict: Conflict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Conflict {
+    Refuse,
+    Park,
+}
+
+/// What can be done about a gateway instead of running it.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Write a systemd user unit for this gateway. Starts nothing
+    #[command(after_help = install::HELP)]
+    Install(install::Install),
+}
+
+#[derive(Debug, Args)]
+struct Doctor {
+    #[command(flatten)]
+    target: Target,
+
+    /// Put right what may be: the permissions of the state directory, and leftovers of interrupted writes in one that
+    /// nobody owns
+    #[arg(long)]
+    fix: bool,
+}
+
+const WHY_HELP: &str = "\
+The verdict is the code that a start would be refused with, or `free`; each is proved, likely or
+unknown. What cannot be seen without taking a lock is listed as not seen.
+
+Exit status:
+   0  nothing stands in the way of a start
+   2  the command line, the environment or the configuration was not understood
+  70, 74, 75, 77, 78
+      a start would be refused, and would exit like this: see `refgate gateway --help`";
+
+const DOCTOR_HELP: &str = "\
+No process is ended, and no lock file is removed.
+
+Exit status:
+   0  the gateway runs, or could start, and nothing is left to be put right
+   1  the same, but something could be put right and is not
+   2  the command line, the environment or the configuration was not understood
+  70, 74, 75, 77, 78
+      a start would be refused, and would exit like this: see `refgate gateway --help`";
+
+const GATEWAY_HELP: &str = "\
+Environment (an empty variable counts as not set):
+  OPENCLAW_PROFILE        the profile, unless --profile is given
+  OPENCLAW_STATE_DIR      the state directory [default: ~/.refgate, or ~/.refgate-NAME]
+  OPENCLAW_CONFIG_PATH    the configuration, JSON5 [default: openclaw.json in the state directory]
+  OPENCLAW_GATEWAY_PORT   the base port, as N, HOST:N or [IPV6]:N
+  OPENCLAW_WORKSPACE_DIR  a directory that agents work in, besides those of the configuration
+  NOTIFY_SOCKET           where a service manager hears that it is ready, and that it stops
+
+The base port is that of --port, else of OPENCLAW_GATEWAY_PORT, else `gateway.port` of the
+configuration, else one that follows from the name of the profile, else 18789.
+The configuration also says where to listen (`gateway.bind`: loopback, lan or custom), which
+ports browsers have (`browser.cdpUrl` and that or `cdpPort` of each profile) and where agents
+work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
+
+SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the clients are
+told to come again, the epoch is raised, and no token and no listener is given up meanwhile.
+
+Exit status:
+   0  stopped as it was told to
+   2  the command line, the environment or the configuration was not understood
+  70  an error of the system, or it lost what it owned: see the evidence
+  74  read-only or full file system, or no more descriptors
+  75  refused for now: trying again later may succeed
+  77  permission denied, or a state directory that others may write to
+  78  refused until somebody changes something: supervisors should not restart it";
+
+/// Runs the command that `arguments` ask for, the first of them being the name of the program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Arguments::try_parse_from(arguments) {
+        Ok(Arguments { command: Command::Gateway(options) }) => gateway(options),
+        Ok(Arguments { command: Command::History(options) }) => history(options),
+        Ok(Arguments { command: Command::Why(target) }) => look(target, None),
+        Ok(Arguments { command: Command::Doctor(Doctor { target, fix }) }) => {
+            look(target, Some(if fix { Mode::Fix } else { Mode::Look }))
+        }
+        Err(error) => {
+            // Whoever closed the stream does not want to read it.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+        }
+    }
+}
+
+/// The exit status for a command line that is not understood.
+const USAGE: u8 = 2;
+
+/// The exit status for an error of the system (`EX_SOFTWARE` of sysexits.h).
+#[cfg(not(target_os = "linux"))]
+const SOFTWARE: u8 = 70;
+
+fn gateway(options: Gateway) -> ExitCode {
+    let log = Log::to_standard_streams(options.target.format());
+    abort_on_panic(log.clone());
+    let status = own_and_serve(options, &log);
+    log.flush();
+    status
+}
+
+fn own_and_serve(options: Gateway, log: &Log) -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(Action::Install(options)) = options.action {
+        return install::run(options, log);
+    }
+    let Gateway { target, force, expect_instance, on_conflict, .. } = options;
+    // A script that forces whatever it finds would end the gateway that somebody has just started.
+    if force && expect_instance.is_none() && !std::io::stdin().is_terminal() {
+        log.failed(
+            USAGE,
+            "--force is for a person at a terminal; in a script, name the instance that may be ended",
+        );
+        log.note("`refgate why` shows the instance: --force --expect-instance ID");
+        return ExitCode::from(USAGE);
+    }
+    let force = force.then_some(Force { expect: expect_instance });
+    let on_conflict = match on_conflict {
+        Conflict::Refuse => OnConflict::Refuse,
+        Conflict::Park => OnConflict::Park,
+    };
+    match target.claim(log) {
+        Some(claim) => serve(log, Claim { force, on_conflict, ..claim }),
+        None => ExitCode::from(SettingsError::EXIT_STATUS),
+    }
+}
+
+/// Looks and tells, and puts right what may be if it is the doctor who was asked.
+#[cfg(target_os = "linux")]
+fn look(target: Target, doctor: Option<Mode>) -> ExitCode {
+    let log = Log::to_standard_streams(target.format());
+    let format = target.format();
+    let told = target.claim(&log).ok_or(SettingsError::EXIT_STATUS).and_then(|claim| {
+        let runtime = runtime(&log).map_err(|refusal| {
+            log.refused(&refusal);
+            refusal.exit_status()
+        })?;
+        let os = portcullis_os::Linux::new(|_| ());
+        Ok(runtime.block_on(told(&os, &claim, format, doctor)))
+    });
+    log.flush();
+    match told {
+        Ok((text, status)) => {
+            // Whoever closed the stream does not want to read it.
+            let _ = writeln!(std::io::stdout(), "{text}");
+            ExitCode::from(status)
+        }
+        Err(status) => ExitCode::from(status),
+    }
+}
+
+#[cfg(target_os = "linux")]
+async fn told(
+    os: &portcullis_os::Linux,
+    claim: &Claim,
+    format: Format,
+    doctor: Option<Mode>,
+) -> (String, u8) {
+    match doctor {
+        None => {
+            let survey = crate::lock::survey(os, claim).await;
+            let report = Report::new(claim, &survey);
+            let text = match format {
+                Format::Text => report.to_text(),
+                Format::Json => report.to_json(),
+            };
+            (text, report.exit_status())
+        }
+        Some(mode) => {
+            let examination = crate::doctor::examine(os, claim, mode).await;
+            let text = match format {
+                Format::Text => examination.to_text(claim),
+                Format::Json => examination.to_json(claim),
+            };
+            (text, examination.exit_status(claim))
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn look(target: Target, _: Option<Mode>) -> ExitCode {
+    let log = Log::to_standard_streams(target.format());
+    log.failed(SOFTWARE, "locks can be looked at on Linux only: they are Linux's");
+    log.flush();
+    ExitCode::from(SOFTWARE)
+}
+
+impl Target {
+    const fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
+
+    /// What a gateway of these settings would own; `None`: they are not understood, and the log says why.
+    fn claim(self, log: &Log) -> Option<Claim> {
+        let flags = Flags { port: self.port, profile: self.profile };
+        let settings = match settings::resolve(&flags, &settings::edge::surroundings(), settings::edge::read)
+        {
+            Ok(settings) => settings,
+            Err(error) => {
+                log.unsettled(&error);
+                return None;
+            }
+        };
+        for note in &settings.notes {
+            log.note(note);
+        }
+        let directory_lock =
+            if self.allow_file_lock { DirectoryLock::Optional } else { DirectoryLock::Required };
+        let remote = if self.allow_remote_fs { RemoteFileSystem::Allowed } else { RemoteFileSystem::Refused };
+        Some(Claim { directory_lock, remote, ..claim(settings) })
+    }
+}
+
+fn claim(settings: Settings) -> Claim {
+    let Settings { profile: _, state, config, ports, pinned, workspaces, listen, port_origin: _, notes: _ } =
+        settings;
+    let workspaces = workspaces.iter().map(|path| settings::edge::place(path)).collect();
+    Claim { pinned, workspaces, listen, ..Claim::plain(state, config, ports) }
+}
+
+fn history(options: History) -> ExitCode {
+    let log = Log::to_standard_streams(Format::Text);
+    let flags = Flags { port: None, profile: options.profile };
+    let status = match settings::resolve(&flags, &settings::edge::surroundings(), settings::edge::read) {
+        Ok(settings) => show_history(&log, &settings.state),
+        Err(error) => {
+            log.unsettled(&error);
+            ExitCode::from(SettingsError::EXIT_STATUS)
+        }
+    };
+    log.flush();
+    status
+}
+
+#[cfg(target_os = "linux")]
+fn show_history(log: &Log, state: &Path) -> ExitCode {
+    let shown = runtime(log).and_then(|runtime| {
+        let os = portcullis_os::Linux::new(|_| ());
+        let lines = runtime.block_on(crate::history::lines(&os, state));
+        lines
+            .map_err(|errno| Refusal::from_errno("read the journals in", &state.display().to_string(), errno))
+    });
+    match shown {
+        Ok(lines) => {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            // Whoever closed the stream does not want to read it.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => {
+            log.refused(&refusal);
+            ExitCode::from(refusal.exit_status())
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn show_history(log: &Log, _: &Path) -> ExitCode {
+    log.failed(SOFTWARE, "journals are read on Linux only");
+    ExitCode::from(SOFTWARE)
+}
+
+#[cfg(target_os = "linux")]
+fn serve(log: &Log, claim: Claim) -> ExitCode {
+    use crate::server::{Limits, Server};
+
+    let runtime = match runtime(log) {
+        Ok(runtime) => runtime,
+        Err(refusal) => {
+            log.refused(&refusal);
+            return ExitCode::from(refusal.exit_status());
+        }
+    };
+    let manager = manager(log);
+    let os = portcullis_os::Linux::new({
+        let (log, claim, manager) = (log.clone(), claim.clone(), manager.clone());
+        move |notice| {
+            log.notice(notice, &claim);
+            if let Some(Err(error)) = manager.as_ref().map(|manager| manager.tell(notice)) {
+                log.note(&format!("the service manager did not hear that: {error}"));
+            }
+        }
+    });
+    let server = Told::new(Server::new(Limits::personal()), manager);
+    let outcome = runtime.block_on(crate::run(os, claim, server));
+    // What still runs belongs to clients that were told to go; it must not keep the process alive.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            log.refused(&refusal);
+            ExitCode::from(refusal.exit_status())
+        }
+    }
+}
+
+/// The service manager that has started this process, if it wants to be told anything.
+#[cfg(target_os = "linux")]
+fn manager(log: &Log) -> Option<Manager> {
+    match Manager::at(&settings::edge::notify_socket()?, log.pid()) {
+        Ok(manager) => Some(manager),
+        Err(unheard) => {
+            log.note(&unheard.to_string());
+            None
+        }
+    }
+}
+
+/// Builds the runtime. tokio answers some wants of the system with an error and some with a panic. Such a panic must
+/// not unwind: it would wait for ever for the threads that did start.
+#[cfg(target_os = "linux")]
+fn runtime(log: &Log) -> Result<tokio::runtime::Runtime, Refusal> {
+    let aborting = std::panic::take_hook();
+    std::panic::set_hook(Box::new({
+        let log = log.clone();
+        move |panic| refuse_and_exit(&log, panic.payload_as_str().unwrap_or("for a reason that is not given"))
+    }));
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    std::panic::set_hook(aborting);
+    built.map_err(|error| no_runtime(&error.to_string()))
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::exit, reason = "nothing is owned yet, and the way back through `main` would not end")]
+fn refuse_and_exit(log: &Log, why: &str) {
+    let refusal = no_runtime(why);
+    log.refused(&refusal);
+    log.flush();
+    std::process::exit(i32::from(refusal.exit_status()));
+}
+
+/// A runtime is threads and descriptors, so what keeps it from starting is a limit on one of the two.
+#[cfg(target_os = "linux")]
+fn no_runtime(why: &str) -> Refusal {
+    Refusal {
+        reason: Reason::DescriptorLimit,
+        what: "cannot start the runtime: too few descriptors or threads are allowed".to_owned(),
+        holder: None,
+        evidence: vec![why.to_owned()],
+        next: "ulimit -n -u".to_owned(),
+        do_not: None,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn serve(log: &Log, _: Claim) -> ExitCode {
+    log.failed(SOFTWARE, "a gateway runs on Linux only: its locks are Linux's");
+    ExitCode::from(SOFTWARE)
+}
+
+/// A gateway that has lost a task to a panic would go on owning what it does not serve, so the whole process ends, and
+/// the kernel frees its locks.
+fn abort_on_panic(log: Log) {
+    std::panic::set_hook(Box::new(move |panic| {
+        log.failed(ABORTED, &format!("internal error: {panic}"));
+        log.flush();
+        std::process::abort();
+    }));
+}
+
+/// What a shell reports for a process that ended with `SIGABRT`.
+const ABORTED: u8 = 134;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

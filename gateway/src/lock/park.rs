@@ -1,0 +1,106 @@
+//! Who is told to wait for a conflicting gateway sleeps until that one is dead, and then starts like everybody else.
+//!
+//! Supervisors that know no exit statuses start a refused gateway again and again. A parked one asks nothing while it
+//! waits: the kernel wakes it when the process in the way is dead and all that it held is free. It has no privilege then
+//! and takes no short cut; if somebody else is quicker, it waits for that one.
+//!
+//! A pid is a number that the kernel gives to the next process. So a pidfd is opened first, and then the tokens are tried
+//! again: if the second refusal names the same number, that process had it all the time or is dead, and then the wait is
+//! over at once. Nobody waits for a stranger.
+//!
+//! Who is waited for is seen to hold the lock on this state directory, or to have reserved a port. A gateway gives these up by
+//! ending and in no other way. Every other refusal is final, and so is one that cannot name the process.
+//!
+//! # Invariants
+//!
+//! - Nobody sleeps beside what a gateway has given up: the wait is over as soon as that process is dead.
+
+use portcullis_os::{Errno, FOREVER_MS, Notice, Os, Pid};
+
+use super::{Owned, acquire};
+use crate::claim::Claim;
+use crate::refusal::{Reason, Refusal};
+
+/// Takes every token of the claim, once those who have them are gone.
+///
+/// # Errors
+///
+/// A refusal that waiting does not cure.
+pub async fn park<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
+    let mut told = None;
+    let mut refused = match acquire(os, claim).await {
+        Ok(owned) => return Ok(owned),
+        Err(refusal) => refusal,
+    };
+    loop {
+        let Some(pid) = in_the_way(&refused) else { return Err(refused) };
+        let process = match os.open_pidfd(pid).await {
+            Ok(process) => Some(process),
+            Err(Errno::NoProcess) => None,
+            Err(errno) => return Err(unwatched(refused, pid, errno)),
+        };
+        refused = match acquire(os, claim).await {
+            Ok(owned) => return Ok(owned),
+            Err(refusal) => refusal,
+        };
+        let (Some(process), true) = (process, in_the_way(&refused) == Some(pid)) else { continue };
+        if told != Some(pid) {
+            told = Some(pid);
+            // Whoever watches and is gone needs no note.
+            let _ = os.notify(Notice::Noted(format!("{refused}; waiting until pid {pid} ends"))).await;
+        }
+        if let Err(errno) = os.wait_pidfd(&process, FOREVER_MS).await {
+            return Err(unwatched(refused, pid, errno));
+        }
+        drop(process);
+        refused = match acquire(os, claim).await {
+            Ok(owned) => return Ok(owned),
+            Err(refusal) => refusal,
+        };
+    }
+}
+
+/// The gateway that is in the way, if its end is the end of the refusal.
+fn in_the_way(refusal: &Refusal) -> Option<Pid> {
+    let is_gateway = match refusal.reason {
+        Reason::HeldReady
+        | Reason::HeldStarting
+        | Reason::HeldDraining
+        | Reason::HeldHung
+        | Reason::HeldStopped
+        // A gateway that has just begun, or is about to end, does not answer yet or any more.
+        | Reason::HeldUnknown
+        | Reason::PortGateway
+        | Reason::PortRange => true,
+        Reason::HeldOrphan
+        | Reason::HeldWriters
+        | Reason::ConfigShared
+        | Reason::WorkspaceShared
+        | Reason::WorkspaceNested
+        | Reason::PortForeign
+        | Reason::PortOtherUser
+        | Reason::PortEphemeral
+        | Reason::PortReserved
+        | Reason::PortUnknown
+        | Reason::AddressUnavailable
+        | Reason::UnsupportedFileSystem
+        | Reason::LocksNotEnforced
+        | Reason::RemoteFileSystem
+        | Reason::InsecureDirectory
+        | Reason::Permission
+        | Reason::ReadOnly
+        | Reason::DiskFull
+        | Reason::DescriptorLimit
+        | Reason::InvalidPath
+        | Reason::PathUnstable
+        | Reason::NewerEpoch
+        | Reason::Fenced
+        | Reason::Error => false,
+    };
+    refusal.holder.as_ref().filter(|_| is_gateway).map(|holder| holder.pid)
+}
+
+fn unwatched(mut refused: Refusal, pid: Pid, errno: Errno) -> Refusal {
+    refused.evidence.push(format!("pid {pid} cannot be waited for: {errno}"));
+    refused
+}

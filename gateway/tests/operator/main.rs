@@ -1,0 +1,16 @@
+//! What an operator asks and does while something is in the way: `refgate why`, `refgate doctor`, `refgate gateway --force`,
+//! on real processes, as root and as an ordinary user where the tests run as root.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::expect_used, reason = "a test that cannot set its stage has failed")]
+
+mod doctor;
+mod force;
+mod help;
+mod install;
+mod notify;
+mod park;
+mod restart;
+mod room;
+mod untouched;
+mod why;

@@ -1,0 +1,94 @@
+//! A gateway that is restarted in place gives nothing up: nobody is refused, nobody else gets in, and the epoch is raised.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::Signal;
+
+use crate::room::{Room, Running, read, signal};
+
+/// The inodes of the sockets that listen on a port.
+fn listeners(port: u16) -> Vec<String> {
+    let suffix = format!(":{port:04X}");
+    let mut found = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = String::from_utf8_lossy(&read(table.as_ref())).into_owned();
+        let rows = text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+        let listens = rows.filter(|row| row.len() > 9 && row[1].ends_with(&suffix) && row[3] == "0A");
+        found.extend(listens.map(|row| row[9].to_owned()));
+    }
+    found
+}
+
+/// One request, and how it was answered.
+fn ask(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn restart(gateway: &mut Running) {
+    signal(gateway.pid(), Signal::USR1);
+    let said = gateway.next();
+    assert_eq!(said["event"], "ready", "{said}");
+}
+
+#[test]
+fn every_request_is_answered_meanwhile_and_the_sockets_stay_the_same() {
+    let room = Room::new(32, None);
+    let mut gateway = room.gateway(&[]);
+    let before = listeners(room.base);
+    assert_eq!(before.len(), 2, "one on each loopback address");
+    let (is_over, base) = (Arc::new(AtomicBool::new(false)), room.base);
+    let client = std::thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || {
+            let mut answers = 0_u32;
+            while !is_over.load(Ordering::SeqCst) {
+                let answer = ask(base).expect("nobody is refused");
+                assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                answers += 1;
+            }
+            answers
+        }
+    });
+    for _ in 0..5 {
+        restart(&mut gateway);
+    }
+    is_over.store(true, Ordering::SeqCst);
+    assert!(client.join().expect("every request was answered") > 0);
+    assert_eq!(listeners(room.base), before);
+    let epoch = String::from_utf8_lossy(&read(&room.at("state/gateway.epoch"))).into_owned();
+    assert!(epoch.contains("\"epoch\":6"), "{epoch}");
+    for sealed in 1..=5 {
+        let journal = read(&room.at(&format!("state/journal.{sealed}")));
+        let events = String::from_utf8_lossy(&journal).matches("\"event\":\"stop\"").count();
+        assert_eq!(events, 1, "epoch {sealed} has ended in order");
+    }
+    let refused = room.run(&["gateway"]);
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+    signal(gateway.pid(), Signal::TERM);
+    assert!(gateway.child.0.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_service_manager_hears_of_a_restart_and_not_of_an_end() {
+    let room = Room::new(33, None);
+    let path = room.at("notify").display().to_string();
+    let manager = UnixDatagram::bind(&path).expect("it is free");
+    let mut gateway = room.gateway_with(&[], &[("NOTIFY_SOCKET", &path)]);
+    restart(&mut gateway);
+    let heard: Vec<String> = (0..4)
+        .map(|_| {
+            let mut bytes = [0; 256];
+            let count = manager.recv(&mut bytes).expect("it is told");
+            String::from_utf8_lossy(&bytes[..count]).lines().next().unwrap_or_default().to_owned()
+        })
+        .collect();
+    assert_eq!(heard, ["STATUS=owns its state, starting", "READY=1", "RELOADING=1", "READY=1"]);
+}

@@ -1,0 +1,56 @@
+//! Why a scenario is for the simulator alone: what it asks for cannot be had on the machine that runs this.
+
+use super::model::{Action, Scenario};
+
+impl Scenario {
+    /// Why real processes cannot show this: what it asks for exists in the simulator only.
+    pub fn only_simulated(&self) -> Option<&'static str> {
+        let mut steps = self.setup.iter().chain(&self.steps);
+        if self.mounts.iter().any(|mount| !mount.directory_locks) {
+            return Some("a mount whose directories cannot be locked needs the simulator");
+        }
+        if self.mounts.iter().any(|mount| mount.locks.is_some() || mount.remote) {
+            return Some("another kind of file system needs the simulator");
+        }
+        if self.explore.power_losses > 0 {
+            return Some("a loss of power needs the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.bind_mount) {
+            return Some("a bind mount needs the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.blind) {
+            return Some("a gateway that sees no other process needs the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.open_files.is_some()) {
+            return Some("a limit of open files needs the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.uid.is_some()) {
+            return Some("another user needs the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.force) {
+            return Some("a forced start needs the simulator: it asks for a terminal");
+        }
+        if self.gateways.iter().any(|gateway| gateway.park) {
+            return Some("a parked start needs the simulator: from outside nobody sees that it waits");
+        }
+        if self.gateways.iter().any(|gateway| !gateway.pins.is_empty()) {
+            return Some("pinned ports need the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.supervisor.is_some()) {
+            return Some("a supervisor needs the simulator: its delays are not waited for");
+        }
+        if self.gateways.iter().any(|gateway| gateway.host.is_some() || gateway.container.is_some()) {
+            return Some("other hosts and containers need the simulator");
+        }
+        if self.gateways.iter().any(|gateway| gateway.link.is_some() || gateway.tmpdir.is_some()) {
+            return Some("links to state directories and other temporary directories need the simulator");
+        }
+        if self.processes.iter().any(|process| process.does.is_some() || !process.connects.is_empty()) {
+            return Some("a process that does more than listen needs the simulator");
+        }
+        if steps.any(|step| matches!(step.value, Action::Operate(_))) {
+            return Some("what is done to clocks, disks and directories needs the simulator");
+        }
+        None
+    }
+}
