@@ -7,6 +7,7 @@ use std::path::Path;
 use portcullis_os::{Errno, Open, Os};
 
 use crate::lock::journal::{Entry, Event, Header, read_journal};
+use crate::text::one_line;
 
 /// What is told of one owner.
 struct Told {
@@ -48,5 +49,6 @@ fn line(owner: &Told) -> String {
         (false, false) => "began, was never ready",
     };
     let Header { epoch, pid, version, .. } = &owner.header;
-    format!("epoch {epoch}: pid {pid}, version {version}: {fate}")
+    // What stands in a file may be anything.
+    one_line(&format!("epoch {epoch}: pid {pid}, version {version}: {fate}"))
 }

@@ -92,7 +92,8 @@ async fn live<O: Os>(os: &O, claim: &Claim, serve: impl Serve<O>) -> Result<(), 
 /// What an owner does from its first moment to its last.
 async fn reign<O: Os>(os: &O, claim: &Claim, owned: &Owned<O>, serve: impl Serve<O>) -> Result<(), Refusal> {
     let phase = Phase::default();
-    while let Next::Restart = rule(os, claim, owned, &serve, &phase).await? {
+    let mut own = None;
+    while let Next::Restart = rule(os, claim, owned, &serve, (&phase, &mut own)).await? {
         let remembered = enter(os, &phase, PhaseName::Starting).await;
         remembered.map_err(|errno| Refusal::from_errno("remember", "signals and notices", errno))?;
     }
@@ -105,10 +106,11 @@ async fn rule<O: Os>(
     claim: &Claim,
     owned: &Owned<O>,
     serve: &impl Serve<O>,
-    phase: &Phase,
+    (phase, own): (&Phase, &mut Option<u64>),
 ) -> Result<Next, Refusal> {
     let trouble = |doing| move |errno| Refusal::from_errno(doing, "signals and notices", errno);
-    let mut tenure = owned.begin(os, claim).await?;
+    let mut tenure = owned.begin(os, claim, *own).await?;
+    *own = Some(tenure.epoch());
     serve
         .start(os, &owned.listeners(), &owned.identity, phase)
         .map_err(|errno| Refusal::from_errno("serve on", "the listeners", errno))?;

@@ -62,7 +62,7 @@ pub fn explore_twice<C: Checker>(
     should_stop: &dyn Fn() -> bool,
 ) -> Twice {
     let mut search = Lockstep {
-        engines: [Engine::forgetful(setup, checker), Engine::forgetful(setup, checker)],
+        engines: [Engine::new(setup, checker), Engine::forgetful(setup, checker)],
         mergings: [Merging::FIRST; 2],
         bounds: *bounds,
         seen: BTreeMap::new(),

@@ -171,7 +171,8 @@ ports browsers have (`browser.cdpUrl` and that or `cdpPort` of each profile) and
 work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
 
 SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the clients are
-told to come again, the epoch is raised, and no token and no listener is given up meanwhile.
+told to come again, the epoch is raised, and no token and no listener is given up meanwhile. If the
+next epoch cannot be begun, on a full disk for instance, it ends like a start that is refused.
 
 Exit status:
    0  stopped as it was told to

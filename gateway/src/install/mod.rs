@@ -160,13 +160,9 @@ impl Request<'_> {
         }
         arguments.extend(self.options.iter().map(|option| (*option).to_owned()));
         let is_set = |name: &str| self.around.variables.get(name).is_some_and(|value| !value.is_empty());
-        let mut environment = Vec::new();
-        if is_set(settings::STATE_DIR) {
-            environment.push((settings::STATE_DIR, state.clone()));
-        }
-        if is_set(settings::CONFIG_PATH) {
-            environment.push((settings::CONFIG_PATH, config.clone()));
-        }
+        // Whatever the environment of the service manager says: what is compared here is what will be owned.
+        let mut environment =
+            vec![(settings::STATE_DIR, state.clone()), (settings::CONFIG_PATH, config.clone())];
         // That of the environment comes first.
         if let (true, Some(path)) = (is_set(settings::WORKSPACE_DIR), self.settings.workspaces.first()) {
             environment.push((settings::WORKSPACE_DIR, plain("the workspace", path)?));
@@ -240,7 +236,8 @@ impl Prepared {
             if file == self.file {
                 done = self.check_own(&file)?;
             } else if file.extension().is_some_and(|extension| extension == "service") {
-                match unit::read(&contents(&file)?.unwrap_or_default()) {
+                // What this user cannot read its service manager cannot read either.
+                match unit::read(&contents(&file).ok().flatten().unwrap_or_default()) {
                     Written::Elsewhere => {}
                     Written::HereOtherwise => return Err(Problem::Otherwise { file }),
                     Written::Here(theirs) => {

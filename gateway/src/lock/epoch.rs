@@ -50,7 +50,8 @@ struct Past {
     spent: Vec<u64>,
 }
 
-/// Raises the epoch in a state directory that the caller owns, and seals the journals before it.
+/// Raises the epoch in a state directory that the caller owns, and seals the journals before it. `own` is the epoch that it
+/// has already: nobody else can have begun one since, unless the lock was lost.
 ///
 /// # Errors
 ///
@@ -60,8 +61,15 @@ pub(super) async fn raise<O: Os>(
     claim: &Claim,
     state: &Descriptor<O>,
     identity: &Identity,
+    own: Option<u64>,
 ) -> Result<Journal<O>, Refusal> {
     let mut past = examine(os, claim, state).await?;
+    if let Some(own) = own.filter(|own| past.largest > *own) {
+        return Err(overtaken(
+            claim,
+            &format!("epoch {} has begun, and this owner has epoch {own}", past.largest),
+        ));
+    }
     fold(os, state, &mut past).await.map_err(trouble(claim, "read the journals in"))?;
     let epoch = past.largest + 1;
     let header = Header {
@@ -127,7 +135,7 @@ fn temporary(epoch: u64) -> String {
     format!("{EPOCH_FILE}.{epoch}{TEMPORARY}")
 }
 
-fn is_temporary(name: &OsStr) -> bool {
+pub(super) fn is_temporary(name: &OsStr) -> bool {
     let rest = name.to_str().and_then(|name| name.strip_prefix(EPOCH_FILE)?.strip_suffix(TEMPORARY));
     rest.and_then(|rest| rest.strip_prefix('.')).is_some_and(|epoch| epoch.parse::<u64>().is_ok())
 }

@@ -9,7 +9,8 @@
 //! over at once. Nobody waits for a stranger.
 //!
 //! Who is waited for is seen to hold the lock on this state directory, or to have reserved a port. A gateway gives these up by
-//! ending and in no other way. Every other refusal is final, and so is one that cannot name the process.
+//! ending and in no other way; a stranger who locks the directory is waited for until it ends as well. Every other refusal is
+//! final, and so is one that cannot name the process.
 //!
 //! # Invariants
 //!

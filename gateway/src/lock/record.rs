@@ -9,7 +9,7 @@ use super::OWNER_RECORD;
 use crate::identity::{Identity, LONGEST};
 
 /// Where the record is written before it gets its name.
-const TEMPORARY: &str = "gateway.owner.json.tmp";
+pub(super) const TEMPORARY: &str = "gateway.owner.json.tmp";
 
 /// Replaces the record in a state directory that the caller owns.
 pub(super) async fn write<O: Os>(os: &O, state: &Descriptor<O>, identity: &Identity) -> Result<(), Errno> {

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use portcullis_os::{Errno, FileId, FileKind, Links, LockMode, Open, Os, Pid, Port, Uid};
+use portcullis_os::{Errno, FileId, FileKind, FileStatus, Links, LockMode, Open, Os, Pid, Port, Uid};
 
 use super::diagnose::{self, Meaning, Subject};
 use super::journal::Header;
@@ -173,15 +173,27 @@ async fn look_at_state<O: Os>(os: &O, claim: &Claim, uid: Uid, survey: &mut Surv
     if let Some(status) = examine(os, &path, Links::NoFollow, survey).await {
         match state::file_subject(&directory, &path, &status) {
             Ok(subject) if look_at_lock(os, &subject, survey).await => return directory.state,
-            Ok(_) => {}
+            Ok(_) => survey.blocked.extend(shut_out(&path, &status, uid)),
             Err(refusal) => survey.add(refusal),
         }
     }
     let path = claim.state.join(WRITERS_FILE);
     if let Some(file) = examine(os, &path, Links::NoFollow, survey).await {
+        survey.blocked.extend(shut_out(&path, &file, uid));
         look_at_lock(os, &writers::subject(&path, status.id, file.id, uid), survey).await;
     }
     Some(status.id)
+}
+
+/// That a lock file cannot be opened, where its mode leaves no doubt.
+fn shut_out(path: &Path, status: &FileStatus, uid: Uid) -> Option<Blocked> {
+    let needed = if status.uid == uid { 0o600 } else { 0o066 };
+    let is_open = uid.0 == 0 || status.mode & needed != 0;
+    (!is_open).then(|| Blocked {
+        refusal: failed("open", path)(Errno::AccessDenied),
+        certainty: Certainty::Proved,
+        instance: None,
+    })
 }
 
 async fn look_at_config<O: Os>(os: &O, claim: &Claim, uid: Uid, survey: &mut Survey) {
@@ -280,18 +292,15 @@ async fn look_at_epoch<O: Os>(os: &O, claim: &Claim, survey: &mut Survey) {
     };
     match begun {
         Ok(begun) => survey.begun = begun,
-        Err(refusal) if refusal.reason == Reason::NewerEpoch => survey.add(refusal),
+        Err(refusal) if refusal.reason == Reason::NewerEpoch || survey.blocked.is_empty() => {
+            survey.add(refusal);
+        }
         Err(refusal) => survey.unseen.push(format!("the epochs of the owners so far: {}", refusal.what)),
     }
 }
 
 /// The status of a file that a start would lock, if it exists.
-async fn examine<O: Os>(
-    os: &O,
-    path: &Path,
-    links: Links,
-    survey: &mut Survey,
-) -> Option<portcullis_os::FileStatus> {
+async fn examine<O: Os>(os: &O, path: &Path, links: Links, survey: &mut Survey) -> Option<FileStatus> {
     match os.stat(path, links).await {
         Ok(status) => Some(status),
         Err(Errno::NotFound) => None,

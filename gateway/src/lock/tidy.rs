@@ -7,12 +7,13 @@ use std::ffi::OsString;
 
 use portcullis_os::{Call, Descriptor, Errno, FileKind, FileStatus, Links, Open, Os, Uid};
 
-use super::{epoch, state};
+use super::journal::{Named, named};
+use super::{LOCK_FILE, epoch, record, state};
 use crate::claim::Claim;
 use crate::refusal::Refusal;
 
-/// Everything that a gateway writes under another name first is called so.
-const LEFTOVER: (&str, &str) = ("gateway.", ".tmp");
+/// The sticky bit: a directory that many users share.
+const SHARED: u32 = 0o1000;
 
 /// Something that can be put right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,10 @@ pub enum Fixed {
 pub async fn inspect<O: Os>(os: &O, claim: &Claim) -> Result<Vec<Finding>, Errno> {
     let Some((directory, status)) = open(os, claim).await? else { return Ok(Vec::new()) };
     let mut findings = Vec::new();
-    if status.mode & 0o077 != 0 {
+    if status.mode & 0o077 != 0
+        && status.mode & SHARED == 0
+        && is_of_a_gateway(&os.read_directory(&directory).await?)
+    {
         findings.push(Finding::OpenDirectory { mode: status.mode });
     }
     let leftovers = leftovers(os, &directory, status.uid).await?;
@@ -82,6 +86,11 @@ async fn open<O: Os>(os: &O, claim: &Claim) -> Result<Option<(Descriptor<O>, Fil
     Ok((status.uid == os.own_uid().await?).then_some((directory, status)))
 }
 
+/// Whether a directory with these names was the state directory of a gateway. What never was one is nobody's to change.
+fn is_of_a_gateway(names: &[OsString]) -> bool {
+    names.iter().any(|name| name == LOCK_FILE || name == epoch::EPOCH_FILE || named(name) != Named::Other)
+}
+
 async fn close_directory<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
     match open(os, claim).await? {
         Some((directory, _)) => os.set_mode(&directory, 0o700).await,
@@ -107,11 +116,9 @@ async fn remove_all<O: Os>(os: &O, directory: &Descriptor<O>, uid: Uid) -> Resul
 }
 
 async fn leftovers<O: Os>(os: &O, directory: &Descriptor<O>, uid: Uid) -> Result<Vec<OsString>, Errno> {
-    let (prefix, suffix) = LEFTOVER;
     let mut found = Vec::new();
     for name in os.read_directory(directory).await? {
-        let is_ours = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix));
-        if is_ours
+        if (name == record::TEMPORARY || epoch::is_temporary(&name))
             && let Ok(status) = os.stat_at(directory, &name, Links::NoFollow).await
             && status.kind == FileKind::Regular
             && status.uid == uid

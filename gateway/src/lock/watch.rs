@@ -27,13 +27,19 @@ pub struct Tenure<'a, O: Os> {
 }
 
 impl<O: Os> Owned<O> {
-    /// Raises the epoch and seals the journals of all owners before. Nothing is accepted or written before that.
+    /// Raises the epoch and seals the journals of all owners before. Nothing is accepted or written before that. `own` is the
+    /// epoch that this owner has already, if it begins anew.
     ///
     /// # Errors
     ///
     /// The refusal. This owner then gives up everything.
-    pub async fn begin<'a>(&'a self, os: &O, claim: &'a Claim) -> Result<Tenure<'a, O>, Refusal> {
-        let journal = epoch::raise(os, claim, &self.state.directory, &self.identity).await?;
+    pub async fn begin<'a>(
+        &'a self,
+        os: &O,
+        claim: &'a Claim,
+        own: Option<u64>,
+    ) -> Result<Tenure<'a, O>, Refusal> {
+        let journal = epoch::raise(os, claim, &self.state.directory, &self.identity, own).await?;
         Ok(Tenure { owned: self, claim, journal })
     }
 }

@@ -20,6 +20,7 @@ fn doctor(room: &Room, arguments: &[&str]) -> (Vec<Value>, Option<i32>) {
 }
 
 fn untidy(room: &Room) {
+    room.put("state/gateway.lock", b"");
     room.put(LEFTOVER, b"{\"half\":");
     room.put("state/notes.tmp", b"of the user");
     fs::set_permissions(room.at("state"), fs::Permissions::from_mode(0o755)).expect("it is mine");
@@ -48,6 +49,19 @@ fn what_is_safe_is_told_first_and_done_when_asked_for_and_nothing_else_is_touche
         assert!(room.at("state/notes.tmp").exists());
         let (said, exit) = doctor(&room, &[]);
         assert_eq!((exit, said.len(), &said[0]["situation"]), (Some(0), 1, &"free".into()), "{said:?}");
+    }
+}
+
+#[test]
+fn a_directory_in_which_no_gateway_has_been_is_not_touched() {
+    for (name, bits) in [("index.html", 0o755), ("gateway.notes.tmp", 0o755), ("gateway.lock", 0o1777)] {
+        let room = Room::new(34, None);
+        room.put(&format!("state/{name}"), b"of the user");
+        fs::set_permissions(room.at("state"), fs::Permissions::from_mode(bits)).expect("it is mine");
+        let (said, _) = doctor(&room, &["--fix"]);
+        assert!(said.iter().all(|line| line["code"] != "open-directory"), "{name}: {said:?}");
+        assert_eq!(mode(&room), bits, "{name}");
+        assert!(room.at(&format!("state/{name}")).exists(), "{name}");
     }
 }
 

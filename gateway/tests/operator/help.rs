@@ -83,7 +83,8 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
     work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
 
     SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the clients are
-    told to come again, the epoch is raised, and no token and no listener is given up meanwhile.
+    told to come again, the epoch is raised, and no token and no listener is given up meanwhile. If the
+    next epoch cannot be begun, on a full disk for instance, it ends like a start that is refused.
 
     Exit status:
        0  stopped as it was told to

@@ -92,3 +92,14 @@ fn a_service_manager_hears_of_a_restart_and_not_of_an_end() {
         .collect();
     assert_eq!(heard, ["STATUS=owns its state, starting", "READY=1", "RELOADING=1", "READY=1"]);
 }
+
+#[test]
+fn an_owner_that_somebody_else_has_succeeded_does_not_begin_anew() {
+    let room = Room::new(35, None);
+    let mut gateway = room.gateway(&[]);
+    // So many have begun since that the journal of the next one is gone.
+    room.put("state/journal.30", b"");
+    signal(gateway.pid(), Signal::USR1);
+    assert_eq!(gateway.child.0.wait().expect("it ends").code(), Some(70));
+    assert!(!room.at("state/journal.31").exists());
+}

@@ -1,5 +1,7 @@
 //! `refgate why` names who it is in each situation, whatever the owner record says, and changes nothing.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -65,7 +67,7 @@ fn cases() -> Vec<Case> {
 
 /// Whether `why` sees the whole machine, so that nothing is nothing.
 fn sees_everything() -> bool {
-    let own = std::fs::read_link("/proc/self/ns/pid").expect("it is there");
+    let own = fs::read_link("/proc/self/ns/pid").expect("it is there");
     own.as_os_str() == "pid:[4026531836]"
 }
 
@@ -179,7 +181,7 @@ fn a_state_that_a_later_version_has_used_is_told_and_its_leftovers_are_left_to_i
     let epoch = room.why(None)["epoch"].as_u64();
     assert_eq!(epoch, Some(1));
     room.put("state/journal.99999999999999999999", b"");
-    room.put("state/gateway.era.tmp", b"");
+    room.put("state/gateway.owner.json.tmp", b"");
     let before = room.files();
     let said = room.why(None);
     assert_eq!(
@@ -289,4 +291,20 @@ fn the_text_fits_a_screen_and_says_verdict_evidence_and_what_to_do() {
     );
     assert!(text.contains(&format!("kill -CONT {}", gateway.pid())), "{text}");
     assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_opened_is_in_the_way() {
+    if users().len() == 1 {
+        // Only root can leave a file to another user.
+        return;
+    }
+    let room = Room::new(36, Some(USER));
+    room.put("state/gateway.lock", b"");
+    chown(room.at("state/gateway.lock"), Some(0), Some(0)).expect("this is root");
+    fs::set_permissions(room.at("state/gateway.lock"), fs::Permissions::from_mode(0o600))
+        .expect("it is mine");
+    let said = room.why(Some(USER));
+    assert_eq!((&said["verdict"], &said["certainty"]), (&"permission".into(), &"proved".into()), "{said}");
+    assert_eq!(said["exit"], 77, "{said}");
 }

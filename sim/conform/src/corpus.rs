@@ -22,7 +22,7 @@ macro_rules! kept {
 }
 
 /// The names of the files, and what is in them.
-const FILES: &[(&str, &str)] = kept!["failed-upgrade",];
+const FILES: &[(&str, &str)] = kept!["failed-upgrade", "link-to-itself",];
 
 /// Every kept sequence with its name, in order.
 ///
