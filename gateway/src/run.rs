@@ -93,20 +93,21 @@ async fn live<O: Os>(os: &O, claim: &Claim, serve: impl Serve<O>) -> Result<(), 
 async fn reign<O: Os>(os: &O, claim: &Claim, owned: &Owned<O>, serve: impl Serve<O>) -> Result<(), Refusal> {
     let phase = Phase::default();
     let mut own = None;
-    while let Next::Restart = rule(os, claim, owned, &serve, (&phase, &mut own)).await? {
+    while let Next::Restart = rule(os, claim, owned, &serve, &phase, &mut own).await? {
         let remembered = enter(os, &phase, PhaseName::Starting).await;
         remembered.map_err(|errno| Refusal::from_errno("remember", "signals and notices", errno))?;
     }
     Ok(())
 }
 
-/// One epoch of an owner.
+/// One epoch of an owner. `own` is the one that it had before, and then this one.
 async fn rule<O: Os>(
     os: &O,
     claim: &Claim,
     owned: &Owned<O>,
     serve: &impl Serve<O>,
-    (phase, own): (&Phase, &mut Option<u64>),
+    phase: &Phase,
+    own: &mut Option<u64>,
 ) -> Result<Next, Refusal> {
     let trouble = |doing| move |errno| Refusal::from_errno(doing, "signals and notices", errno);
     let mut tenure = owned.begin(os, claim, *own).await?;

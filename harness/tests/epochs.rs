@@ -3,13 +3,15 @@
 //!
 //! The lengths of the shortest traces are pinned, so that a search that finds less, or a check that looks away, shows.
 
-use std::path::{Path, PathBuf};
+#[path = "common/library.rs"]
+mod library;
 
 use harness::designs::{Design, Slip};
-use harness::scenario::{Case, Paint, Policy, Scenario, load};
+use harness::scenario::{Case, Policy};
 use harness::simulate::run_case;
 use harness::token::Token;
-use harness::verdict::{Evidence, Failure, Verdict};
+use harness::verdict::{Evidence, Verdict};
+use library::{case, cases, failure};
 
 /// The case that breaks with a slip, the check that says so, and the steps of the shortest way there.
 fn expected(slip: Slip) -> (&'static str, &'static str, usize) {
@@ -25,32 +27,13 @@ fn expected(slip: Slip) -> (&'static str, &'static str, usize) {
     }
 }
 
-fn cases() -> Vec<Case> {
-    let library: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let scenarios = load(&[library]).unwrap_or_else(|errors| panic!("{}", errors.render(Paint::Plain)));
-    scenarios.iter().flat_map(Scenario::cases).collect()
-}
-
-fn case(cases: &[Case], id: &str) -> Case {
-    cases.iter().find(|case| case.id == id).unwrap_or_else(|| panic!("there is no case {id}")).clone()
-}
-
-fn failure(case: &Case, design: Design) -> Failure {
-    match run_case(case, design) {
-        Verdict::Fail(failure) => *failure,
-        other @ (Verdict::Pass(_) | Verdict::Inconclusive(_) | Verdict::Unsupported(_)) => {
-            panic!("{} does not break {}: {other:?}", design.name(), case.id)
-        }
-    }
-}
-
 #[test]
 fn each_slip_breaks_a_scenario_by_a_shortest_trace_of_known_length() {
     let all = cases();
     let mut found = Vec::new();
     for slip in Slip::ALL {
         let (id, check, steps) = expected(slip);
-        let failure = failure(&case(&all, id), Design::Slipping(slip));
+        let failure = failure(case(&all, id), Design::Slipping(slip));
         let needed = failure.body.iter().find(|line| line.starts_with(" needed"));
         assert!(needed.is_some_and(|line| line.ends_with("nothing less breaks it")), "{slip:?}: {needed:?}");
         let Some(Ok(replay)) = failure.replay.as_deref().map(Token::parse) else {

@@ -5,6 +5,8 @@
 
 #[path = "common/endless.rs"]
 mod endless;
+#[path = "common/lives.rs"]
+mod lives;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use endless::ENDLESS;
+use lives::lives;
 
 /// A run that is under way, and its own directory for temporary files.
 struct Run {
@@ -52,14 +55,6 @@ impl Run {
         kill_process(Pid::from_child(&self.portcullis), signal).unwrap();
         self.portcullis.wait().unwrap();
     }
-}
-
-/// Whether a process with this word in its command line lives, in whatever namespace. Zombies have no command line.
-fn lives(word: &str) -> bool {
-    fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|entry| {
-        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains(word)
-    })
 }
 
 #[test]

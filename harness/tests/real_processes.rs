@@ -7,6 +7,8 @@
 
 #[path = "common/endless.rs"]
 mod endless;
+#[path = "common/lives.rs"]
+mod lives;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -20,6 +22,7 @@ use harness::verdict::{Evidence, Verdict};
 use tempfile::TempDir;
 
 use endless::ENDLESS;
+use lives::lives;
 
 const PORTCULLIS: &str = env!("CARGO_BIN_EXE_portcullis");
 
@@ -104,14 +107,6 @@ fn broken(verdict: Verdict) -> (String, String) {
 /// The scenario with other checks.
 fn with(checks: &str) -> String {
     ONE_AFTER_THE_OTHER.replace("\"single-owner\"", checks)
-}
-
-/// Whether a process with this word in its command line lives, in whatever namespace. Zombies have no command line.
-fn lives(word: &str) -> bool {
-    fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|entry| {
-        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains(word)
-    })
 }
 
 #[test]

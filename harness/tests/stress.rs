@@ -3,9 +3,13 @@
 #![expect(clippy::disallowed_methods, reason = "the tests look at real processes and files from outside")]
 #![expect(clippy::unwrap_used, reason = "what prepares a test may fail it")]
 
+#[path = "common/lives.rs"]
+mod lives;
+
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
+use lives::lives;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn stress(arguments: &[&str]) -> Output {
@@ -39,14 +43,6 @@ fn a_design_that_exists_in_the_simulator_only_is_refused_with_the_reason() {
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.starts_with("error: `flock-inherited` cannot run on the real kernel: "), "{text}");
-}
-
-/// Whether a process with this word in its command line lives, in whatever namespace. Zombies have no command line.
-fn lives(word: &str) -> bool {
-    fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|entry| {
-        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains(word)
-    })
 }
 
 #[test]

@@ -3,14 +3,16 @@
 //!
 //! The lengths of the shortest traces are pinned, so that a search that finds less, or a check that looks away, shows.
 
+#[path = "common/library.rs"]
+mod library;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use harness::designs::{Design, Token};
-use harness::scenario::{Case, Paint, Scenario, load};
 use harness::simulate::{Simulation, run_case};
 use harness::token;
-use harness::verdict::{Evidence, Failure, Verdict};
+use harness::verdict::{Evidence, Verdict};
+use library::{case, cases, failure};
 
 /// The case that breaks without a part, the check that says so, and the steps of the shortest way there; or why nothing
 /// breaks without it.
@@ -52,35 +54,20 @@ fn needed() -> impl Iterator<Item = (Token, (&'static str, &'static str, usize))
     Token::ALL.into_iter().filter_map(|token| Some((token, expected(token).ok()?)))
 }
 
-fn case(id: &str) -> Case {
-    let library: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let scenarios = load(&[library]).unwrap_or_else(|errors| panic!("{}", errors.render(Paint::Plain)));
-    let mut cases = scenarios.iter().flat_map(Scenario::cases);
-    cases.find(|case| case.id == id).unwrap_or_else(|| panic!("there is no case {id}"))
-}
-
-fn failure(case: &Case, design: Design) -> Failure {
-    match run_case(case, design) {
-        Verdict::Fail(failure) => *failure,
-        other @ (Verdict::Pass(_) | Verdict::Inconclusive(_) | Verdict::Unsupported(_)) => {
-            panic!("{} does not break {}: {other:?}", design.name(), case.id)
-        }
-    }
-}
-
 #[test]
 fn the_lock_without_any_one_of_its_parts_breaks_a_scenario_that_it_holds_as_it_ships() {
+    let all = cases();
     let mut seen = Vec::new();
     let mut wanted = Vec::new();
     let mut held = BTreeSet::new();
     for (token, (id, check, steps)) in needed() {
         wanted.push((token.name(), check.to_owned(), steps));
-        let (case, design) = (case(id), Design::Without(token));
+        let (case, design) = (case(&all, id), Design::Without(token));
         if held.insert(id) {
-            let shipped = run_case(&case, Design::Refgate);
+            let shipped = run_case(case, Design::Refgate);
             assert!(matches!(shipped, Verdict::Pass(Evidence::Complete { .. })), "{id}: {shipped:?}");
         }
-        let failure = failure(&case, design);
+        let failure = failure(case, design);
         let needed = failure.body.iter().find(|line| line.starts_with(" needed"));
         assert!(needed.is_some_and(|line| line.ends_with("nothing less breaks it")), "{id}: {needed:?}");
         let replay = failure.replay.as_deref().map(token::Token::parse);
@@ -98,6 +85,7 @@ fn the_lock_without_any_one_of_its_parts_breaks_a_scenario_that_it_holds_as_it_s
 
 #[test]
 fn a_second_look_at_a_name_narrows_a_gap_that_no_look_can_close_so_nothing_breaks_without_it() {
+    let all = cases();
     let at_work = [
         "operator/lock-file-removed",
         "operator/old-files-cleaned-up",
@@ -110,7 +98,7 @@ fn a_second_look_at_a_name_narrows_a_gap_that_no_look_can_close_so_nothing_break
     for token in Token::ALL {
         let Err(reason) = expected(token) else { continue };
         for id in at_work {
-            let verdict = run_case(&case(id), Design::Without(token));
+            let verdict = run_case(case(&all, id), Design::Without(token));
             assert!(matches!(verdict, Verdict::Pass(_)), "{id} breaks, though {reason}: {verdict:?}");
         }
     }

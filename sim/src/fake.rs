@@ -17,6 +17,11 @@ pub trait Rule: Send + 'static {
 
     /// Sees the true answer to a call that was carried out.
     fn saw(&mut self, call: &Call, reply: &Result<Reply, Errno>);
+
+    /// What is answered in the place of a true reply; itself, unless said otherwise.
+    fn distort(&mut self, _call: &Call, reply: Reply) -> Reply {
+        reply
+    }
 }
 
 /// An `Os` whose calls go through a [`Rule`] first.
@@ -47,8 +52,9 @@ impl<O: Os, R: Rule + Clone> Os for Fake<O, R> {
             return reply;
         }
         let reply = self.os.call(call.clone()).await;
-        self.rule.lock().unwrap_or_else(PoisonError::into_inner).saw(&call, &reply);
-        reply
+        let mut rule = self.rule.lock().unwrap_or_else(PoisonError::into_inner);
+        rule.saw(&call, &reply);
+        reply.map(|reply| rule.distort(&call, reply))
     }
 
     fn task(&self, body: impl Future<Output = ()> + Send + 'static) {

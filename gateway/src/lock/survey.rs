@@ -173,27 +173,24 @@ async fn look_at_state<O: Os>(os: &O, claim: &Claim, uid: Uid, survey: &mut Surv
     if let Some(status) = examine(os, &path, Links::NoFollow, survey).await {
         match state::file_subject(&directory, &path, &status) {
             Ok(subject) if look_at_lock(os, &subject, survey).await => return directory.state,
-            Ok(_) => survey.blocked.extend(shut_out(&path, &status, uid)),
+            Ok(_) => look_at_mode(&path, &status, uid, survey),
             Err(refusal) => survey.add(refusal),
         }
     }
     let path = claim.state.join(WRITERS_FILE);
     if let Some(file) = examine(os, &path, Links::NoFollow, survey).await {
-        survey.blocked.extend(shut_out(&path, &file, uid));
+        look_at_mode(&path, &file, uid, survey);
         look_at_lock(os, &writers::subject(&path, status.id, file.id, uid), survey).await;
     }
     Some(status.id)
 }
 
-/// That a lock file cannot be opened, where its mode leaves no doubt.
-fn shut_out(path: &Path, status: &FileStatus, uid: Uid) -> Option<Blocked> {
+/// Whether a lock file can be opened, where its mode leaves no doubt.
+fn look_at_mode(path: &Path, status: &FileStatus, uid: Uid, survey: &mut Survey) {
     let needed = if status.uid == uid { 0o600 } else { 0o066 };
-    let is_open = uid.0 == 0 || status.mode & needed != 0;
-    (!is_open).then(|| Blocked {
-        refusal: failed("open", path)(Errno::AccessDenied),
-        certainty: Certainty::Proved,
-        instance: None,
-    })
+    if uid.0 != 0 && status.mode & needed == 0 {
+        survey.add(failed("open", path)(Errno::AccessDenied));
+    }
 }
 
 async fn look_at_config<O: Os>(os: &O, claim: &Claim, uid: Uid, survey: &mut Survey) {

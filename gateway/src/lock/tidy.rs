@@ -45,14 +45,12 @@ pub enum Fixed {
 /// Why it cannot be looked at.
 pub async fn inspect<O: Os>(os: &O, claim: &Claim) -> Result<Vec<Finding>, Errno> {
     let Some((directory, status)) = open(os, claim).await? else { return Ok(Vec::new()) };
+    let names = os.read_directory(&directory).await?;
     let mut findings = Vec::new();
-    if status.mode & 0o077 != 0
-        && status.mode & SHARED == 0
-        && is_of_a_gateway(&os.read_directory(&directory).await?)
-    {
+    if status.mode & 0o077 != 0 && status.mode & SHARED == 0 && is_of_a_gateway(&names) {
         findings.push(Finding::OpenDirectory { mode: status.mode });
     }
-    let leftovers = leftovers(os, &directory, status.uid).await?;
+    let leftovers = leftovers(os, &directory, names, status.uid).await;
     if !leftovers.is_empty() {
         findings.push(Finding::Leftovers(leftovers));
     }
@@ -109,15 +107,22 @@ async fn remove_leftovers<O: Os>(os: &O, claim: &Claim) -> Result<Result<(), Err
 }
 
 async fn remove_all<O: Os>(os: &O, directory: &Descriptor<O>, uid: Uid) -> Result<(), Errno> {
-    for name in leftovers(os, directory, uid).await? {
+    let names = os.read_directory(directory).await?;
+    for name in leftovers(os, directory, names, uid).await {
         os.done(Call::Unlink { at: Some(directory.fd()), path: name.into() }).await?;
     }
     Ok(())
 }
 
-async fn leftovers<O: Os>(os: &O, directory: &Descriptor<O>, uid: Uid) -> Result<Vec<OsString>, Errno> {
+/// Which of the names in a directory are what an interrupted write of this user has left.
+async fn leftovers<O: Os>(
+    os: &O,
+    directory: &Descriptor<O>,
+    names: Vec<OsString>,
+    uid: Uid,
+) -> Vec<OsString> {
     let mut found = Vec::new();
-    for name in os.read_directory(directory).await? {
+    for name in names {
         if (name == record::TEMPORARY || epoch::is_temporary(&name))
             && let Ok(status) = os.stat_at(directory, &name, Links::NoFollow).await
             && status.kind == FileKind::Regular
@@ -126,5 +131,5 @@ async fn leftovers<O: Os>(os: &O, directory: &Descriptor<O>, uid: Uid) -> Result
             found.push(name);
         }
     }
-    Ok(found)
+    found
 }

@@ -39,6 +39,8 @@ pub(super) struct Memory {
 struct Journals {
     directory: FileId,
     files: BTreeMap<u64, (FileId, Vec<u8>)>,
+    /// What their headers say of each other.
+    ledger: Ledger,
 }
 
 impl Checks {
@@ -95,7 +97,8 @@ impl Checks {
                     files.insert(epoch, (file, bytes));
                 }
             }
-            found.push(Journals { directory, files });
+            let ledger = Ledger::of(files.iter().map(|(epoch, (_, bytes))| (*epoch, &bytes[..])));
+            found.push(Journals { directory, files, ledger });
         }
         found
     }
@@ -154,12 +157,11 @@ impl Checks {
     /// What a reader takes of the journal of an epoch; `None` if it is not there or has been folded.
     fn seen<'a>(&self, journals: &'a Journals, epoch: u64) -> Option<&'a [u8]> {
         let (_, bytes) = journals.files.get(&epoch)?;
-        let ledger = Ledger::of(journals.files.iter().map(|(epoch, (_, bytes))| (*epoch, &bytes[..])));
-        if ledger.has_folded(epoch) {
+        if journals.ledger.has_folded(epoch) {
             return None;
         }
         let length = match self.reader {
-            Reader::Shipped => ledger.counted(epoch, bytes.len() as u64),
+            Reader::Shipped => journals.ledger.counted(epoch, bytes.len() as u64),
             Reader::IgnoresSeals => bytes.len() as u64,
         };
         bytes.get(..usize::try_from(length).unwrap_or(usize::MAX))

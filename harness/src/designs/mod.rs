@@ -119,7 +119,7 @@ impl Design {
                 let rule = Lie::new(token, &claim);
                 refgate(Fake::new(os, rule), claim).await
             }
-            Self::Slipping(slip) => refgate(unfenced::Slipping::new(os, slip), claim).await,
+            Self::Slipping(slip) => refgate(Fake::new(os, slip), claim).await,
             Self::Naive(naive) => naive.run(os, claim).await,
             Self::Openclaw(generation) => generation.run(os, claim, around).await,
             Self::Endless(which) => endless::run(which, os, claim).await,

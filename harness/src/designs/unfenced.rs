@@ -3,12 +3,12 @@
 //! The shipped code runs unchanged; what slips is the operating system under it, or the reader of what it has written.
 
 use std::ffi::OsString;
-use std::future::Future;
 use std::path::Path;
 
 use gateway::lock::EPOCH_FILE;
 use gateway::lock::journal::{JOURNAL_PREFIX, LARGEST_EPOCH};
-use portcullis_os::{Call, Errno, Fd, FileStatus, Open, Os, Reply, Round};
+use portcullis_os::{Call, Errno, FileStatus, Open, Reply};
+use sim::Rule;
 
 /// One slip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +61,11 @@ impl Slip {
             Self::ReaderIgnoresSeal => "whose journals are read beyond their seals",
         }
     }
+}
 
-    /// What is asked instead.
-    fn asked(self, call: Call) -> Call {
-        match (self, call) {
+impl Rule for Slip {
+    fn rewrite(&mut self, call: Call) -> Call {
+        match (*self, call) {
             (Self::EpochNotRaised, Call::Open { at, path, open }) if is_journal(&path) => {
                 Call::Open { at, path, open: Open { exclusive: false, ..open } }
             }
@@ -75,14 +76,14 @@ impl Slip {
         }
     }
 
-    /// What is answered without asking.
-    fn instead(self, call: &Call) -> Option<Result<Reply, Errno>> {
-        (self == Self::NothingSynced && matches!(call, Call::Sync { .. })).then_some(Ok(Reply::Done))
+    fn instead(&mut self, call: &Call) -> Option<Result<Reply, Errno>> {
+        (*self == Self::NothingSynced && matches!(call, Call::Sync { .. })).then_some(Ok(Reply::Done))
     }
 
-    /// What is answered instead.
-    fn answered(self, call: &Call, reply: Reply) -> Reply {
-        match (self, call, reply) {
+    fn saw(&mut self, _: &Call, _: &Result<Reply, Errno>) {}
+
+    fn distort(&mut self, call: &Call, reply: Reply) -> Reply {
+        match (*self, call, reply) {
             (Self::SealNotRecorded, Call::Stat { path, .. }, Reply::File(status)) if is_journal(path) => {
                 Reply::File(FileStatus { size: LARGEST_EPOCH, ..status })
             }
@@ -100,49 +101,4 @@ impl Slip {
 
 fn is_journal(path: &Path) -> bool {
     path.to_str().is_some_and(|path| path.starts_with(JOURNAL_PREFIX))
-}
-
-/// An operating system with one slip.
-#[derive(Clone, Debug)]
-pub(super) struct Slipping<O> {
-    os: O,
-    slip: Slip,
-}
-
-impl<O: Os> Slipping<O> {
-    pub(super) const fn new(os: O, slip: Slip) -> Self {
-        Self { os, slip }
-    }
-}
-
-impl<O: Os> Os for Slipping<O> {
-    type Listener = O::Listener;
-
-    async fn call(&self, call: Call) -> Result<Reply, Errno> {
-        let call = self.slip.asked(call);
-        if let Some(reply) = self.slip.instead(&call) {
-            return reply;
-        }
-        let reply = self.os.call(call.clone()).await?;
-        Ok(self.slip.answered(&call, reply))
-    }
-
-    fn task(&self, body: impl Future<Output = ()> + Send + 'static) {
-        self.os.task(body);
-    }
-
-    fn repeat<F>(&self, round: impl Fn() -> F + Send + Sync + 'static)
-    where
-        F: Future<Output = Round> + Send + 'static,
-    {
-        self.os.repeat(round);
-    }
-
-    fn discard(&self, fd: Fd) {
-        self.os.discard(fd);
-    }
-
-    fn listener(&self, fd: Fd) -> Result<Self::Listener, Errno> {
-        self.os.listener(fd)
-    }
 }
