@@ -94,6 +94,8 @@ pub enum OnConflict {
     Refuse,
     /// Wait until that one has ended, and start then.
     Park,
+    /// Have it hand over everything if it serves the same claim, and go on in its place.
+    TakeOver,
 }
 
 /// Where a gateway accepts connections. Both loopback names always lead to it.

@@ -90,7 +90,7 @@ impl Examination {
         text
     }
 
-    /// For programs: the object of `why`, and one for each finding, one a line.
+    /// For programs: the object of `why`, and one for each finding and for what could not be looked at, one a line.
     pub fn to_json(&self, claim: &Claim) -> String {
         let mut text = Report::new(claim, &self.survey).to_json();
         for (finding, fixed) in &self.findings {
@@ -106,8 +106,19 @@ impl Examination {
             // A struct of strings always serialises.
             let _ = write!(text, "\n{}", serde_json::to_string(&line).unwrap_or_default());
         }
+        if let Some(message) = &self.closed {
+            let line = Closed { event: "closed", message };
+            let _ = write!(text, "\n{}", serde_json::to_string(&line).unwrap_or_default());
+        }
         text
     }
+}
+
+/// That the state directory could not be looked at, as JSON.
+#[derive(Debug, Serialize)]
+struct Closed<'a> {
+    event: &'static str,
+    message: &'a str,
 }
 
 /// A finding as JSON.

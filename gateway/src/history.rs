@@ -33,7 +33,12 @@ pub async fn lines<O: Os>(os: &O, state: &Path) -> Result<Vec<String>, Errno> {
         Entry::Wrote(_, event) => {
             if let Some(owner) = owners.last_mut() {
                 owner.was_ready |= event == Event::Ready;
-                owner.has_stopped |= event == Event::Stop;
+                // One that could not begin its next epoch is ready again after its stop.
+                owner.has_stopped = match event {
+                    Event::Ready => false,
+                    Event::Stop => true,
+                    Event::Unknown => owner.has_stopped,
+                };
             }
         }
     })

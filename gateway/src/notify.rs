@@ -102,6 +102,7 @@ impl<O: Os, S: Serve<O>> Serve<O> for Told<S> {
             let _ = manager.say(match next {
                 Next::Stop => "STOPPING=1\nSTATUS=draining",
                 Next::Restart => "RELOADING=1\nSTATUS=restarting in place",
+                Next::HandOver => "STATUS=handing over",
             });
         }
         self.serve.drain(next).await;

@@ -6,7 +6,7 @@ use portcullis_os::{Errno, Fd, Notice, Os, Signal};
 
 use crate::claim::{Claim, OnConflict};
 use crate::identity::{Identity, PHASE, Phase, PhaseName};
-use crate::lock::{self, Event, Owned};
+use crate::lock::{self, Event, Offered, Owned, Successor, Tenure};
 use crate::refusal::{Reason, Refusal};
 
 /// What a gateway does with its listeners once it owns everything.
@@ -20,7 +20,8 @@ pub trait Serve<O: Os>: Send + Sync {
 
     /// Takes no more work, says goodbye to the clients, and returns when they are gone or their time is up.
     ///
-    /// After [`Next::Restart`] it is started again, on the same listeners, and nobody is refused in between.
+    /// After [`Next::Restart`], and perhaps after [`Next::HandOver`], it is started again, on the same listeners, and nobody is
+    /// refused in between.
     fn drain(&self, next: Next) -> impl Future<Output = ()> + Send;
 }
 
@@ -31,6 +32,8 @@ pub enum Next {
     Stop,
     /// The next epoch of the same owner.
     Restart,
+    /// The next owner, in another process, or the next epoch of the same one if that does not take everything.
+    HandOver,
 }
 
 /// A gateway without clients: what is left when only ownership matters.
@@ -46,7 +49,7 @@ impl<O: Os> Serve<O> for Unserved {
 }
 
 /// Runs a gateway until it is told to stop by `SIGTERM` or `SIGINT`, or finds that it has lost what it owns. At `SIGUSR1` it
-/// begins anew, with the next epoch, and keeps every token and listener meanwhile.
+/// begins anew, with the next epoch, and keeps every token and listener meanwhile; if it cannot, it serves on.
 ///
 /// # Errors
 ///
@@ -75,6 +78,11 @@ async fn live<O: Os>(os: &O, claim: &Claim, serve: impl Serve<O>) -> Result<(), 
             catch().await?;
             owned
         }
+        OnConflict::TakeOver => {
+            let owned = lock::take_over(os, claim).await?;
+            catch().await?;
+            owned
+        }
     };
     // Every token is held: whatever is written from here on, the owner writes.
     os.notify(Notice::Owner(owned.ownership(claim))).await.map_err(trouble("send"))?;
@@ -82,53 +90,170 @@ async fn live<O: Os>(os: &O, claim: &Claim, serve: impl Serve<O>) -> Result<(), 
     if outcome.as_ref().is_err_and(|refusal| refusal.reason == Reason::Fenced) {
         // It may not act, and nobody may take its place while it lives: the kernel takes everything at once when it ends.
         std::mem::forget(owned);
-        return outcome;
+        return outcome.map(|_| ());
+    }
+    // Whoever has handed over has said so before it gave the last token away.
+    if matches!(outcome, Ok(true)) {
+        return Ok(());
     }
     // However else it ended: first it is said that this is no owner any more, then the locks go.
     let told = os.notify(Notice::Released).await.map_err(trouble("send"));
     outcome.and(told)
 }
 
-/// What an owner does from its first moment to its last.
-async fn reign<O: Os>(os: &O, claim: &Claim, owned: &Owned<O>, serve: impl Serve<O>) -> Result<(), Refusal> {
-    let phase = Phase::default();
-    let mut own = None;
-    while let Next::Restart = rule(os, claim, owned, &serve, &phase, &mut own).await? {
-        let remembered = enter(os, &phase, PhaseName::Starting).await;
-        remembered.map_err(|errno| Refusal::from_errno("remember", "signals and notices", errno))?;
-    }
-    Ok(())
+/// How a time of serving has ended.
+enum End<'a, O: Os> {
+    /// For good.
+    Stopped,
+    /// The same owner begins another epoch.
+    Restarted(Tenure<'a, O>),
+    /// It should have, and cannot: it serves on in the same one.
+    Resumed,
+    /// A successor has everything.
+    HandedOver,
 }
 
-/// One epoch of an owner. `own` is the one that it had before, and then this one.
-async fn rule<O: Os>(
+/// What an owner has been asked for.
+enum Wish<'a, O: Os> {
+    Stop,
+    Restart(Tenure<'a, O>),
+    HandOver(Successor<O>),
+}
+
+/// What an owner does from its first moment to its last. Answers whether a successor has everything.
+async fn reign<O: Os>(
     os: &O,
     claim: &Claim,
     owned: &Owned<O>,
+    serve: impl Serve<O>,
+) -> Result<bool, Refusal> {
+    let phase = Phase::default();
+    let mut tenure = owned.begin(os, claim).await?;
+    loop {
+        match rule(os, claim, owned, &serve, &phase, &mut tenure).await? {
+            End::Stopped => return Ok(false),
+            End::HandedOver => return Ok(true),
+            End::Restarted(next) => tenure = next,
+            End::Resumed => {}
+        }
+        let remembered = enter(os, &phase, PhaseName::Starting).await;
+        remembered.map_err(|errno| Refusal::from_errno("remember", "signals and notices", errno))?;
+    }
+}
+
+/// Serves until it is asked for something else, and does that.
+async fn rule<'a, O: Os>(
+    os: &O,
+    claim: &Claim,
+    owned: &'a Owned<O>,
     serve: &impl Serve<O>,
     phase: &Phase,
-    own: &mut Option<u64>,
-) -> Result<Next, Refusal> {
+    tenure: &mut Tenure<'a, O>,
+) -> Result<End<'a, O>, Refusal> {
     let trouble = |doing| move |errno| Refusal::from_errno(doing, "signals and notices", errno);
-    let mut tenure = owned.begin(os, claim, *own).await?;
-    *own = Some(tenure.epoch());
     serve
         .start(os, &owned.listeners(), &owned.identity, phase)
         .map_err(|errno| Refusal::from_errno("serve on", "the listeners", errno))?;
     // The record only informs: an owner that cannot write it is an owner all the same.
     let _ = owned.record(os).await;
-    tenure.write(os, Event::Ready).await?;
+    match tenure.write(os, Event::Ready).await {
+        // Who serves already does not end because it cannot say so once more.
+        Err(refusal) if tenure.succeeds() && refusal.reason != Reason::Fenced => {
+            let note = format!("cannot write that it is ready again: {refusal}; this gateway serves on");
+            // Whoever watches and is gone needs no note.
+            let _ = os.notify(Notice::Noted(note)).await;
+        }
+        written => written?,
+    }
     // First for those who ask, then for those who watch: once the notice is out, nobody is told "starting" any more.
     enter(os, phase, PhaseName::Ready).await.map_err(trouble("remember"))?;
     os.notify(Notice::Ready).await.map_err(trouble("send"))?;
-    let next = if tenure.wait(os).await? == Signal::User1 { Next::Restart } else { Next::Stop };
+    let wish = wait(os, claim, owned, tenure).await?;
     enter(os, phase, PhaseName::Draining).await.map_err(trouble("remember"))?;
-    serve.drain(next).await;
+    match wish {
+        Wish::Restart(next) => {
+            serve.drain(Next::Restart).await;
+            Ok(End::Restarted(next))
+        }
+        Wish::Stop => {
+            serve.drain(Next::Stop).await;
+            say_stop(os, tenure).await?;
+            Ok(End::Stopped)
+        }
+        Wish::HandOver(successor) => {
+            serve.drain(Next::HandOver).await;
+            hand_over(os, claim, owned, tenure, &successor).await
+        }
+    }
+}
+
+/// Waits until an owner is asked for something that it can do.
+async fn wait<'a, O: Os>(
+    os: &O,
+    claim: &Claim,
+    owned: &'a Owned<O>,
+    tenure: &mut Tenure<'a, O>,
+) -> Result<Wish<'a, O>, Refusal> {
+    loop {
+        if tenure.wait(os).await? != Signal::User1 {
+            return Ok(Wish::Stop);
+        }
+        match owned.offer(os, claim).await {
+            // Before any client is sent away: if the next epoch cannot be begun, nobody has noticed anything.
+            Offered::Nobody => {
+                if let Some(next) = succeed(os, tenure).await? {
+                    return Ok(Wish::Restart(next));
+                }
+            }
+            Offered::Accepted(successor) => return Ok(Wish::HandOver(successor)),
+            // Nobody has lost anything by asking.
+            Offered::Declined => {}
+        }
+    }
+}
+
+/// The next epoch of the same owner; `None` if it cannot be begun, and this one goes on.
+async fn succeed<'a, O: Os>(os: &O, tenure: &mut Tenure<'a, O>) -> Result<Option<Tenure<'a, O>>, Refusal> {
+    match tenure.succeed(os).await {
+        Ok(next) => Ok(Some(next)),
+        Err(fenced) if fenced.reason == Reason::Fenced => Err(fenced),
+        Err(refusal) => {
+            let note = format!("cannot restart in place: {refusal}; this gateway serves on as before");
+            // Whoever watches and is gone needs no note.
+            let _ = os.notify(Notice::Noted(note)).await;
+            Ok(None)
+        }
+    }
+}
+
+/// Writes that an owner has stopped. One that cannot say so has stopped all the same.
+async fn say_stop<O: Os>(os: &O, tenure: &mut Tenure<'_, O>) -> Result<(), Refusal> {
     match tenure.write(os, Event::Stop).await {
         Err(fenced) if fenced.reason == Reason::Fenced => Err(fenced),
-        // An owner that cannot say that it has stopped has stopped all the same.
-        Ok(()) | Err(_) => Ok(next),
+        Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Gives everything to a successor, or goes on as the owner: the last token decides, and is given away after it was said that
+/// this is no owner any more.
+async fn hand_over<'a, O: Os>(
+    os: &O,
+    claim: &Claim,
+    owned: &'a Owned<O>,
+    tenure: &mut Tenure<'a, O>,
+    successor: &Successor<O>,
+) -> Result<End<'a, O>, Refusal> {
+    let trouble = |errno| Refusal::from_errno("send", "signals and notices", errno);
+    if owned.hand_over(os, successor).await {
+        say_stop(os, tenure).await?;
+        os.notify(Notice::Released).await.map_err(trouble)?;
+        if owned.hand_over_last(os, successor).await {
+            return Ok(End::HandedOver);
+        }
+        // The successor is gone, and all that it had was shared with this one.
+        os.notify(Notice::Owner(owned.ownership(claim))).await.map_err(trouble)?;
+    }
+    Ok(succeed(os, tenure).await?.map_or(End::Resumed, End::Restarted))
 }
 
 /// Tells the tasks of the lock and the server how far this gateway has come.

@@ -310,7 +310,11 @@ pub(crate) fn claim(scenario: &Scenario, gateway: &Gateway) -> Claim {
             DirectoryLock::Required
         },
         force: gateway.force.then_some(Force { expect: None }),
-        on_conflict: if gateway.park { OnConflict::Park } else { OnConflict::Refuse },
+        on_conflict: match (gateway.park, gateway.takeover) {
+            (true, _) => OnConflict::Park,
+            (false, true) => OnConflict::TakeOver,
+            (false, false) => OnConflict::Refuse,
+        },
         ..Claim::plain(told_path(gateway), config_path(gateway), ports)
     }
 }
@@ -329,7 +333,7 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, machine:
     };
     let ports = claim.ports;
     let all_ports = claim.all_ports();
-    let force = claim.force.is_some();
+    let (force, takeover) = (claim.force.is_some(), claim.on_conflict == OnConflict::TakeOver);
     let mut locked = vec![state.clone(), state.join(gateway::lock::WRITERS_FILE)];
     locked.extend(design.lock_files(&state));
     locked.extend(
@@ -359,7 +363,7 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, machine:
             spawned_as: None,
             open_files: gateway.open_files,
         },
-        Stake { state, locked, ports, all_ports, force },
+        Stake { state, locked, ports, all_ports, force, takeover },
     )
 }
 

@@ -23,6 +23,7 @@ fn scenario(always: &str, gateways: &str, run: &str, explore: &str) -> Scenario 
 }
 
 const RIVALS: &str = "a = { state = \"S\", port = 18789 }\nb = { state = \"S\", port = 18789 }";
+const ALONE: &str = "a = { state = \"S\", port = 18789 }";
 const RACE: &str = "steps = [{ start = [\"cron\", \"a\", \"b\"] }, { wait = \"settled\" }]";
 const SERVICE: &str = "steps = [{ start = [\"cron\", \"a\"] }, { wait = \"settled\" }]";
 const AFTER: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }]\nsteps = [{ start = \"b\" }, { wait = \"settled\" }]";
@@ -30,6 +31,8 @@ const STALE: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\
                      steps = [{ start = [\"b\", \"c\"] }, { wait = \"settled\" }]";
 const SUCCEEDED: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }, { kill = \"a\" }]\n\
                          steps = [{ start = \"b\" }, { wait = \"settled\" }]";
+const RESTARTED: &str = "setup = [{ start = [\"cron\", \"a\"] }, { wait = \"a.ready\" }]\n\
+                         steps = [{ restart = \"a\" }, { wait = \"settled\" }]";
 const RECYCLED: &str = "setup = [{ start = \"a\" }, { wait = \"a.ready\" }, { kill = \"a\" }, { recycle = \"a\", as = \"cron\" }]\n\
                         steps = [{ start = \"b\" }, { wait = \"settled\" }]";
 
@@ -57,6 +60,8 @@ fn broken_by(check: Check) -> (Design, String, &'static str, &'static str) {
             let supervised = "a = { state = \"S\", port = 18789, supervisor = { kind = \"systemd\", restart = \"on-failure\" } }";
             (Design::Naive(Naive::PidfileUnlinkStale), supervised.to_owned(), SERVICE, "kills = 1")
         }
+        // A signal that it knows nothing of ends it.
+        Check::Handoff => (Design::Naive(Naive::FlockNeverUnlink), ALONE.to_owned(), RESTARTED, ""),
         // It calls an owner "held" that has not told so yet: nobody owns between create and announcement.
         Check::Truthful => (Design::Naive(Naive::PidfileUnlinkStale), RIVALS.to_owned(), RACE, ""),
         Check::FailFast | Check::ClockFree => {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::designs::{Design, Naive, Token};
+use harness::designs::{Design, Leak, Naive, Token};
 use harness::scenario::{Case, Check, Paint, Policy, Scenario, load};
 use harness::simulate::run_case;
 use harness::verdict::{Evidence, Verdict};
@@ -20,6 +20,8 @@ fn cases() -> Vec<Case> {
         })
         // `epochs.rs` holds these, and knows what breaks them.
         .filter(|case| !case.scenario.tags.iter().any(|tag| tag == "epoch"))
+        // No other design hands anything over.
+        .filter(|case| !case.scenario.tags.iter().any(|tag| tag == "takeover"))
         // What breaks these is known, and compared by `portcullis matrix`.
         .filter(|case| !case.id.starts_with("known/"))
         // Whoever runs the library explores it, which takes longer than a test should.
@@ -34,6 +36,10 @@ fn ends_only(case: &Case) -> Case {
     case.scenario.expect.refusal = None;
     case
 }
+
+/// Families of cases that need more than one lock file.
+const COARSE: [&str; 3] =
+    ["lock/pinned-port-pairs[", "lock/shared-things-in-two-containers[", "lock/open-files-"];
 
 /// The design that ends otherwise, by which check, and after how many starts the search was cut where it holds.
 fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
@@ -63,13 +69,14 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
             (Design::Naive(Naive::PidfileKillOwner), "single-owner", None)
         }
         "host/network-file-system-refused" => (Design::Naive(Naive::PidfileKillOwner), "single-owner", None),
-        // It knows one reason only.
-        "disk/full-then-well" => (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None),
         "operator/backup-reads-lock" | "operator/state-directory-moved" => {
             (Design::Naive(Naive::PidfileKillOwner), "single-owner", None)
         }
         "operator/config-edited" => (Design::Without(Token::Config), "outcomes", None),
-        "operator/state-directory-opened-up" => (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None),
+        // It knows one reason only.
+        "disk/full-then-well" | "operator/state-directory-opened-up" => {
+            (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None)
+        }
         // It takes the other host's owner for one of this host.
         "host/second-host-on-shared-storage" => (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None),
         // It cannot touch its file while it stands still, and does not know that it has not.
@@ -86,7 +93,11 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
         "restart/parked-takes-over"
         | "restart/parked-while-owner-stops"
         | "restart/parked-and-recycled-pid"
-        | "restart/two-parked" => (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None),
+        | "restart/two-parked"
+        | "restart/parked-behind-a-writer" => (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None),
+        // It has no lock that a backup could hold.
+        "restart/parked-behind-a-backup" => (Design::Naive(Naive::PidfileUnlinkStale), "reach", None),
+        "crash/owner-with-every-token-killed" => (Design::Leaking(Leak::Directory), "outcomes", None),
         "operator/force-healthy-owner" => (Design::Without(Token::ForceStopped), "outcomes", None),
         "operator/force-and-recycled-pid" => (Design::Without(Token::ForcePidfd), "outcomes", None),
         "port/ephemeral-connection" => (Design::Without(Token::ListenerV4), "outcomes", None),
@@ -106,8 +117,8 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
         | "lock/disk-without-inodes-at-any-call" => {
             (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None)
         }
-        // It needs fewer files, and knows one reason only.
-        _ if id.starts_with("lock/open-files-") => {
+        // It knows no token but its file, needs fewer files, and knows one reason only.
+        _ if COARSE.iter().any(|prefix| id.starts_with(prefix)) => {
             (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None)
         }
         "lock/clock-steps-at-any-call" => (Design::Naive(Naive::LeaseWallClock), "single-owner", None),

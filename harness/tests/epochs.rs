@@ -1,4 +1,4 @@
-//! Each part of raising, sealing and keeping to an epoch is needed: with one slip in it a scenario of the library breaks, which
+//! Each part of raising, sealing, keeping to and handing over an epoch is needed: with one slip in it a scenario of the library breaks, which
 //! the lock that ships holds.
 //!
 //! The lengths of the shortest traces are pinned, so that a search that finds less, or a check that looks away, shows.
@@ -24,6 +24,8 @@ fn expected(slip: Slip) -> (&'static str, &'static str, usize) {
         Slip::EpochFromFileOnly => ("lock/killed-while-raising-the-epoch", "no-wedge", 46),
         Slip::NothingSynced => ("lock/power-lost-while-raising-the-epoch[ext4]", "single-writer", 43),
         Slip::NeverLooks => ("lock/directory-recreated-while-owner-paused", "outcomes", 59),
+        Slip::NeverReleases => ("restart/handed-over", "single-owner", 93),
+        Slip::HandsOverUnheard => ("restart/handed-over", "handoff", 63),
     }
 }
 
@@ -67,5 +69,5 @@ fn the_lock_that_ships_holds_every_scenario_about_epochs_as_far_as_it_asks() {
         assert!(is_enough, "{}: {evidence:?}", case.id);
         count += 1;
     }
-    assert_eq!(count, 13);
+    assert_eq!(count, 16);
 }

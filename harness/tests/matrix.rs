@@ -239,7 +239,7 @@ fn the_matrix_is_the_same_bytes_however_many_cells_are_worked_on_at_once() {
     	pid/recycled-pid[api-gateway]	openclaw-g4	broken	clock-free	0		?	yes
     	pid/recycled-pid[api-gateway]	openclaw-g5	broken	clock-free	0		?	yes
     	pid/recycled-pid[api-gateway]	pidfile-unlink-stale	broken	no-wedge	0		?	yes
-    	pid/stale-lock-three-starters	openclaw-g4	broken	single-owner	62		?	yes
+    	pid/stale-lock-three-starters	openclaw-g4	broken	single-owner	36		?	yes
     	pid/stale-lock-three-starters	openclaw-g5	bounded			45571	?	yes
     	pid/stale-lock-three-starters	pidfile-unlink-stale	broken	single-owner	29		?	yes
     ");

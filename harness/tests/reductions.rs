@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use harness::designs::{Design, Token};
+use harness::designs::{Design, Leak, Token};
 use harness::matrix::judged;
 use harness::scenario::parse;
 use harness::simulate::Simulation;
@@ -136,7 +136,7 @@ fn no_design_is_judged_otherwise() {
 }
 
 fn is_reference(design: Design) -> bool {
-    matches!(design, Design::Refgate | Design::Without(_) | Design::Slipping(_))
+    matches!(design, Design::Refgate | Design::Without(_) | Design::Slipping(_) | Design::Leaking(_))
 }
 
 /// Whether what a design does without is asked for at all where there are no workspaces and no pinned ports, and where nobody
@@ -150,7 +150,9 @@ fn is_at_work(design: Design) -> bool {
         Token::ForcePidfd,
         Token::ForceRecheck,
     ];
-    !idle.map(Design::Without).contains(&design)
+    // What a child inherits is a matter of descriptors and not of histories, and a leak of one is like that of another.
+    let is_leak = matches!(design, Design::Leaking(leak) if leak != Leak::LockFile);
+    !is_leak && !idle.map(Design::Without).contains(&design)
 }
 
 /// Is an owner for a moment, and no longer.

@@ -31,6 +31,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     container/second-container-shares-state
     crash/killed-during-start
     crash/killed-while-reclaiming
+    crash/owner-with-every-token-killed
     disk/full-then-well
     host/network-file-system-refused
     host/reboot
@@ -73,8 +74,14 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     lock/disk-full-at-any-call
     lock/disk-read-only-at-any-call
     lock/disk-without-inodes-at-any-call
+    lock/equal-tick-any-token[C,W]
+    lock/equal-tick-any-token[C,V]
+    lock/equal-tick-any-token[D,W]
+    lock/equal-tick-any-token[D,V]
+    lock/everything-shared
     lock/killed-while-raising-the-epoch
     lock/killed-with-every-token
+    lock/lock-file-removed-at-any-call
     lock/locks-lost-while-owner-stops
     lock/locks-lost-while-starting
     lock/open-files-run-out[4]
@@ -88,15 +95,25 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     lock/open-files-run-out[12]
     lock/open-files-used-up
     lock/overlapping-blocks
+    lock/pinned-port-pairs[C,W]
+    lock/pinned-port-pairs[C,V]
+    lock/pinned-port-pairs[D,W]
+    lock/pinned-port-pairs[D,V]
     lock/power-lost-while-raising-the-epoch[ext4]
     lock/power-lost-while-raising-the-epoch[ordered]
     lock/power-lost-while-raising-the-epoch[posix]
+    lock/shared-things-in-two-containers[C]
+    lock/shared-things-in-two-containers[D]
     lock/state-directory-moved-away
     lock/three-in-a-ring
     lock/token-pairs[C,W]
     lock/token-pairs[C,V]
     lock/token-pairs[D,W]
     lock/token-pairs[D,V]
+    lock/token-pairs-and-a-kill[C,W]
+    lock/token-pairs-and-a-kill[C,V]
+    lock/token-pairs-and-a-kill[D,W]
+    lock/token-pairs-and-a-kill[D,V]
     lock/two-containers-race
     lock/writer-ends-while-the-next-starts
     lock/writer-left-behind
@@ -129,22 +146,33 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     race/three-in-the-dark
     race/two-gateways
     race/two-gateways-one-killed
+    restart/handed-over
+    restart/killed-while-handing-over
     restart/killed-while-restarting-in-place
+    restart/other-claim-is-not-handed-over
+    restart/owner-paused-while-handing-over
     restart/parked-and-recycled-pid
+    restart/parked-behind-a-backup
+    restart/parked-behind-a-writer
     restart/parked-takes-over
     restart/parked-while-owner-stops
     restart/restarted-in-place
+    restart/rival-starts-while-handing-over
     restart/rival-starts-while-owner-stops
+    restart/successor-paused-while-handing-over
     restart/two-parked
     restart/two-rivals-start-while-owner-stops
     storage/file-lock-only
     storage/full-while-raising-the-epoch
+    storage/full-while-restarting-in-place
     storage/lock-file-removed-where-only-it-locks
     storage/locks-exclude-nobody
     storage/network-file-system-allowed
     storage/no-directory-locks
     storage/read-only-while-raising-the-epoch
+    storage/read-only-while-restarting-in-place
     storage/without-inodes-while-raising-the-epoch
+    storage/without-inodes-while-restarting-in-place
     supervisor/launchd-ignores-statuses
     supervisor/service-restart
     supervisor/systemd-restarts-after-crashes

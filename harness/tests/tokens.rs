@@ -20,7 +20,7 @@ fn expected(token: Token) -> Result<(&'static str, &'static str, usize), &'stati
     Ok(match token {
         Token::Directory => ("operator/lock-file-removed", "single-owner", 150),
         Token::LockFile => ("storage/file-lock-only", "single-owner", 99),
-        Token::Writers => ("lock/writer-left-behind", "refusal", 87),
+        Token::Writers => ("lock/writer-left-behind", "refusal", 91),
         Token::LockTest => ("storage/locks-exclude-nobody", "single-owner", 95),
         Token::Config => ("isolation/shared-config", "config-identity", 99),
         Token::Companion => ("operator/config-edited", "config-identity", 49),
@@ -33,7 +33,7 @@ fn expected(token: Token) -> Result<(&'static str, &'static str, usize), &'stati
         Token::ListenerV6 => ("port/foreign-holder-on-v6-only", "outcomes", 163),
         Token::ForcePidfd => ("operator/force-and-recycled-pid", "no-collateral", 43),
         Token::ForceRecheck => ("operator/force-and-recycled-pid", "no-collateral", 36),
-        Token::ForceStopped => ("operator/force-healthy-owner", "no-collateral", 36),
+        Token::ForceStopped => ("operator/force-healthy-owner", "no-collateral", 41),
         Token::LockFileRecheck => {
             return Err("the directory's lock excludes whatever the name of the file leads to");
         }

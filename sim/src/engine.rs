@@ -411,12 +411,24 @@ impl<'a, C: Checker> Engine<'a, C> {
         self.mains[slot].map(|main| self.forest.first(main)).unwrap_or_default()
     }
 
-    /// 1 if a choice takes the turn from a program that could have gone on, else 0.
+    /// 1 if a choice takes the turn from a program that could have gone on, or lets a deadline pass while one could: it had no
+    /// turn for as long as that. Else 0.
+    ///
+    /// A program that waits for somebody else, with or without a deadline, cannot go on.
     pub(crate) fn preemption(&self, world: &World<C::Memory>, choice: Choice) -> u16 {
-        match (choice.runs(), world.last) {
-            (Some(next), Some(last)) => u16::from(next != last && self.can_step(world, last)),
-            (None, _) | (_, None) => 0,
-        }
+        let takes_turn = match (choice.runs(), world.last) {
+            (Some(next), Some(last)) => next != last && self.goes_on(world, last),
+            (None, _) | (_, None) => false,
+        };
+        let starves = || (0..world.slots.len()).any(|slot| self.goes_on(world, slot));
+        u16::from(takes_turn || (choice.passes_deadline() && starves()))
+    }
+
+    /// Whether a program could take a step now without waiting until a deadline.
+    fn goes_on(&self, world: &World<C::Memory>, slot: usize) -> bool {
+        let mut choices = Vec::new();
+        self.steps_of(world, slot, &mut choices);
+        choices.iter().any(|choice| !choice.passes_deadline())
     }
 
     /// Runs the setup of the script: one execution, the same each time.

@@ -23,7 +23,8 @@ use crate::world::{Answered, Checker, Choice, Setup, Violation, World};
 pub enum Policy {
     /// All of them.
     Exhaustive,
-    /// Those with at most so many preemptions: switches away from a process that could have gone on.
+    /// Those with at most so many preemptions: switches away from a process that could have gone on, and deadlines that pass
+    /// while one could.
     Preemptions(u16),
 }
 
@@ -211,7 +212,14 @@ fn pass<C: Checker>(
         merging,
         seen: Seen::new(),
         stack: Vec::new(),
-        audits: Audits { met: Seen::new(), next: 0, stride: 1, chosen: 0, failed: false },
+        audits: Audits {
+            met: Seen::new(),
+            due: BTreeSet::new(),
+            next: 0,
+            stride: 1,
+            chosen: 0,
+            failed: false,
+        },
         result: Exploration {
             states: 0,
             transitions: 0,
@@ -262,6 +270,8 @@ struct Search<'a, M> {
 struct Audits {
     /// The combinations of task histories that were audited.
     met: Seen,
+    /// The slots of which the present execution has such combinations that are not audited yet.
+    due: BTreeSet<usize>,
     /// After how many executions the next one is.
     next: u64,
     stride: u64,
@@ -305,8 +315,10 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<'_, M> {
         self.enter(engine, first, 0, None)?;
         while let Some(frame) = self.stack.last_mut() {
             let Some(choice) = frame.choices.get(frame.next).copied() else {
-                self.stack.pop();
+                // From here on the path to a fault ends in this state.
+                let answered = self.stack.pop().and_then(|frame| frame.answered);
                 self.on_path.pop();
+                self.audit_due(engine, answered.as_ref())?;
                 continue;
             };
             frame.next += 1;
@@ -352,7 +364,7 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<'_, M> {
         if let Some(Answered { slot, .. }) = &answered
             && self.audits.met.visit(tasks_key(*slot, &world.slots[*slot].tasks), 0)
         {
-            self.audit_slot(engine, *slot, answered.as_ref(), Occasion::FirstMet)?;
+            self.audits.due.insert(*slot);
         }
         let counts = matches!(self.bounds.policy, Policy::Preemptions(_));
         let key = world.key(counts);
@@ -360,6 +372,7 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<'_, M> {
             self.result.has_circles |= self.on_path.contains(key);
             // Another order has led to a known state. It is followed no further, so it is audited here: that orders
             // which meet do not differ is just what has to be shown.
+            self.audit_due(engine, answered.as_ref())?;
             self.audit(engine, &world, answered.as_ref())?;
             self.spare.push(world);
             return Ok(());
@@ -376,6 +389,19 @@ impl<M: Clone + Eq + Hash + std::fmt::Debug> Search<'_, M> {
         self.stack.push(Frame { world: Some(world), choices, next: 0, preemptions, answered });
         self.on_path.push(key);
         self.result.depth = self.result.depth.max(self.stack.len() - 1);
+        Ok(())
+    }
+
+    /// Audits the slots whose tasks have come somewhere together for the first time in the present execution, which goes no
+    /// further: one run of the whole passes through all of these places.
+    fn audit_due<C: Checker<Memory = M>>(
+        &mut self,
+        engine: &Engine<'_, C>,
+        last: Option<&Answered>,
+    ) -> Result<(), Violation> {
+        while let Some(slot) = self.audits.due.pop_first() {
+            self.audit_slot(engine, slot, last, Occasion::FirstMet)?;
+        }
         Ok(())
     }
 

@@ -12,6 +12,11 @@ pub trait Rule: Send + 'static {
         call
     }
 
+    /// Calls that are made before one, whatever they answer.
+    fn first(&mut self, _call: &Call) -> Vec<Call> {
+        Vec::new()
+    }
+
     /// The false answer to a call that is then not carried out; `None` to carry it out.
     fn instead(&mut self, call: &Call) -> Option<Result<Reply, Errno>>;
 
@@ -42,12 +47,15 @@ impl<O: Os, R: Rule + Clone> Os for Fake<O, R> {
     type Listener = O::Listener;
 
     async fn call(&self, call: Call) -> Result<Reply, Errno> {
-        let (call, instead) = {
+        let (call, instead, first) = {
             let mut rule = self.rule.lock().unwrap_or_else(PoisonError::into_inner);
             let call = rule.rewrite(call);
-            let instead = rule.instead(&call);
-            (call, instead)
+            let (instead, first) = (rule.instead(&call), rule.first(&call));
+            (call, instead, first)
         };
+        for call in first {
+            let _ = self.os.call(call).await;
+        }
         if let Some(reply) = instead {
             return reply;
         }

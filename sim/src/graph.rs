@@ -5,7 +5,7 @@
 //! a state is a [`World`] only for as long as it is on the present path.
 //!
 //! A state takes at most 52 bytes: 16 for its key and 16 to find it by that, which are given back when the graph is
-//! complete, and 20 for what is kept of it. A step takes 8. Vectors that have just grown hold twice as much.
+//! complete, and 20 for what is kept of it. A step takes 12. Vectors that have just grown hold twice as much.
 //!
 //! # Invariants
 //!
@@ -90,6 +90,8 @@ pub(crate) struct Edge {
     pub(crate) to: u32,
     /// Who takes it.
     pub(crate) by: By,
+    /// Whether it is that a deadline passes.
+    pub(crate) passes_deadline: bool,
 }
 
 /// Whether states are probed by fresh starters, which takes most of the time.
@@ -320,7 +322,8 @@ impl<M: Clone + Eq + Hash + Debug> Builder<'_, M> {
                 Ok(()) => self.enter(engine, world),
                 Err(_) => Graph::BROKEN,
             };
-            self.stack[from].steps.push(Edge { to, by: By::of(choice) });
+            let passes_deadline = choice.passes_deadline();
+            self.stack[from].steps.push(Edge { to, by: By::of(choice), passes_deadline });
             let is_in_vain = self.merging.is_in_vain(engine, self.graph.len());
             let is_time_to_ask = (self.graph.edges.len() as u64).is_multiple_of(ASK_EVERY);
             if is_in_vain || self.graph.len() > self.bounds.states || (is_time_to_ask && should_stop()) {
@@ -453,6 +456,6 @@ mod tests {
             20,
             "what is kept of a state"
         );
-        assert_eq!(size_of::<Edge>(), 8);
+        assert_eq!(size_of::<Edge>(), 12);
     }
 }

@@ -359,7 +359,11 @@ mod tests {
 
     /// Graphs of three states, each with up to two steps of one of three tasks.
     fn graphs() -> impl Strategy<Value = Graph> {
-        let step = (0_u32..3, 0_u8..3).prop_map(|(to, task)| Edge { to, by: By::Task { slot: 0, task } });
+        let step = (0_u32..3, 0_u8..3).prop_map(|(to, task)| Edge {
+            to,
+            by: By::Task { slot: 0, task },
+            passes_deadline: false,
+        });
         let states = proptest::collection::vec(proptest::collection::vec(step, 0..3), 3);
         states.prop_map(|states| Graph::of(states.into_iter().map(|steps| (Mark::Open, steps))))
     }

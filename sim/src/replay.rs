@@ -85,7 +85,7 @@ pub struct TraceStep {
     pub slots: Vec<Shared<SlotState>>,
     /// Whether it belongs to the setup, where nothing was chosen.
     pub in_setup: bool,
-    /// Whether it took the turn from a process that could have gone on.
+    /// Whether it took the turn from a process that could have gone on, or let a deadline pass while one could.
     pub is_preemption: bool,
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::engine::Engine;
 use crate::explore::{Bounds, Policy};
-use crate::graph::{By, Graph, Mark, Probes};
+use crate::graph::{By, Edge, Graph, Mark, Probes};
 use crate::schedule::Schedule;
 use crate::world::{Checker, Setup};
 
@@ -61,7 +61,7 @@ pub fn witnesses<C: Checker>(
         }
         for (index, edge) in (0_u8..).zip(graph.edges(state)) {
             let (faults, preemptions) =
-                (faults + u32::from(edge.by == By::Fault), preemptions + preemption(&graph, place, edge.by));
+                (faults + u32::from(edge.by == By::Fault), preemptions + preemption(&graph, place, *edge));
             let is_allowed = match bounds.policy {
                 Policy::Exhaustive => true,
                 Policy::Preemptions(most) => preemptions <= u32::from(most),
@@ -75,14 +75,16 @@ pub fn witnesses<C: Checker>(
     Some(found)
 }
 
-/// 1 if a step takes the turn from a program that could have gone on, else 0: as the engine counts.
-fn preemption(graph: &Graph, (state, last): Place, by: By) -> u32 {
-    match (by.runs(), last) {
-        (Some(next), Some(last)) if next != last => {
-            u32::from(graph.edges(state).iter().any(|edge| edge.by.runs() == Some(last)))
-        }
-        (Some(_) | None, _) => 0,
-    }
+/// 1 if a step takes the turn from a program that could have gone on, or lets a deadline pass while one could, else 0: as the
+/// engine counts.
+fn preemption(graph: &Graph, (state, last): Place, step: Edge) -> u32 {
+    let go_on =
+        || graph.edges(state).iter().filter(|edge| !edge.passes_deadline).filter_map(|edge| edge.by.runs());
+    let takes_turn = match (step.by.runs(), last) {
+        (Some(next), Some(last)) => next != last && go_on().any(|slot| slot == last),
+        (None, _) | (_, None) => false,
+    };
+    u32::from(takes_turn || (step.passes_deadline && go_on().next().is_some()))
 }
 
 fn way(came_from: &BTreeMap<Place, Before>, mut place: Place) -> Vec<u8> {

@@ -254,6 +254,11 @@ impl Choice {
         }
     }
 
+    /// Whether it is that a call ends because its deadline passes.
+    pub(crate) const fn passes_deadline(self) -> bool {
+        matches!(self, Self::Run { how: Completion::TimedOut, .. })
+    }
+
     /// Whether it is a fault: something that nobody has to expect.
     pub(crate) const fn is_fault(self) -> bool {
         match self {

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use kernel_machine::{USER, ask, fd, flock, machine, open, start};
 use portcullis_os::{
-    BindOptions, Call, Cell, Clock, Errno, FileId, Notice, Open, Pid, ProcessState, ProcessStatus, Reply,
-    Signal, Tick, Uid, Watched,
+    BindOptions, Call, Cell, Clock, Errno, FileId, Leads, Notice, Open, Pid, ProcessState, ProcessStatus,
+    Reply, Signal, Tick, Uid, Watched,
 };
 use sim::Kernel;
 use sim::kernel::{Completion, Effect, Ending, Life, Place, ProcessId, Readiness, Spawn};
@@ -246,15 +246,15 @@ fn a_caught_signal_is_handed_over_once() {
 fn a_watch_ends_with_a_signal_or_when_a_path_leads_elsewhere() {
     let mut kernel = machine();
     let who = start(&mut kernel, "refgate");
-    let state = kernel.lookup(Path::new("/state"));
+    let state = Leads::To(kernel.lookup(Path::new("/state")).unwrap());
     let at = Some(fd(ask(&mut kernel, who, open("/state", Open::directory()))));
-    let place = |at, path: &str, file| Watched { at, path: path.into(), file };
+    let place = |at, path: &str, leads| Watched { at, path: path.into(), leads };
     let watch = |places: Vec<Watched>| Call::Watch { places, period_ms: 1000 };
-    let both = watch(vec![place(None, "/state", state), place(at, "next", None)]);
+    let both = watch(vec![place(None, "/state", state), place(at, "next", Leads::Nowhere)]);
     assert_eq!(ask(&mut kernel, who, both.clone()), Err(Errno::InvalidArgument), "nothing is caught");
     ask(&mut kernel, who, Call::CatchSignals).unwrap();
     assert_eq!(kernel.readiness(who, &both), Readiness::Waits);
-    let unknown = watch(vec![place(Some(portcullis_os::Fd(99)), "next", None)]);
+    let unknown = watch(vec![place(Some(portcullis_os::Fd(99)), "next", Leads::Nowhere)]);
     assert_eq!(ask(&mut kernel, who, unknown), Err(Errno::BadDescriptor));
     kernel.make_directory(Path::new("/state/next"), 0o700, USER);
     assert_eq!(ask(&mut kernel, who, both.clone()), Err(Errno::StaleHandle), "there is something");
@@ -262,6 +262,10 @@ fn a_watch_ends_with_a_signal_or_when_a_path_leads_elsewhere() {
     assert_eq!(ask(&mut kernel, who, both), Ok(Reply::Signal(Signal::Terminate)), "a signal comes first");
     let gone = watch(vec![place(None, "/state/absent", state)]);
     assert_eq!(ask(&mut kernel, who, gone), Err(Errno::StaleHandle), "there is nothing");
+    let missing = watch(vec![place(None, "/state/absent", Leads::Somewhere)]);
+    assert_eq!(ask(&mut kernel, who, missing), Err(Errno::StaleHandle), "whatever was there is gone");
+    let any = watch(vec![place(None, "/state/next", Leads::Somewhere)]);
+    assert_eq!(kernel.readiness(who, &any), Readiness::Waits, "whatever is there is there");
     let other = watch(vec![place(None, "/state/next", state)]);
     assert_eq!(ask(&mut kernel, who, other), Err(Errno::StaleHandle), "there is another one");
     ask(&mut kernel, who, Call::Symlink { target: "loop".into(), at, path: "loop".into() }).unwrap();

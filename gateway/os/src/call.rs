@@ -220,7 +220,7 @@ pub enum Call {
     ReceiveFd {
         /// A connected Unix socket.
         socket: Fd,
-        /// How long to wait, in milliseconds.
+        /// How long to wait, in milliseconds; [`FOREVER_MS`](crate::FOREVER_MS): without a deadline.
         deadline_ms: u32,
     },
     /// getpid(2). Answers `Pid`.

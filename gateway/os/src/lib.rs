@@ -31,8 +31,8 @@ pub use linux::{Linux, LinuxListener, raw};
 pub use listener::{Listener, Round, Stage};
 pub use notice::{ConfigKey, Notice, Ownership};
 pub use options::{
-    BindOptions, ByteRange, Cell, Clock, FOREVER_MS, Links, LockMode, Open, RangeOwner, Signal, UnixName,
-    Watched,
+    BindOptions, ByteRange, Cell, Clock, FOREVER_MS, Leads, Links, LockMode, Open, RangeOwner, Signal,
+    UnixName, Watched,
 };
 pub use os::Os;
 pub use reply::{

@@ -74,8 +74,19 @@ pub struct Watched {
     pub at: Option<Fd>,
     /// The path.
     pub path: PathBuf,
-    /// Which file it leads to; `None`: there is nothing.
-    pub file: Option<FileId>,
+    /// What there is.
+    pub leads: Leads,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Leads {
+    /// There is nothing.
+    Nowhere,
+    /// There is something, whatever it is.
+    Somewhere,
+    /// There is this file.
+    To(FileId),
 }
 
 impl Watched {
@@ -83,8 +94,12 @@ impl Watched {
     /// open where the path leads does not.
     pub fn is_refuted_by(&self, found: Result<FileId, Errno>) -> bool {
         match found {
-            Ok(file) => self.file != Some(file),
-            Err(Errno::NotFound | Errno::NotDirectory) => self.file.is_some(),
+            Ok(file) => match self.leads {
+                Leads::Nowhere => true,
+                Leads::Somewhere => false,
+                Leads::To(expected) => expected != file,
+            },
+            Err(Errno::NotFound | Errno::NotDirectory) => self.leads != Leads::Nowhere,
             Err(_) => false,
         }
     }

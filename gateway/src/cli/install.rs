@@ -13,7 +13,8 @@ use crate::settings::{self, Flags, SettingsError};
 /// What is said below the options.
 pub(super) const HELP: &str = "\
 The unit lies in $XDG_CONFIG_HOME/systemd/user, or in ~/.config/systemd/user, and holds what the
-environment says now: the service manager has another one.
+environment says now: the service manager has another one, of which it takes no OPENCLAW_ variable.
+Units that own the same are looked for wherever systemd reads units of a user from.
 
 Exit status:
    0  the unit is there, or could be written
@@ -92,7 +93,7 @@ fn prepare(options: Install, log: &Log) -> Result<Prepared, u8> {
             program: &program,
             options: lenient.into_iter().flatten().collect(),
         };
-        request.prepare(&directory)
+        request.prepare(&directory, settings::edge::unit_path())
     });
     prepared.map_err(|problem| refused(&problem, log))
 }

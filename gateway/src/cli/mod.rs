@@ -107,6 +107,11 @@ struct Gateway {
     #[arg(long, value_name = "HOW", value_enum, default_value = "refuse", hide_possible_values = true)]
     #[arg(conflicts_with = "force")]
     on_conflict: Conflict,
+
+    /// Have the gateway that serves the same state, configuration and ports hand everything over, and go on in its place:
+    /// no connection is refused, and nobody else gets in between. Starts as usual where none runs
+    #[arg(long, conflicts_with_all = ["force", "on_conflict"])]
+    takeover: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -170,9 +175,12 @@ The configuration also says where to listen (`gateway.bind`: loopback, lan or cu
 ports browsers have (`browser.cdpUrl` and that or `cdpPort` of each profile) and where agents
 work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
 
-SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the clients are
-told to come again, the epoch is raised, and no token and no listener is given up meanwhile. If the
-next epoch cannot be begun, on a full disk for instance, it ends like a start that is refused.
+SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the epoch is
+raised, the clients are told to come again, and no token and no listener is given up meanwhile. If
+the next epoch cannot be begun, on a full disk for instance, it says so and serves on as before.
+With --takeover another process does the same: the one that runs says goodbye to its clients,
+hands over every token and listener, and exits with 0. If it cannot, it goes on serving, and the
+start is refused; why is in the evidence.
 
 Exit status:
    0  stopped as it was told to
@@ -220,7 +228,7 @@ fn own_and_serve(options: Gateway, log: &Log) -> ExitCode {
     if let Some(Action::Install(options)) = options.action {
         return install::run(options, log);
     }
-    let Gateway { target, force, expect_instance, on_conflict, .. } = options;
+    let Gateway { target, force, expect_instance, on_conflict, takeover, .. } = options;
     // A script that forces whatever it finds would end the gateway that somebody has just started.
     if force && expect_instance.is_none() && !std::io::stdin().is_terminal() {
         log.failed(
@@ -232,6 +240,7 @@ fn own_and_serve(options: Gateway, log: &Log) -> ExitCode {
     }
     let force = force.then_some(Force { expect: expect_instance });
     let on_conflict = match on_conflict {
+        Conflict::Refuse if takeover => OnConflict::TakeOver,
         Conflict::Refuse => OnConflict::Refuse,
         Conflict::Park => OnConflict::Park,
     };

@@ -125,6 +125,8 @@ pub struct Request<'a> {
 #[derive(Clone, Debug)]
 pub struct Prepared {
     file: PathBuf,
+    /// The other directories with units.
+    others: Vec<PathBuf>,
     owns: Owns,
     text: String,
 }
@@ -141,12 +143,12 @@ pub enum Done {
 }
 
 impl Request<'_> {
-    /// The unit, in the directory where user units lie.
+    /// The unit, in the directory where user units lie. `others` are those that the service manager reads units from besides.
     ///
     /// # Errors
     ///
     /// What cannot be written into a unit.
-    pub fn prepare(&self, directory: &Path) -> Result<Prepared, Problem> {
+    pub fn prepare(&self, directory: &Path, others: Vec<PathBuf>) -> Result<Prepared, Problem> {
         let Settings { profile, port_origin, .. } = self.settings;
         let claim = self.claim;
         let (state, config) =
@@ -170,11 +172,14 @@ impl Request<'_> {
         let name = profile.as_ref().map_or_else(String::new, |profile| format!("-{}", profile.as_str()));
         let ports = (claim.ports.base().get(), claim.ports.last());
         let pinned = claim.pinned_outside().map(portcullis_os::Port::get).collect();
+        let unset = settings::VARIABLES.into_iter();
+        let unset = unset.filter(|name| environment.iter().all(|(set, _)| set != name)).collect();
         let unit = Unit {
             description: format!("refgate{name}, the gateway on port {}", ports.0),
             program: plain("the path of this program", self.program)?,
             arguments,
             environment,
+            unset,
             // However it is spelt, one directory is one.
             owns: Owns {
                 format: 1,
@@ -185,7 +190,7 @@ impl Request<'_> {
             },
         };
         let file = directory.join(format!("refgate{name}.service"));
-        Ok(Prepared { file, text: unit.text(), owns: unit.owns })
+        Ok(Prepared { file, others: apart(directory, others), text: unit.text(), owns: unit.owns })
     }
 }
 
@@ -220,35 +225,43 @@ impl Prepared {
     ///
     /// What is in the way.
     pub fn check(&self) -> Result<Done, Problem> {
-        let directory = self.directory();
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Done::Written),
-            Err(error) => return Err(system("list", directory)(error)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            names.push(entry.map_err(system("list", directory))?.path());
-        }
-        names.sort();
         let mut done = Done::Written;
-        for file in names {
+        for file in names(self.directory())? {
             if file == self.file {
                 done = self.check_own(&file)?;
-            } else if file.extension().is_some_and(|extension| extension == "service") {
-                // What this user cannot read its service manager cannot read either.
-                match unit::read(&contents(&file).ok().flatten().unwrap_or_default()) {
-                    Written::Elsewhere => {}
-                    Written::HereOtherwise => return Err(Problem::Otherwise { file }),
-                    Written::Here(theirs) => {
-                        if let Some(shared) = self.owns.shared_with(&theirs) {
-                            return Err(Problem::Collides { file, shared });
-                        }
-                    }
-                }
+            } else {
+                self.check_other(file)?;
+            }
+        }
+        for directory in &self.others {
+            // What this user cannot list its service manager cannot list either.
+            for file in names(directory).unwrap_or_default() {
+                self.check_other(file)?;
             }
         }
         Ok(done)
+    }
+
+    /// Whether a unit beside it owns nothing of what this one would own. One of the same name in another directory would
+    /// hide it, or be hidden by it.
+    fn check_other(&self, file: PathBuf) -> Result<(), Problem> {
+        if file.extension().is_none_or(|extension| extension != "service") {
+            return Ok(());
+        }
+        let has_its_name = file.file_name() == self.file.file_name();
+        // What this user cannot read its service manager cannot read either.
+        match unit::read(&contents(&file).ok().flatten().unwrap_or_default()) {
+            Written::Elsewhere if has_its_name => Err(Problem::Foreign { file }),
+            Written::Elsewhere => Ok(()),
+            Written::HereOtherwise => Err(Problem::Otherwise { file }),
+            Written::Here(theirs) => match self.owns.shared_with(&theirs) {
+                Some(shared) => Err(Problem::Collides { file, shared }),
+                None if has_its_name => {
+                    Err(Problem::Collides { file, shared: "the name of this unit".to_owned() })
+                }
+                None => Ok(()),
+            },
+        }
     }
 
     /// Whether the file that is there may be replaced.
@@ -270,7 +283,7 @@ impl Prepared {
     /// What is in the way. Then nothing was written.
     pub fn install(&self) -> Result<Done, Problem> {
         let directory = self.directory();
-        make_directory(directory).map_err(system("create", directory))?;
+        make_directories(directory)?;
         let lock = open(OpenOptions::new().read(true), directory).map_err(system("open", directory))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -284,11 +297,13 @@ impl Prepared {
         // Whoever holds the lock is the only one, so what has that name was left by an installation that died.
         let temporary = self.file.with_extension("service.tmp");
         let _ = remove(&temporary);
-        let written = self.write(&temporary).and_then(|()| rename(&temporary, &self.file));
-        if let Err(error) = written.and_then(|()| lock.sync_all()) {
+        let renamed = || rename(&temporary, &self.file).map_err(system("replace", &self.file));
+        let written = self.write(&temporary).map_err(system("write", &temporary)).and_then(|()| renamed());
+        if written.is_err() {
             let _ = remove(&temporary);
-            return Err(system("write", &self.file)(error));
         }
+        written?;
+        lock.sync_all().map_err(system("sync", directory))?;
         Ok(done)
     }
 
@@ -300,6 +315,51 @@ impl Prepared {
 
     fn directory(&self) -> &Path {
         self.file.parent().unwrap_or(&self.file)
+    }
+}
+
+/// The other directories, each once and without the first.
+fn apart(directory: &Path, others: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = vec![settings::edge::place(directory)];
+    let mut apart = Vec::new();
+    for other in others {
+        let place = settings::edge::place(&other);
+        if !seen.contains(&place) {
+            seen.push(place);
+            apart.push(other);
+        }
+    }
+    apart
+}
+
+/// The files in a directory, in order. One that is not there has none.
+fn names(directory: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(system("list", directory)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(system("list", directory))?.path());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Creates a directory and those around it, so that an error names the one that could not be created.
+fn make_directories(path: &Path) -> Result<(), Problem> {
+    if fs::metadata(path).is_ok_and(|status| status.is_dir()) {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_directories(parent)?;
+    }
+    match make_directory(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            Err(system("create", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -326,9 +386,8 @@ fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the named edge: units are files")]
 fn make_directory(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
+    fs::create_dir(path)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the named edge: units are files")]

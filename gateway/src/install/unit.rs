@@ -25,6 +25,8 @@ pub(super) struct Unit {
     /// Its arguments, the name that it is called by first.
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(&'static str, String)>,
+    /// Variables that it must not have, whatever the service manager has.
+    pub(super) unset: Vec<&'static str>,
     pub(super) owns: Owns,
 }
 
@@ -68,6 +70,9 @@ impl Unit {
         for (name, value) in &self.environment {
             // Writing to a `String` cannot fail.
             let _ = writeln!(environment, "Environment={}", word(&format!("{name}={value}")));
+        }
+        if !self.unset.is_empty() {
+            let _ = writeln!(environment, "UnsetEnvironment={}", self.unset.join(" "));
         }
         format!(
             "{MARK}\n{OWNS}{owns}\n\n\
@@ -138,6 +143,7 @@ mod tests {
             program: "/opt/a b/refgate".to_owned(),
             arguments: ["refgate", "gateway", "--port", "18789"].map(str::to_owned).to_vec(),
             environment: vec![("OPENCLAW_STATE_DIR", "/home/u/it's \"50%\"".to_owned())],
+            unset: vec!["OPENCLAW_PROFILE", "OPENCLAW_GATEWAY_PORT"],
             owns: owns.clone(),
         };
         insta::assert_snapshot!(unit.text(), @r#"
@@ -153,6 +159,7 @@ mod tests {
         ExecStart="@/opt/a b/refgate" "refgate" "gateway" "--port" "18789"
         ExecReload=/bin/kill -USR1 $MAINPID
         Environment="OPENCLAW_STATE_DIR=/home/u/it's \"50%%\""
+        UnsetEnvironment=OPENCLAW_PROFILE OPENCLAW_GATEWAY_PORT
         # 75 may pass by itself and is tried again; 2, 77 and 78 last until somebody acts.
         Restart=on-failure
         RestartPreventExitStatus=78 77 2

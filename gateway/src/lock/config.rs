@@ -16,8 +16,8 @@ use crate::refusal::{Reason, Refusal};
 /// The locks on a configuration.
 #[derive(Debug)]
 pub(super) struct ConfigLock<O: Os> {
-    _file: Option<Descriptor<O>>,
-    _companion: Option<Descriptor<O>>,
+    pub(super) file: Option<Descriptor<O>>,
+    pub(super) companion: Option<Descriptor<O>>,
     pub(super) key: ConfigKey,
 }
 
@@ -55,7 +55,16 @@ pub(super) async fn take<O: Os>(os: &O, claim: &Claim, uid: Uid) -> Result<Confi
         diagnose::lock(os, file, &subject(id)).await.map_err(|busy| busy.refusal("lock", path))?;
     }
     let key = ConfigKey { directory: directory_id, name: name.to_owned() };
-    Ok(ConfigLock { _file: file, _companion: companion.ok(), key })
+    Ok(ConfigLock { file, companion: companion.ok(), key })
+}
+
+/// What a configuration is known by, as long as its directory is the same.
+pub(super) async fn key<O: Os>(os: &O, claim: &Claim) -> Result<ConfigKey, Errno> {
+    let (Some(parent), Some(name)) = (claim.config.parent(), claim.config.file_name()) else {
+        return Err(Errno::InvalidArgument);
+    };
+    let directory = os.stat(parent, Links::Follow).await?.id;
+    Ok(ConfigKey { directory, name: name.to_owned() })
 }
 
 /// A lock on a configuration, for the report.

@@ -124,7 +124,16 @@ pub(super) async fn look<O: Os>(os: &O, subject: &Subject) -> Sighting {
     if let Some(peer) = peer
         && let Some(pid) = peer.pid
     {
-        sighting.holder = verified(os, pid, Some(peer.uid), subject.file, &mut sighting.blind).await;
+        // Who has taken over answers on a socket that its predecessor has opened, and the kernel may name that one still.
+        if let Answer::Identity(identity) = &sighting.answer
+            && let Some(successor) = identity.process().filter(|answering| *answering != pid)
+        {
+            sighting.holder =
+                verified(os, successor, Some(peer.uid), subject.file, &mut sighting.blind).await;
+        }
+        if sighting.holder.is_none() {
+            sighting.holder = verified(os, pid, Some(peer.uid), subject.file, &mut sighting.blind).await;
+        }
         sighting.is_listener = sighting.holder.is_some();
     }
     if sighting.holder.is_none() {
@@ -292,7 +301,7 @@ impl Sighting {
         Refusal {
             reason,
             what: sentence(&subject.what, reason, self.holder.as_ref()),
-            next: next_command(reason, self.holder.as_ref()),
+            next: next_command(reason, self.holder.as_ref(), &self.takers, subject.file),
             holder: self.holder.map(Box::new),
             evidence,
             do_not: Some(do_not(reason)),
@@ -343,10 +352,12 @@ fn do_not(reason: Reason) -> &'static str {
     }
 }
 
-fn next_command(reason: Reason, holder: Option<&Holder>) -> String {
-    match (holder, reason) {
-        (Some(holder), Reason::HeldStopped) => format!("kill -CONT {}", holder.pid),
+/// What shows more. Who took a lock is known by pid though nobody may look into it; else only root can look into everybody.
+fn next_command(reason: Reason, holder: Option<&Holder>, takers: &[Pid], file: FileId) -> String {
+    match (holder, takers) {
+        (Some(holder), _) if reason == Reason::HeldStopped => format!("kill -CONT {}", holder.pid),
         (Some(holder), _) => holder.inspect(),
-        (None, _) => "cat /proc/locks".to_owned(),
+        (None, [taker, ..]) => format!("ps -o pid,user,unit,lstart,stat,args -p {taker}"),
+        (None, []) => format!("sudo grep -ls ':{} ' /proc/[0-9]*/fdinfo/*", file.inode),
     }
 }

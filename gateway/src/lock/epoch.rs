@@ -50,25 +50,40 @@ struct Past {
     spent: Vec<u64>,
 }
 
+/// Why the epoch was not raised.
+#[derive(Debug)]
+pub(super) struct Unraised {
+    pub(super) refusal: Refusal,
+    /// The epoch whose journal was made and could not be removed: it is this owner's, and nothing is written under it.
+    pub(super) left: Option<u64>,
+}
+
+impl From<Refusal> for Unraised {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, left: None }
+    }
+}
+
 /// Raises the epoch in a state directory that the caller owns, and seals the journals before it. `own` is the epoch that it
 /// has already: nobody else can have begun one since, unless the lock was lost.
 ///
 /// # Errors
 ///
-/// The refusal. What was begun is then taken back as far as the machine lets it.
+/// Why not. What was begun is then taken back as far as the machine lets it.
 pub(super) async fn raise<O: Os>(
     os: &O,
     claim: &Claim,
     state: &Descriptor<O>,
     identity: &Identity,
     own: Option<u64>,
-) -> Result<Journal<O>, Refusal> {
+) -> Result<Journal<O>, Unraised> {
     let mut past = examine(os, claim, state).await?;
     if let Some(own) = own.filter(|own| past.largest > *own) {
         return Err(overtaken(
             claim,
             &format!("epoch {} has begun, and this owner has epoch {own}", past.largest),
-        ));
+        )
+        .into());
     }
     fold(os, state, &mut past).await.map_err(trouble(claim, "read the journals in"))?;
     let epoch = past.largest + 1;
@@ -85,9 +100,11 @@ pub(super) async fn raise<O: Os>(
     let file = match os.open_at(state, journal_name(epoch), open).await {
         Ok(file) => file,
         Err(Errno::Exists) => {
-            return Err(overtaken(claim, &format!("{} came into being meanwhile", journal_name(epoch))));
+            return Err(
+                overtaken(claim, &format!("{} came into being meanwhile", journal_name(epoch))).into()
+            );
         }
-        Err(errno) => return Err(trouble(claim, "create a journal in")(errno)),
+        Err(errno) => return Err(trouble(claim, "create a journal in")(errno).into()),
     };
     let mut journal = Journal { file, epoch, is_torn: false };
     if let Err(errno) = publish(os, state, &mut journal, &header).await {
@@ -97,12 +114,14 @@ pub(super) async fn raise<O: Os>(
             return Err(overtaken(
                 claim,
                 &format!("{} or what belongs to it was taken away, or {next} was begun", journal_name(epoch)),
-            ));
+            )
+            .into());
         }
         // Whoever comes next may begin with the same number: nothing but this was written under it.
         let _ = unlink(os, state, temporary(epoch)).await;
-        let _ = unlink(os, state, journal_name(epoch)).await;
-        return Err(trouble(claim, "raise the epoch in")(errno));
+        let is_left = unlink(os, state, journal_name(epoch)).await.is_err();
+        let refusal = trouble(claim, "raise the epoch in")(errno);
+        return Err(Unraised { refusal, left: is_left.then_some(epoch) });
     }
     for spent in past.spent {
         // What stays is removed by the next one: its sums are in the header all the same.
@@ -282,13 +301,15 @@ async fn fold<O: Os>(os: &O, state: &Descriptor<O>, past: &mut Past) -> Result<(
         && let Some((epoch, length)) = past.seals.pop_first()
     {
         let ledger = Ledger::sealing(epoch, length);
-        let folded = &mut past.folded;
+        let (folded, mut has_stopped) = (&mut past.folded, false);
         read_one(os, state, &ledger, epoch, &mut |entry| match entry {
             Entry::Began(_) => folded.starts += 1,
-            Entry::Wrote(_, Event::Stop) => folded.stops += 1,
-            Entry::Wrote(_, Event::Ready | Event::Unknown) | Entry::Folded(_) => {}
+            Entry::Wrote(_, Event::Stop) => has_stopped = true,
+            Entry::Wrote(_, Event::Ready) => has_stopped = false,
+            Entry::Wrote(_, Event::Unknown) | Entry::Folded(_) => {}
         })
         .await?;
+        folded.stops += u64::from(has_stopped);
         past.folded.through = epoch;
         past.spent.push(epoch);
     }

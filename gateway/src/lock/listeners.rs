@@ -180,8 +180,12 @@ fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>, see
             (Reason::PortUnknown, format!("{address} is taken, and by whom is not visible from here"))
         }
     };
-    let next =
-        holder.as_ref().map_or_else(|| format!("ss -tanp 'sport = :{}'", address.port()), Holder::inspect);
+    let next = match (&holder, listening) {
+        (Some(holder), _) => holder.inspect(),
+        // Whose it is is all that shows: its processes, and the units that they are in.
+        (None, Some(row)) => format!("ps -o pid,unit,lstart,args -U {}", row.uid),
+        (None, None) => format!("ss -tanp 'sport = :{}'", address.port()),
+    };
     let holder = holder.map(Box::new);
     Refusal {
         reason,

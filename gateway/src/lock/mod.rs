@@ -25,6 +25,7 @@ mod config;
 mod diagnose;
 mod epoch;
 mod force;
+mod handover;
 pub mod journal;
 mod line;
 mod listeners;
@@ -41,7 +42,7 @@ mod writers;
 
 use std::path::Path;
 
-use portcullis_os::{Descriptor, Errno, Fd, Links, Os, Ownership, Port};
+use portcullis_os::{Descriptor, Errno, Fd, FileId, Links, Os, Ownership, Port};
 
 use crate::claim::Claim;
 use crate::identity::Identity;
@@ -56,6 +57,7 @@ pub const OWNER_RECORD: &str = "gateway.owner.json";
 
 pub use config::companion_name;
 pub use epoch::EPOCH_FILE;
+pub use handover::{HAVE, Offered, Successor, TAKE, take_over};
 pub use journal::Event;
 pub use park::park;
 pub use survey::{Blocked, Certainty, LastOwner, Survey, survey};
@@ -83,11 +85,11 @@ const PAUSE_MS: u32 = 50;
 #[derive(Debug)]
 pub struct Owned<O: Os> {
     listeners: Vec<Descriptor<O>>,
-    _ports: Vec<Descriptor<O>>,
-    _workspaces: Vec<Descriptor<O>>,
+    ports: Vec<Descriptor<O>>,
+    workspaces: Vec<Descriptor<O>>,
     config: config::ConfigLock<O>,
-    _control: Option<Descriptor<O>>,
-    _writers: Descriptor<O>,
+    control: Option<Descriptor<O>>,
+    writers: Descriptor<O>,
     state: state::StateLock<O>,
     /// Who owns it: this run.
     pub identity: Identity,
@@ -140,7 +142,7 @@ async fn take_all<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
     let state = state::take(os, claim, uid).await?;
     // Before anybody can ask: what is done while nobody answers is done by one task, which keeps the search small.
     let writers = writers::take(os, claim, &state, uid).await?;
-    let identity = introduce(os, claim, &state).await?;
+    let identity = introduce(os, claim, state.id).await?;
     let control = responder::open_control(os, state.id, &identity).await;
     let config = config::take(os, claim, uid).await?;
     let workspaces = workspace::take(os, claim, uid, state.id).await?;
@@ -148,19 +150,11 @@ async fn take_all<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
     let listeners = listeners::take(os, claim).await?;
     listeners::note_foreign(os, claim).await;
     responder::answer_on(os, ports.iter().map(Descriptor::fd).collect(), &identity);
-    Ok(Owned {
-        listeners,
-        _ports: ports,
-        _workspaces: workspaces,
-        config,
-        _control: control,
-        _writers: writers,
-        state,
-        identity,
-    })
+    Ok(Owned { listeners, ports, workspaces, config, control, writers, state, identity })
 }
 
-async fn introduce<O: Os>(os: &O, claim: &Claim, state: &state::StateLock<O>) -> Result<Identity, Refusal> {
+/// Who this run is, as the owner of a state directory.
+async fn introduce<O: Os>(os: &O, claim: &Claim, state: FileId) -> Result<Identity, Refusal> {
     let told = |errno| Refusal::from_errno("ask for", "the own process id", errno);
     let instance = os.random().await.map_err(told)?;
     let pid = os.own_pid().await.map_err(told)?;
@@ -170,8 +164,8 @@ async fn introduce<O: Os>(os: &O, claim: &Claim, state: &state::StateLock<O>) ->
         pid: pid.get(),
         phase: None,
         state: claim.state.display().to_string(),
-        state_device: state.id.device,
-        state_inode: state.id.inode,
+        state_device: state.device,
+        state_inode: state.inode,
         config: claim.config.display().to_string(),
         base: claim.ports.base().get(),
         span: claim.ports.span(),

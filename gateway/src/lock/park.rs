@@ -8,9 +8,11 @@
 //! again: if the second refusal names the same number, that process had it all the time or is dead, and then the wait is
 //! over at once. Nobody waits for a stranger.
 //!
-//! Who is waited for is seen to hold the lock on this state directory, or to have reserved a port. A gateway gives these up by
-//! ending and in no other way; a stranger who locks the directory is waited for until it ends as well. Every other refusal is
-//! final, and so is one that cannot name the process.
+//! Who is waited for is seen to hold the lock on this state directory or its writers' lock, or to have reserved a port. A
+//! gateway and its children give these up by ending and in no other way. Whether whoever locks the directory and does not answer is a gateway that begins or ends, or
+//! a stranger, cannot be told, so a stranger is waited for until it ends as well, and that is said: a backup ends, and of a
+//! program that does not the operator is told the pid. Every other refusal is final, and so is one that cannot name the
+//! process.
 //!
 //! # Invariants
 //!
@@ -48,7 +50,9 @@ pub async fn park<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
         if told != Some(pid) {
             told = Some(pid);
             // Whoever watches and is gone needs no note.
-            let _ = os.notify(Notice::Noted(format!("{refused}; waiting until pid {pid} ends"))).await;
+            let is_unknown = refused.reason == Reason::HeldUnknown;
+            let doubt = if is_unknown { ", and nothing shows that it is a gateway" } else { "" };
+            let _ = os.notify(Notice::Noted(format!("{refused}{doubt}; waiting until pid {pid} ends"))).await;
         }
         if let Err(errno) = os.wait_pidfd(&process, FOREVER_MS).await {
             return Err(unwatched(refused, pid, errno));
@@ -61,7 +65,7 @@ pub async fn park<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
     }
 }
 
-/// The gateway that is in the way, if its end is the end of the refusal.
+/// The process that is in the way, if its end is the end of the refusal.
 fn in_the_way(refusal: &Refusal) -> Option<Pid> {
     let is_gateway = match refusal.reason {
         Reason::HeldReady
@@ -71,10 +75,11 @@ fn in_the_way(refusal: &Refusal) -> Option<Pid> {
         | Reason::HeldStopped
         // A gateway that has just begun, or is about to end, does not answer yet or any more.
         | Reason::HeldUnknown
+        // What may still write to the state holds a lock that goes with it.
+        | Reason::HeldWriters
         | Reason::PortGateway
         | Reason::PortRange => true,
         Reason::HeldOrphan
-        | Reason::HeldWriters
         | Reason::ConfigShared
         | Reason::WorkspaceShared
         | Reason::WorkspaceNested

@@ -3,7 +3,7 @@
 //! Whoever is refused asks there. The kernel adds the listener's pid and uid, which a frozen owner cannot withhold and
 //! a liar cannot choose. The names are frozen: another version must find the same sockets.
 
-use portcullis_os::{Errno, Fd, FileId, Os, PeerCredentials, Round, Uid};
+use portcullis_os::{Descriptor, Errno, Fd, FileId, Os, PeerCredentials, Round, Uid};
 
 use crate::identity::{Identity, LONGEST, PHASE, PhaseName};
 
@@ -73,19 +73,24 @@ pub(super) fn token_port(name: &str) -> Option<u16> {
 }
 
 /// Opens the control socket and answers on it from now on. `None` if it cannot be had: it explains, it does not admit.
-pub(super) async fn open_control<O: Os>(
-    os: &O,
-    state: FileId,
-    identity: &Identity,
-) -> Option<portcullis_os::Descriptor<O>> {
+pub(super) async fn open_control<O: Os>(os: &O, state: FileId, identity: &Identity) -> Option<Descriptor<O>> {
     let socket = os.listen_unix(control_name(state), BACKLOG).await.ok()?;
     answer_on(os, vec![socket.fd()], identity);
     Some(socket)
 }
 
 /// Takes the token of a port.
-pub(super) async fn listen_on_port<O: Os>(os: &O, port: u16) -> Result<portcullis_os::Descriptor<O>, Errno> {
+pub(super) async fn listen_on_port<O: Os>(os: &O, port: u16) -> Result<Descriptor<O>, Errno> {
     os.listen_unix(port_name(port), BACKLOG).await
+}
+
+/// Answers on sockets that another process has opened. The kernel names whoever called listen(2) last, so that is done again.
+pub(super) async fn answer_instead<O: Os>(os: &O, sockets: &[Descriptor<O>], identity: &Identity) {
+    for socket in sockets {
+        // Where that fails the old process is named, which explains less and admits nobody.
+        let _ = os.listen(socket, BACKLOG).await;
+    }
+    answer_on(os, sockets.iter().map(Descriptor::fd).collect(), identity);
 }
 
 /// Answers on listening sockets until the process ends.

@@ -14,7 +14,7 @@ use crate::refusal::{Reason, Refusal, quoted};
 /// The two locks on a state directory.
 #[derive(Debug)]
 pub(super) struct StateLock<O: Os> {
-    _file: Descriptor<O>,
+    pub(super) file: Descriptor<O>,
     /// The lock file.
     pub(super) lock_file: FileId,
     pub(super) directory: Descriptor<O>,
@@ -36,7 +36,7 @@ pub(super) async fn take<O: Os>(os: &O, claim: &Claim, uid: Uid) -> Result<State
         lock_directory(os, claim, &directory, &subject).await?;
         let Some((file, lock_file)) = lock_file(os, claim, &directory, &subject).await? else { continue };
         if os.stat(&claim.state, Links::Follow).await.map(|now| now.id) == Ok(status.id) {
-            return Ok(StateLock { _file: file, lock_file, directory, id: status.id });
+            return Ok(StateLock { file, lock_file, directory, id: status.id });
         }
     }
     Err(super::path_unstable(&claim.state))

@@ -14,7 +14,7 @@ mod tests;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -24,12 +24,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_os::{Clock, Errno, Fd, Listener, Os};
-use tokio::sync::watch;
 
 use crate::identity::{Identity, Phase};
 use crate::run::{Next, Serve};
 use http::{Answer, Decision};
-use room::{Room, Seat};
+use room::{Doing, Room, Seat};
 
 /// How much a server lets its clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,27 +82,27 @@ impl<O: Os> Host for O {
 #[derive(Clone, Debug)]
 pub struct Server {
     limits: Arc<Limits>,
-    /// The present room. After a restart in place it is another one.
-    room: Arc<Mutex<Room>>,
+    room: Room,
 }
 
 impl Server {
     /// A server that does not listen yet.
     pub fn new(limits: Limits) -> Self {
-        Self { limits: Arc::new(limits), room: Arc::default() }
+        Self { limits: Arc::new(limits), room: Room::default() }
     }
 
     /// Starts to accept on all listeners, in tasks of its own.
     pub fn open<H: Host, L: Listener>(&self, host: &H, listeners: Vec<L>, phase: &Phase) {
         let (server, phase, at) = (self.clone(), phase.clone(), host.clone());
-        let room = self.room();
+        let round = self.room.stage().round;
         host.task(async move {
             let opened_ms = at.monotonic_ms().await;
             for listener in listeners {
                 let post = Post {
                     host: at.clone(),
                     limits: server.limits.clone(),
-                    room: room.clone(),
+                    room: server.room.clone(),
+                    round,
                     phase: phase.clone(),
                     opened_ms,
                 };
@@ -112,18 +111,17 @@ impl Server {
         });
     }
 
-    fn room(&self) -> Room {
-        lock(&self.room).clone()
-    }
-
     /// Takes no more WebSockets, tells those that are open that the service restarts, and waits until they are gone
     /// or their time is up.
     pub async fn close(&self) {
-        let room = self.room();
-        room.close();
-        // A client that does not answer is cut off by its own connection task; the second limit is for a stuck one.
+        self.room.turn(Doing::Closing);
+        self.have_patience(self.room.empty()).await;
+    }
+
+    /// A client that does not answer is cut off by its own connection task; this limit is for a stuck one.
+    async fn have_patience(&self, gone: impl Future<Output = ()>) {
         let patience = Duration::from_millis(self.limits.goodbye_ms.saturating_mul(2));
-        let _ = tokio::time::timeout(patience, room.empty()).await;
+        let _ = tokio::time::timeout(patience, gone).await;
     }
 }
 
@@ -139,9 +137,16 @@ impl<O: Os> Serve<O> for Server {
             Next::Stop => self.close().await,
             Next::Restart => {
                 // The kernel keeps whoever comes from here on until somebody accepts again.
-                self.room().leave();
-                self.close().await;
-                *lock(&self.room) = Room::default();
+                self.room.turn(Doing::Restarting);
+                // Who has asked for nothing yet is answered afterwards.
+                self.have_patience(self.room.quiet()).await;
+                self.room.begin_anew();
+            }
+            Next::HandOver => {
+                self.room.turn(Doing::Restarting);
+                // Connections do not go over, so whoever was let in is heard first, or has had its time.
+                self.have_patience(self.room.empty()).await;
+                self.room.begin_anew();
             }
         }
     }
@@ -153,17 +158,19 @@ struct Post<H> {
     host: H,
     limits: Arc<Limits>,
     room: Room,
+    /// The one in which it was let in.
+    round: u64,
     phase: Phase,
     opened_ms: u64,
 }
 
 impl<H: Host> Post<H> {
     async fn accept<L: Listener>(self, mut listener: L) {
-        let mut left = self.room.left();
+        let mut stage = self.room.watch();
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = left.wait_for(|left| *left) => return,
+                _ = stage.wait_for(|stage| stage.leaves(self.round)) => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -183,15 +190,15 @@ impl<H: Host> Post<H> {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
-        let (mut closing, left) = (self.room.closing(), self.room.left());
-        let leaving = *closing.borrow();
-        let (begun, mut has_begun) = watch::channel(false);
+        let (mut stage, round) = (self.room.watch(), self.round);
+        let leaving = stage.borrow().ends(round);
+        let mut begun = seat.begun();
         let request_ms = Duration::from_millis(self.limits.request_ms);
         let seat = Arc::new(seat);
         let keep_alive = seat.is_regular() && !leaving;
         let service = service_fn(move |request| {
             let (post, seat) = (self.clone(), seat.clone());
-            begun.send_replace(true);
+            seat.begin();
             async move { Ok::<_, Infallible>(post.answer::<S>(request, seat).await) }
         });
         let connection = http1::Builder::new()
@@ -208,10 +215,11 @@ impl<H: Host> Post<H> {
         tokio::select! {
             _ = connection.as_mut() => return,
             () = async {
-                let _ = closing.wait_for(|closing| *closing).await;
-                // Who was let in before a restart and has not said anything yet is heard first.
-                if *left.borrow() {
-                    let _ = has_begun.wait_for(|has_begun| *has_begun).await;
+                let _ = stage.wait_for(|stage| stage.ends(round)).await;
+                // Who was let in before a restart and has not said anything yet is heard first, unless there is no next.
+                tokio::select! {
+                    _ = stage.wait_for(|stage| stage.doing == Doing::Closing) => {}
+                    _ = begun.wait_for(|begun| *begun) => {}
                 }
             }, if !leaving => connection.as_mut().graceful_shutdown(),
         }
@@ -228,12 +236,15 @@ impl<H: Host> Post<H> {
                 let uptime_ms = self.host.monotonic_ms().await.saturating_sub(self.opened_ms);
                 http::readiness(self.phase.get(), uptime_ms).response()
             }
-            Decision::Upgrade { accept } if seat.is_regular() && !*self.room.closing().borrow() => {
+            Decision::Upgrade { accept }
+                if seat.is_regular() && self.room.stage().doing == Doing::Serving =>
+            {
                 let upgrade = hyper::upgrade::on(&mut request);
-                let (limits, closing) = (self.limits.clone(), self.room.closing());
+                let (limits, stage) = (self.limits.clone(), self.room.watch());
+                let round = self.room.stage().round;
                 self.host.task(async move {
                     if let Some(socket) = socket::take_over::<S>(upgrade, &limits).await {
-                        socket::echo(socket, closing, &limits).await;
+                        socket::echo(socket, stage, round, &limits).await;
                     }
                     drop(seat);
                 });
@@ -242,11 +253,6 @@ impl<H: Host> Post<H> {
             Decision::Upgrade { .. } => Answer::full().response(),
         }
     }
-}
-
-/// Nobody who holds the lock panics, and what is in there is always whole.
-fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
-    room.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long the server waits after it could not accept a connection.

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::Limits;
+use super::room::Stage;
 
 /// How many messages are answered before the answers are flushed, at most.
 const BATCH: usize = 64;
@@ -44,10 +45,11 @@ where
     Some(WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config)).await)
 }
 
-/// Answers until the client leaves, does something wrong, or the server closes.
+/// Answers until the client leaves, does something wrong, or that round of the server is over.
 pub(super) async fn echo<S>(
     mut socket: WebSocketStream<S>,
-    mut closing: watch::Receiver<bool>,
+    mut stage: watch::Receiver<Stage>,
+    round: u64,
     limits: &Arc<Limits>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -55,7 +57,7 @@ pub(super) async fn echo<S>(
     let end = loop {
         tokio::select! {
             biased;
-            _ = closing.wait_for(|closing| *closing) => break End::Restart,
+            _ = stage.wait_for(|stage| stage.ends(round)) => break End::Restart,
             turn = turn(&mut socket) => match turn {
                 Ok(()) => {}
                 Err(end) => break end,

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use portcullis_os::Listener;
+use portcullis_os::{Linux, Listener};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
@@ -15,6 +15,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{Host, Limits, Server};
 use crate::identity::{Phase, PhaseName};
+use crate::run::{Next, Serve};
 
 #[derive(Clone)]
 struct Memory;
@@ -233,7 +234,7 @@ async fn every_message_is_answered_with_itself() {
     socket.close(None).await.expect("it is sent");
     assert!(matches!(socket.next().await, Some(Ok(Message::Close(_)))));
     assert!(socket.next().await.is_none());
-    stand.server.room().empty().await;
+    stand.server.room.empty().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,7 +269,7 @@ async fn a_full_server_says_so_and_still_answers_health() {
     first.close(None).await.expect("it is sent");
     assert!(matches!(close_code(&mut first).await, None | Some(_)));
     drop(first);
-    stand.server.room().empty().await;
+    stand.server.room.empty().await;
     assert!(stand.socket().await.is_ok());
 }
 
@@ -292,13 +293,51 @@ async fn a_closing_server_sends_everybody_away_with_1012() {
     }
 }
 
+/// Restarts in place, and tells how many milliseconds of the paused clock that has taken.
+async fn restart(stand: &mut Stand) -> u128 {
+    let began = tokio::time::Instant::now();
+    Serve::<Linux>::drain(&stand.server, Next::Restart).await;
+    let (door, inbox) = mpsc::unbounded_channel();
+    stand.door = door;
+    stand.server.open(&Memory, vec![Inbox(inbox)], &stand.phase);
+    began.elapsed().as_millis()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_asked_for_nothing_holds_no_restart_up_and_is_served_after_it() {
+    let mut stand = stand();
+    let (silent, mut idle) = (stand.connect(), stand.connect());
+    tokio::task::yield_now().await;
+    assert_eq!(restart(&mut stand).await, 0, "nobody is waited for");
+    let (mut socket, _) = client_async("ws://localhost/", silent).await.expect("it is let in as before");
+    socket.send(Message::text("hello")).await.expect("the server reads");
+    assert_eq!(socket.next().await.expect("an answer").expect("a message"), Message::text("hello"));
+    // At the end nobody is waited for either.
+    stand.server.close().await;
+    assert_eq!(idle.read(&mut [0; 8]).await.expect("it is closed"), 0);
+    assert_eq!(close_code(&mut socket).await, Some(CloseCode::Restart));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_outlasts_a_restart_keeps_the_place() {
+    let mut stand = Stand::new(Limits { connections: 1, spare: 0, ..Limits::personal() });
+    let silent = stand.connect();
+    tokio::task::yield_now().await;
+    restart(&mut stand).await;
+    let health = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(stand.ask(health).await, "", "the only place is taken");
+    drop(silent);
+    stand.server.room.empty().await;
+    assert!(stand.ask(health).await.starts_with("HTTP/1.1 200 OK"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_holds_a_server_up_by_saying_nothing() {
     let stand = stand();
     // This client never reads its goodbye, so it is cut off when its time is up: virtual time, no waiting.
     let mut deaf = stand.socket().await.expect("a handshake");
     stand.server.close().await;
-    stand.server.room().empty().await;
+    stand.server.room.empty().await;
     assert_eq!(close_code(&mut deaf).await, Some(CloseCode::Restart));
 
     let stand = self::stand();
@@ -329,7 +368,7 @@ proptest! {
             let status = stand.status("GET /healthz", &["Host: localhost"]).await;
             assert_eq!(status, "HTTP/1.1 200 OK");
             stand.server.close().await;
-            stand.server.room().empty().await;
+            stand.server.room.empty().await;
         });
     }
 }

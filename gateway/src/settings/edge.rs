@@ -34,6 +34,32 @@ pub fn user_units() -> Option<PathBuf> {
     Some(set.or_else(home)?.join("systemd/user"))
 }
 
+/// Every directory that systemd reads units of a user from, those of all users too, as systemd.unit(5) lists them. Where it
+/// puts what it generates itself is left out.
+#[expect(clippy::disallowed_methods, reason = "this is the edge at which the environment is read")]
+pub fn unit_path() -> Vec<PathBuf> {
+    let home = std::env::home_dir();
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let one = |name: &str, default: Option<PathBuf>| set(name).map(PathBuf::from).or(default);
+    let many = |name: &str, default: &str| -> Vec<PathBuf> {
+        std::env::split_paths(&set(name).unwrap_or_else(|| default.into())).collect()
+    };
+    let config = one("XDG_CONFIG_HOME", home.as_ref().map(|home| home.join(".config")));
+    let runtime = one("XDG_RUNTIME_DIR", None);
+    let mut bases: Vec<PathBuf> = [&config, &runtime].into_iter().flatten().cloned().collect();
+    // Whatever the environment says here: the service manager of this user may have another one.
+    bases.extend(home.iter().flat_map(|home| [home.join(".config"), home.join(".local/share")]));
+    bases.extend(one("XDG_DATA_HOME", None));
+    bases.extend(many("XDG_CONFIG_DIRS", "/etc/xdg"));
+    bases.extend(many("XDG_DATA_DIRS", "/usr/local/share:/usr/share"));
+    bases.extend(["/etc", "/run", "/usr/local/lib", "/usr/lib"].map(PathBuf::from));
+    let control = [config, runtime].into_iter().flatten().map(|base| base.join("systemd/user.control"));
+    let mut path: Vec<PathBuf> =
+        control.chain(bases.into_iter().map(|base| base.join("systemd/user"))).collect();
+    path.retain(|directory| directory.is_absolute());
+    path
+}
+
 /// The executable that this process runs.
 ///
 /// # Errors

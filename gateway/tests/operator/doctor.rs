@@ -120,3 +120,18 @@ fn a_second_gateway_and_a_stranger_get_advice_of_their_own() {
     advice.dedup();
     assert_eq!(advice.len(), all.len());
 }
+
+#[test]
+fn a_directory_that_cannot_be_looked_into_is_said_to_be_closed_as_text_and_as_json() {
+    for uid in users().into_iter().flatten() {
+        let room = Room::new(19, Some(uid));
+        fs::set_permissions(room.at("state"), fs::Permissions::from_mode(0o000)).expect("it is mine");
+        let expected = format!("{} cannot be looked at: ", room.at("state").display());
+        let (said, _) = doctor(&room, &[]);
+        let closed = said.iter().find(|line| line["event"] == "closed").unwrap_or_else(|| panic!("{said:?}"));
+        let message = closed["message"].as_str().unwrap_or_default();
+        assert!(message.starts_with(&expected), "{message}");
+        let text = String::from_utf8_lossy(&room.run(&["doctor"]).stdout).into_owned();
+        assert!(text.contains(message), "{text}");
+    }
+}

@@ -66,6 +66,10 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
                                   reserved a port: refuse to start, or park: wait until it has ended,
                                   and start then. For supervisors that ignore exit statuses [default:
                                   refuse]
+          --takeover              Have the gateway that serves the same state, configuration and ports
+                                  hand everything over, and go on in its place: no connection is
+                                  refused, and nobody else gets in between. Starts as usual where none
+                                  runs
       -h, --help                  Print help
 
     Environment (an empty variable counts as not set):
@@ -82,9 +86,12 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
     ports browsers have (`browser.cdpUrl` and that or `cdpPort` of each profile) and where agents
     work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
 
-    SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the clients are
-    told to come again, the epoch is raised, and no token and no listener is given up meanwhile. If the
-    next epoch cannot be begun, on a full disk for instance, it ends like a start that is refused.
+    SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the epoch is
+    raised, the clients are told to come again, and no token and no listener is given up meanwhile. If
+    the next epoch cannot be begun, on a full disk for instance, it says so and serves on as before.
+    With --takeover another process does the same: the one that runs says goodbye to its clients,
+    hands over every token and listener, and exits with 0. If it cannot, it goes on serving, and the
+    start is refused; why is in the evidence.
 
     Exit status:
        0  stopped as it was told to

@@ -38,6 +38,7 @@ fn a_unit_says_what_the_environment_said_and_is_written_once() {
     ExecReload=/bin/kill -USR1 $MAINPID
     Environment="OPENCLAW_STATE_DIR=HOME/state"
     Environment="OPENCLAW_CONFIG_PATH=HOME/openclaw.json"
+    UnsetEnvironment=OPENCLAW_PROFILE OPENCLAW_GATEWAY_PORT OPENCLAW_WORKSPACE_DIR
     # 75 may pass by itself and is tried again; 2, 77 and 78 last until somebody acts.
     Restart=on-failure
     RestartPreventExitStatus=78 77 2
@@ -123,8 +124,51 @@ fn nothing_is_written_where_that_is_not_allowed() {
     fs::create_dir(room.at(".config")).expect("a directory");
     fs::set_permissions(room.at(".config"), fs::Permissions::from_mode(0o555)).expect("it is mine");
     insta::assert_snapshot!(shown(&room, &room.run(&["gateway", "install"])), @"
-    refgate: cannot create HOME/.config/systemd/user: Permission denied (os error 13)
-    refgate: note: ls -ld 'HOME/.config/systemd/user'
+    refgate: cannot create HOME/.config/systemd: Permission denied (os error 13)
+    refgate: note: ls -ld 'HOME/.config/systemd'
     exit Some(77)
     ");
+}
+
+#[test]
+fn units_are_looked_for_wherever_systemd_reads_them_from() {
+    let directories = [
+        (".local/share/systemd/user", None),
+        ("run/systemd/user", Some("XDG_RUNTIME_DIR")),
+        ("run/systemd/user.control", Some("XDG_RUNTIME_DIR")),
+        ("data/systemd/user", Some("XDG_DATA_HOME")),
+        ("shared/systemd/user", Some("XDG_DATA_DIRS")),
+        ("site/systemd/user", Some("XDG_CONFIG_DIRS")),
+        // The service manager need not know of the variable.
+        (".config/systemd/user", Some("XDG_CONFIG_HOME")),
+    ];
+    for (directory, variable) in directories {
+        let room = Room::new(21, None);
+        assert!(room.run(&["gateway", "install", "--profile", "one"]).status.success());
+        let unit = read(&room.at(".config/systemd/user/refgate-one.service"));
+        fs::remove_dir_all(room.at(".config")).expect("it is there");
+        fs::DirBuilder::new().recursive(true).create(room.at(directory)).expect("a directory");
+        let install = |arguments: &[&str]| {
+            let mut command = room.refgate(None, &[&["gateway", "install"], arguments].concat());
+            if let Some(variable) = variable {
+                let base = directory.split_once("/systemd/").map_or(directory, |(base, _)| base);
+                let base = if variable == "XDG_CONFIG_HOME" { "elsewhere" } else { base };
+                command.env(variable, room.at(base));
+            }
+            shown(&room, &command.output().expect("it runs"))
+        };
+        room.put(&format!("{directory}/refgate-one.service"), &unit);
+        let told = install(&[]);
+        let expected = format!(
+            "refgate: HOME/{directory}/refgate-one.service is for a gateway that owns the state directory HOME/state\n"
+        );
+        assert!(told.starts_with(&expected), "{told}");
+        // One of the same name would hide it or be hidden.
+        room.put(&format!("{directory}/refgate-one.service"), b"[Service]\nExecStart=/bin/true\n");
+        let told = install(&["--profile", "one"]);
+        let expected =
+            format!("refgate: HOME/{directory}/refgate-one.service was not written by this program\n");
+        assert!(told.contains(&expected), "{told}");
+        assert!(told.ends_with("exit Some(78)"), "{told}");
+    }
 }

@@ -12,5 +12,6 @@ mod notify;
 mod park;
 mod restart;
 mod room;
+mod takeover;
 mod untouched;
 mod why;

@@ -75,6 +75,21 @@ fn while_it_waits_it_asks_nothing_and_a_signal_ends_it() {
 }
 
 #[test]
+fn whom_it_waits_for_is_said_also_if_nothing_shows_that_it_is_a_gateway() {
+    let room = Room::new(9, None);
+    let directory = std::fs::OpenOptions::new();
+    #[expect(clippy::disallowed_methods, reason = "a test sets its stage")]
+    let directory = { directory }.read(true).open(room.at("state")).expect("it is there");
+    directory.lock().expect("it is free");
+    let own = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
+    let (waiting, message) = parked(&room, own);
+    let expected = format!(", and nothing shows that it is a gateway; waiting until pid {own} ends");
+    assert!(message.starts_with("the lock on the state directory "), "{message}");
+    assert!(message.ends_with(&expected), "{message}");
+    drop(waiting);
+}
+
+#[test]
 fn what_no_end_of_a_gateway_cures_is_refused_at_once() {
     let room = Room::new(31, None);
     let listener = room.listener();

@@ -6,12 +6,12 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use crate::room::{Room, Running, read, signal};
 
 /// The inodes of the sockets that listen on a port.
-fn listeners(port: u16) -> Vec<String> {
+pub(crate) fn listeners(port: u16) -> Vec<String> {
     let suffix = format!(":{port:04X}");
     let mut found = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -24,12 +24,18 @@ fn listeners(port: u16) -> Vec<String> {
 }
 
 /// One request, and how it was answered.
-fn ask(port: u16) -> std::io::Result<String> {
+pub(crate) fn ask(port: u16) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+fn told(room: &Room) -> String {
+    let output =
+        room.command(room.at("refgate")).arg("history").env("OPENCLAW_STATE_DIR", room.at("state")).output();
+    String::from_utf8_lossy(&output.expect("it runs").stdout).into_owned()
 }
 
 fn restart(gateway: &mut Running) {
@@ -102,4 +108,42 @@ fn an_owner_that_somebody_else_has_succeeded_does_not_begin_anew() {
     signal(gateway.pid(), Signal::USR1);
     assert_eq!(gateway.child.0.wait().expect("it ends").code(), Some(70));
     assert!(!room.at("state/journal.31").exists());
+}
+
+#[test]
+fn an_owner_that_cannot_begin_its_next_epoch_says_so_and_serves_on() {
+    let room = Room::new(15, None);
+    let mut gateway = room.gateway(&[]);
+    let pid = i32::try_from(gateway.pid()).ok().and_then(Pid::from_raw);
+    let scarce = Rlimit { current: Some(0), maximum: getrlimit(Resource::Nofile).maximum };
+    let before = prlimit(pid, Resource::Nofile, scarce).expect("it is mine");
+    signal(gateway.pid(), Signal::USR1);
+    let said = gateway.next();
+    assert_eq!(said["event"], "note", "{said}");
+    let message = said["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("cannot restart in place: "), "{message}");
+    assert!(message.ends_with("; this gateway serves on as before"), "{message}");
+    assert!(!room.at("state/journal.2").exists());
+    prlimit(pid, Resource::Nofile, before).expect("it is mine");
+    assert!(ask(room.base).expect("it serves").starts_with("HTTP/1.1 200 "));
+    let history = told(&room);
+    assert!(history.contains("ready, has not said that it stopped"), "{history}");
+    restart(&mut gateway);
+    let history = told(&room);
+    assert!(history.lines().next().is_some_and(|line| line.ends_with(": stopped")), "{history}");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test sets its stage")]
+fn an_owner_whose_successors_have_folded_its_journal_away_stops_by_itself() {
+    let room = Room::new(16, None);
+    let mut gateway = room.gateway(&[]);
+    // So many have begun since that neither its journal nor that of the next one is kept.
+    room.put("state/journal.30", b"");
+    std::fs::rename(room.at("state/journal.1"), room.at("away")).expect("it is there");
+    let said = gateway.next();
+    assert_eq!(said["code"], "fenced", "{said}");
+    let message = said["message"].as_str().unwrap_or_default();
+    assert!(message.contains("journal.1 is gone: successors have taken it into their sums"), "{message}");
+    assert_eq!(gateway.child.0.wait().expect("it ends").code(), Some(70));
 }

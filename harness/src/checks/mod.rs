@@ -3,6 +3,7 @@
 //! A check looks at the machine and at what processes have told; it never asks the lock code. Checks about the past keep
 //! a [`Memory`], which is part of the state that is explored.
 
+mod handoff;
 mod outcome;
 mod safety;
 mod supervised;
@@ -48,6 +49,8 @@ pub struct Stake {
     pub all_ports: BTreeSet<u16>,
     /// Whether it may end an owner of the state directory that it has found stopped.
     pub force: bool,
+    /// Whether it may ask an owner to hand over.
+    pub takeover: bool,
 }
 
 /// What the checks about the past remember.
@@ -55,6 +58,7 @@ pub struct Stake {
 pub struct Memory {
     truth: truth::Memory,
     tenures: tenures::Memory,
+    handoff: handoff::Memory,
 }
 
 /// Everything that is checked in one case.
@@ -106,7 +110,11 @@ impl Checker for Checks {
     type Memory = Memory;
 
     fn start(&self) -> Memory {
-        Memory { truth: truth::Memory::new(self.slots.len()), tenures: tenures::Memory::default() }
+        Memory {
+            truth: truth::Memory::new(self.slots.len()),
+            tenures: tenures::Memory::default(),
+            handoff: handoff::Memory::default(),
+        }
     }
 
     fn step(&self, memory: &mut Memory, view: &View<'_>, step: &Step<'_>) -> Result<(), Violation> {
@@ -128,6 +136,7 @@ impl Checker for Checks {
                 Check::EffectAfterLock => self.effect_after_lock(view, step)?,
                 Check::FailFast => self.fail_fast(view, step)?,
                 Check::ClockFree => self.clock_free(view, step)?,
+                Check::Handoff => self.handoff(&mut memory.handoff, view, step)?,
                 Check::Truthful => self.truthful(&memory.truth, view, step)?,
                 // Judged in `probed`, where a fresh gateway was given the machine for itself, and where nothing more happens.
                 Check::NoWedge | Check::NoDeadEnd => {}
@@ -136,9 +145,10 @@ impl Checker for Checks {
         self.refusal_names(view, step)
     }
 
-    fn end(&self, _: &Memory, view: &View<'_>) -> Result<usize, Violation> {
+    fn end(&self, memory: &Memory, view: &View<'_>) -> Result<usize, Violation> {
         self.refusal_exits(view)?;
         self.no_dead_end(view)?;
+        self.handed_off(&memory.handoff, view)?;
         self.outcome(view)
     }
 

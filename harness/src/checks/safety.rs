@@ -1,6 +1,6 @@
 //! Checks that need nothing but the present state and the last step.
 
-use portcullis_os::{Call, Clock, Notice};
+use portcullis_os::{Call, Clock, Notice, Signal};
 use sim::kernel::{Effect, Life, ProcessId};
 use sim::{Step, View, Violation};
 
@@ -112,7 +112,8 @@ impl Checks {
         Ok(())
     }
 
-    /// Who forces its start may signal an owner that was stopped at some time since it began, and nobody else.
+    /// Who forces its start may signal an owner that was stopped at some time since it began; who takes over may tell a gateway
+    /// to begin anew, which finds out by itself what is wanted of it. Nobody else may be signalled.
     pub(super) fn no_collateral(
         &self,
         memory: &Memory,
@@ -124,7 +125,10 @@ impl Checks {
             let Some(actor) = self.actor(view, *by) else { continue };
             let is_meant = self.stake(actor).is_some_and(|stake| stake.force)
                 && view.slot_of(*target).is_some_and(|target| memory.was_stopped(actor, target));
-            if by != target && !is_meant {
+            let is_asked = self.stake(actor).is_some_and(|stake| stake.takeover)
+                && *signal == Signal::User1
+                && view.slot_of(*target).is_some_and(|target| self.stake(target).is_some());
+            if by != target && !is_meant && !is_asked {
                 let target = view.slot_of(*target).map_or("a stranger", |slot| self.name(slot));
                 let actor = self.name(actor);
                 return Err(broken(Check::NoCollateral, format!("{actor} sent {signal} to {target}")));

@@ -54,15 +54,16 @@ const STATUSES: &str = "Exit status:
        each of its steps still happens, and breaks nothing;
        for explain: every case that was explained passes;
        for conform: no difference; for matrix: every cell is as known;
-       for stress: the writes of all owners are in order
+       for stress: the writes of all owners are in order, and every contender ended as it should
   1    a case failed; for replay: the schedule still breaks something;
        for conform: the kernels differ, or an ending of a call was not seen that should be;
-       for matrix: a cell is not as known; for stress: an owner wrote after a later one
+       for matrix: a cell is not as known; for stress: an owner wrote after a later one,
+       or a contender hung or ended as none should
   2    wrong usage, an invalid scenario file, or a damaged token
   3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
        its schedule asks for a step that cannot happen, its scenario has changed, or its case
        is gone; for a saved failure: one of its steps does not happen any more;
-       for stress: too few acquisitions or kills
+       for stress: too few acquisitions, kills, stops or removals
   4    no case was selected
   5    the environment lacks something, for instance the gateway's executable, or namespaces
   130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP

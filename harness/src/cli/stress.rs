@@ -76,11 +76,15 @@ fn tell(out: &mut impl Write, request: &Request, outcome: &Outcome, isolation: I
             outcome.kills,
             format!("{} needed; {} before they were ready", request.kills_needed(), outcome.kills_inside),
         ),
-        ("stops", outcome.stops, "each resumed, then killed".to_owned()),
+        ("stops", outcome.stops, "at least 1 needed; each resumed, then killed".to_owned()),
         (
             "removals",
             outcome.removals,
-            format!("of lock files; {} owners noticed and stopped", outcome.fenced),
+            format!(
+                "of lock files, at least {} needed; {} owners noticed and stopped",
+                request.removals_needed(),
+                outcome.fenced
+            ),
         ),
         ("refusals", outcome.refusals, String::new()),
         ("writes", outcome.writes, "by owners, into one log".to_owned()),
@@ -102,7 +106,7 @@ fn tell(out: &mut impl Write, request: &Request, outcome: &Outcome, isolation: I
         Verdict::Held => status::PASSED,
         Verdict::Broken => status::FAILED,
         Verdict::TooLittle => {
-            writeln!(out, "inconclusive: too few acquisitions or kills to say anything")?;
+            writeln!(out, "inconclusive: too few acquisitions, kills, stops or removals to say anything")?;
             status::INCONCLUSIVE
         }
     })

@@ -15,10 +15,10 @@ use portcullis_os::Os;
 use sim::{Fake, Program};
 
 use crate::checks::Reader;
-use crate::mutants::Lie;
+use crate::mutants::{self, Leaking, Lie};
 use blind::Blind;
 
-pub use crate::mutants::Token;
+pub use crate::mutants::{Leak, Token};
 pub use endless::Endless;
 pub use naive::Naive;
 pub use openclaw::{Generation, Surroundings};
@@ -33,6 +33,8 @@ pub enum Design {
     Without(Token),
     /// The reference gateway with one slip in how it raises the epoch or keeps to it.
     Slipping(Slip),
+    /// The reference gateway with one descriptor that a child inherits.
+    Leaking(Leak),
     /// A lock that is wrong on purpose.
     Naive(Naive),
     /// The lock of OpenClaw, as it was in one generation.
@@ -50,6 +52,7 @@ impl Design {
         all.extend(Endless::ALL.into_iter().map(Self::Endless));
         all.extend(Token::ALL.into_iter().map(Self::Without));
         all.extend(Slip::ALL.into_iter().map(Self::Slipping));
+        all.extend(Leak::ALL.into_iter().map(Self::Leaking));
         all
     }
 
@@ -59,6 +62,7 @@ impl Design {
             Self::Refgate => "refgate".to_owned(),
             Self::Without(token) => format!("refgate-without-{}", token.name()),
             Self::Slipping(slip) => format!("refgate-{}", slip.name()),
+            Self::Leaking(leak) => format!("refgate-leaks-{}", leak.name()),
             Self::Naive(naive) => naive.name().to_owned(),
             Self::Openclaw(generation) => generation.name().to_owned(),
             Self::Endless(which) => which.name().to_owned(),
@@ -71,6 +75,9 @@ impl Design {
             Self::Refgate => "The reference gateway, as it ships.".to_owned(),
             Self::Without(token) => format!("The reference gateway, which {}.", token.describe()),
             Self::Slipping(slip) => format!("The reference gateway, {}.", slip.describe()),
+            Self::Leaking(leak) => {
+                format!("The reference gateway, whose child inherits {}.", leak.describe())
+            }
             Self::Naive(naive) => naive.describe().to_owned(),
             Self::Openclaw(generation) => generation.describe().to_owned(),
             Self::Endless(which) => which.describe().to_owned(),
@@ -83,7 +90,7 @@ impl Design {
             Self::Refgate => Some("N27"),
             Self::Naive(naive) => Some(naive.id()),
             Self::Openclaw(generation) => Some(generation.id()),
-            Self::Without(_) | Self::Slipping(_) | Self::Endless(_) => None,
+            Self::Without(_) | Self::Slipping(_) | Self::Leaking(_) | Self::Endless(_) => None,
         }
     }
 
@@ -120,6 +127,10 @@ impl Design {
                 refgate(Fake::new(os, rule), claim).await
             }
             Self::Slipping(slip) => refgate(Fake::new(os, slip), claim).await,
+            Self::Leaking(leak) => {
+                let rule = Leaking::new(leak, &claim);
+                refgate(Fake::new(os, rule), claim).await
+            }
             Self::Naive(naive) => naive.run(os, claim).await,
             Self::Openclaw(generation) => generation.run(os, claim, around).await,
             Self::Endless(which) => endless::run(which, os, claim).await,
@@ -135,7 +146,7 @@ impl Design {
     #[cfg(target_os = "linux")]
     pub(crate) const fn keeps_journals(self) -> bool {
         match self {
-            Self::Refgate | Self::Without(_) | Self::Slipping(_) => true,
+            Self::Refgate | Self::Without(_) | Self::Slipping(_) | Self::Leaking(_) => true,
             Self::Naive(_) | Self::Openclaw(_) | Self::Endless(_) => false,
         }
     }
@@ -148,7 +159,7 @@ impl Design {
     /// The files that an operator would take for its lock.
     pub fn lock_files(self, state: &Path) -> Vec<PathBuf> {
         match self {
-            Self::Refgate | Self::Without(_) | Self::Slipping(_) => {
+            Self::Refgate | Self::Without(_) | Self::Slipping(_) | Self::Leaking(_) => {
                 [gateway::lock::LOCK_FILE, gateway::lock::WRITERS_FILE].map(|name| state.join(name)).to_vec()
             }
             Self::Naive(naive) => naive.lock_files(state),
@@ -164,6 +175,7 @@ impl Design {
                 None
             }
             Self::Naive(naive) => naive.child(),
+            Self::Leaking(_) => Some((mutants::CHILD_PROGRAM, Program::new("child", mutants::child))),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The reference lock with one slip in how it raises the epoch, seals, syncs or looks after what it owns.
+//! The reference lock with one slip in how it raises the epoch, seals, syncs, hands over or looks after what it owns.
 //!
 //! The shipped code runs unchanged; what slips is the operating system under it, or the reader of what it has written.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use gateway::lock::EPOCH_FILE;
 use gateway::lock::journal::{JOURNAL_PREFIX, LARGEST_EPOCH};
-use portcullis_os::{Call, Errno, FileStatus, Open, Reply};
+use gateway::lock::{EPOCH_FILE, HAVE, TAKE};
+use portcullis_os::{Call, Errno, FileStatus, Notice, Open, Reply};
 use sim::Rule;
 
 /// One slip.
@@ -25,17 +25,23 @@ pub enum Slip {
     NeverLooks,
     /// Whoever reads the journals reads all that is in them.
     ReaderIgnoresSeal,
+    /// It never says that it is no owner any more.
+    NeverReleases,
+    /// It gives everything away without waiting for what its successor says.
+    HandsOverUnheard,
 }
 
 impl Slip {
     /// Every slip.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::SealNotRecorded,
         Self::EpochNotRaised,
         Self::EpochFromFileOnly,
         Self::NothingSynced,
         Self::NeverLooks,
         Self::ReaderIgnoresSeal,
+        Self::NeverReleases,
+        Self::HandsOverUnheard,
     ];
 
     /// Its name in the name of a design.
@@ -47,6 +53,8 @@ impl Slip {
             Self::NothingSynced => "nothing-synced",
             Self::NeverLooks => "never-looks",
             Self::ReaderIgnoresSeal => "reader-ignores-seal",
+            Self::NeverReleases => "never-releases",
+            Self::HandsOverUnheard => "hands-over-unheard",
         }
     }
 
@@ -59,6 +67,8 @@ impl Slip {
             Self::NothingSynced => "which never syncs",
             Self::NeverLooks => "which does not look after what it owns while it waits",
             Self::ReaderIgnoresSeal => "whose journals are read beyond their seals",
+            Self::NeverReleases => "which never says that it is no owner any more",
+            Self::HandsOverUnheard => "which hands over without waiting for what its successor says",
         }
     }
 }
@@ -77,7 +87,21 @@ impl Rule for Slip {
     }
 
     fn instead(&mut self, call: &Call) -> Option<Result<Reply, Errno>> {
-        (*self == Self::NothingSynced && matches!(call, Call::Sync { .. })).then_some(Ok(Reply::Done))
+        let is_left_out = match self {
+            Self::NothingSynced => matches!(call, Call::Sync { .. }),
+            Self::NeverReleases => matches!(call, Call::Notify(Notice::Released)),
+            Self::SealNotRecorded
+            | Self::EpochNotRaised
+            | Self::EpochFromFileOnly
+            | Self::NeverLooks
+            | Self::ReaderIgnoresSeal => false,
+            Self::HandsOverUnheard => {
+                let Call::Receive { length, .. } = call else { return None };
+                let is_meant = |word: &&[u8]| u32::try_from(word.len()) == Ok(*length);
+                return [TAKE, HAVE].into_iter().find(is_meant).map(|word| Ok(Reply::Bytes(word.to_owned())));
+            }
+        };
+        is_left_out.then_some(Ok(Reply::Done))
     }
 
     fn saw(&mut self, _: &Call, _: &Result<Reply, Errno>) {}

@@ -241,7 +241,7 @@ pub fn judged(scenario: &Scenario, known: Option<&Known>, design: Design) -> Sce
 /// Whether a design is the reference gateway, whole or in part.
 const fn is_reference(design: Design) -> bool {
     match design {
-        Design::Refgate | Design::Without(_) | Design::Slipping(_) => true,
+        Design::Refgate | Design::Without(_) | Design::Slipping(_) | Design::Leaking(_) => true,
         Design::Naive(_) | Design::Openclaw(_) | Design::Endless(_) => false,
     }
 }

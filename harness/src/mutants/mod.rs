@@ -3,9 +3,12 @@
 //! The shipped code runs unchanged; what lies is the operating system under it. `harness/tests/tokens.rs` says which
 //! scenario breaks without which part, and which parts nothing breaks without.
 
+mod leak;
 mod lie;
 mod second_look;
 
+pub use leak::Leak;
+pub(crate) use leak::{CHILD_PROGRAM, Leaking, child};
 pub(crate) use lie::Lie;
 
 /// One part of the reference lock: a token, a test, a look that is taken again, an order.

@@ -80,6 +80,7 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
         names.declare_killer();
     }
     let park = flag(&mut fields, "park", diagnostics);
+    let takeover = flag(&mut fields, "takeover", diagnostics);
     let workspace = fields.take("workspace").map(|field| nested("`workspace`", field.value, diagnostics));
     let pins = fields.take("pins").map(|field| pins(field.value, diagnostics));
     let uid = fields.take("uid").map(|field| integer("`uid`", field.value, UIDS, diagnostics));
@@ -113,6 +114,7 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
         allow_remote_fs: allow_remote_fs?,
         force: force?,
         park: park?,
+        takeover: takeover?,
         workspace: workspace.flatten(),
         pins: pins.unwrap_or_default(),
         uid: uid.flatten(),

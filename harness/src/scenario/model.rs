@@ -77,6 +77,8 @@ pub struct Gateway {
     pub force: bool,
     /// Whether it waits for a gateway that is in its way.
     pub park: bool,
+    /// Whether it has a gateway that serves the same hand over everything.
+    pub takeover: bool,
     /// The label of the directory that its agents work in, with `/` between it and the one around it; `None`: none.
     pub workspace: Option<String>,
     /// Ports that it has besides its block.

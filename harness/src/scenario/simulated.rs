@@ -33,6 +33,11 @@ impl Scenario {
         if self.gateways.iter().any(|gateway| gateway.park) {
             return Some("a parked start needs the simulator: from outside nobody sees that it waits");
         }
+        if self.gateways.iter().any(|gateway| gateway.takeover) {
+            return Some(
+                "a takeover needs the simulator: what two processes say at once arrives in either order",
+            );
+        }
         if self.gateways.iter().any(|gateway| !gateway.pins.is_empty()) {
             return Some("pinned ports need the simulator");
         }

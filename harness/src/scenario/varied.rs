@@ -27,6 +27,7 @@ const VARIABLE: [(&str, &[&str]); 3] = [
             "allow_remote_fs",
             "force",
             "park",
+            "takeover",
             "workspace",
             "pins",
             "uid",

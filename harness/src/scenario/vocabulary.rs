@@ -27,6 +27,8 @@ pub enum Check {
     NoWedge,
     /// `no-dead-end`
     NoDeadEnd,
+    /// `handoff`
+    Handoff,
     /// `truthful`
     Truthful,
     /// `fail-fast`
@@ -37,7 +39,7 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order in which they are listed for people.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SingleOwner,
         Self::SingleWriter,
         Self::NoTheft,
@@ -48,6 +50,7 @@ impl Check {
         Self::EffectAfterLock,
         Self::NoWedge,
         Self::NoDeadEnd,
+        Self::Handoff,
         Self::Truthful,
         Self::FailFast,
         Self::ClockFree,
@@ -66,6 +69,7 @@ impl Check {
             Self::EffectAfterLock => "effect-after-lock",
             Self::NoWedge => "no-wedge",
             Self::NoDeadEnd => "no-dead-end",
+            Self::Handoff => "handoff",
             Self::Truthful => "truthful",
             Self::FailFast => "fail-fast",
             Self::ClockFree => "clock-free",
@@ -91,6 +95,9 @@ impl Check {
                 "Wherever nothing alive stands in the way, a fresh gateway that runs alone becomes ready."
             }
             Self::NoDeadEnd => "Where a supervisor wants an owner, somebody owns in the end.",
+            Self::Handoff => {
+                "Once a gateway serves, somebody listens on its port and one serves in the end, unless one is told to stop or killed."
+            }
             Self::Truthful => {
                 "The reported reason was true of the named process at some instant since the start."
             }

@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_os::{Call, Fd, FileId, FileKind, FileStatus, Pid, ProcessStatus, Reply, TcpRow, Tick};
+use portcullis_os::{Call, Fd, FileId, FileKind, FileStatus, Leads, Pid, ProcessStatus, Reply, TcpRow, Tick};
 
 use super::os::Answer;
 
@@ -113,8 +113,10 @@ impl Meaning {
             *file = self.files.real(*file).unwrap_or(NO_FILE);
         }
         if let Call::Watch { places, .. } = &mut call {
-            for file in places.iter_mut().filter_map(|place| place.file.as_mut()) {
-                *file = self.files.real(*file).unwrap_or(NO_FILE);
+            for place in places {
+                if let Leads::To(file) = &mut place.leads {
+                    *file = self.files.real(*file).unwrap_or(NO_FILE);
+                }
             }
         }
         if let Call::HoldsSocket { socket, .. } = &mut call {

@@ -6,6 +6,8 @@ use std::path::Path;
 use gateway::lock::journal::{Entry, Event, Folded, read_journal};
 use portcullis_os::{Errno, Linux, Open, Os};
 
+use super::breaches::Breaches;
+
 /// What was read of one epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Reign {
@@ -26,7 +28,7 @@ pub(super) struct Audit {
     sealed: BTreeMap<u64, Reign>,
     begun: BTreeMap<String, u64>,
     /// What should never have been seen.
-    pub(super) violations: Vec<String>,
+    pub(super) breaches: Breaches,
 }
 
 impl Audit {
@@ -55,9 +57,9 @@ impl Audit {
             .begun
             .values()
             .filter(|epoch| **epoch > reading.folded.through && !reading.reigns.contains_key(epoch));
-        let lost: Vec<String> =
-            lost.map(|epoch| format!("epoch {epoch} was seen, and is gone from the journals")).collect();
-        self.violations.extend(lost);
+        for epoch in lost {
+            self.breaches.add(|| format!("epoch {epoch} was seen, and is gone from the journals"));
+        }
         self.compare(reading);
         Ok(())
     }
@@ -67,17 +69,17 @@ impl Audit {
         for (epoch, reign) in reading.reigns {
             let first = *self.begun.entry(reign.instance.clone()).or_insert(epoch);
             if first != epoch {
-                self.violations.push(format!("instance {} began epochs {first} and {epoch}", reign.instance));
+                self.breaches.add(|| format!("instance {} began epochs {first} and {epoch}", reign.instance));
             }
             if epoch == newest {
                 continue;
             }
             let known = self.sealed.entry(epoch).or_insert_with(|| reign.clone());
             if *known != reign {
-                self.violations.push(format!(
-                    "epoch {epoch} changed after it was sealed: {:?} became {:?}",
-                    known.events, reign.events
-                ));
+                self.breaches.add(|| {
+                    let (was, is) = (&known.events, &reign.events);
+                    format!("epoch {epoch} changed after it was sealed: {was:?} became {is:?}")
+                });
             }
         }
     }
@@ -107,7 +109,7 @@ mod tests {
 
     use gateway::lock::journal::{Event, Folded};
 
-    use super::{Audit, Reading, Reign};
+    use super::{Audit, Breaches, Reading, Reign};
 
     fn reading(reigns: &[(u64, &str, &[Event])]) -> Reading {
         let reigns = reigns.iter().map(|(epoch, instance, events)| {
@@ -122,14 +124,14 @@ mod tests {
         audit.compare(reading(&[(1, "a", &[])]));
         audit.compare(reading(&[(1, "a", &[Event::Ready]), (2, "b", &[])]));
         audit.compare(reading(&[(1, "a", &[Event::Ready]), (2, "b", &[Event::Ready]), (3, "c", &[])]));
-        assert_eq!(audit.violations, Vec::<String>::new());
+        assert_eq!(audit.breaches, Breaches::default());
         audit.compare(reading(&[
             (1, "a", &[Event::Ready, Event::Stop]),
             (2, "b", &[Event::Ready]),
             (4, "c", &[]),
         ]));
         assert_eq!(
-            audit.violations,
+            audit.breaches.shown,
             [
                 "epoch 1 changed after it was sealed: [Ready] became [Ready, Stop]",
                 "instance c began epochs 3 and 4"

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use gateway::Reason;
 use portcullis_os::Linux;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -13,6 +14,8 @@ use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
 use super::audit::Audit;
+use super::breaches::Breaches;
+use super::ends::{Life, PATIENCE_US, Statuses, Word};
 use super::{Order, Outcome, contender, log};
 use crate::designs::Design;
 use crate::real::{Child, Ended, Random, Stopwatch, timespec};
@@ -23,8 +26,6 @@ const CONTENDERS: usize = 8;
 const AUDIT_US: u64 = 100_000;
 /// The longest time until the next lock file is deleted, in microseconds.
 const REMOVAL_US: u64 = 200_000;
-/// How long who was told to end may take before it is killed, in microseconds.
-const PATIENCE_US: u64 = 500_000;
 
 /// What is done to a contender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,12 @@ enum Deed {
 /// A contender under way.
 #[derive(Debug)]
 struct Contender {
+    number: u32,
     child: Child,
     is_ready: bool,
+    life: Life,
+    /// When it must be ready or gone; `None` while nothing is asked of it.
+    until_us: Option<u64>,
     /// What is done to it next, and when.
     due: Option<(u64, Deed)>,
 }
@@ -65,6 +70,8 @@ struct Driver {
     os: Linux,
     /// `None` where the design keeps no journals.
     audit: Option<Audit>,
+    statuses: Statuses,
+    ends: Breaches,
     clock: Stopwatch,
     random: Random,
     contenders: Vec<Contender>,
@@ -92,6 +99,8 @@ impl Driver {
             runtime,
             os: Linux::new(|_| ()),
             audit: design.keeps_journals().then(Audit::default),
+            statuses: if design.keeps_journals() { Statuses::Documented } else { Statuses::Any },
+            ends: Breaches::default(),
             clock: Stopwatch::start(),
             random: Random::new(order.seed, 0),
             contenders: Vec::new(),
@@ -114,7 +123,26 @@ impl Driver {
             self.hear();
             self.act()?;
             self.reap()?;
+            self.lose_patience()?;
             self.operate();
+            self.look()?;
+        }
+        self.wind_down()
+    }
+
+    /// Tells everybody to end, and waits until they have: nothing that was done before may keep one from it.
+    fn wind_down(&mut self) -> Result<(), String> {
+        let now_us = self.clock.now_us();
+        for contender in &mut self.contenders {
+            contender.child.signal(Signal::CONT).map_err(lost)?;
+            contender.tell_to_end(now_us)?;
+            contender.due = None;
+        }
+        while !self.contenders.is_empty() {
+            self.wait(self.next_us())?;
+            self.hear();
+            self.reap()?;
+            self.lose_patience()?;
             self.look()?;
         }
         Ok(())
@@ -129,15 +157,23 @@ impl Driver {
             12..16 => Some(Deed::Stop),
             _ => None,
         };
-        let due = deed.map(|deed| (self.clock.now_us() + self.random.up_to(40_000), deed));
-        self.contenders.push(Contender { child, is_ready: false, due });
+        let now_us = self.clock.now_us();
+        self.contenders.push(Contender {
+            number: self.lives,
+            child,
+            is_ready: false,
+            life: Life::default(),
+            until_us: Some(now_us + PATIENCE_US),
+            due: deed.map(|deed| (now_us + self.random.up_to(40_000), deed)),
+        });
         Ok(())
     }
 
     /// When something is due.
     fn next_us(&self) -> u64 {
         let deeds = self.contenders.iter().filter_map(|contender| contender.due).map(|(at_us, _)| at_us);
-        deeds.chain([self.next_removal_us, self.next_audit_us]).min().unwrap_or_default()
+        let ends = self.contenders.iter().filter_map(|contender| contender.until_us);
+        deeds.chain(ends).chain([self.next_removal_us, self.next_audit_us]).min().unwrap_or_default()
     }
 
     /// Waits until somebody says something or ends, or that moment has come.
@@ -161,24 +197,7 @@ impl Driver {
     fn hear(&mut self) {
         let now_us = self.clock.now_us();
         for contender in &mut self.contenders {
-            // What it complains of is read so that it is not stopped by a full pipe.
-            let _ = contender.child.pipes[1].lines();
-            for line in contender.child.pipes[0].lines() {
-                let words: Vec<&str> = line.split(' ').collect();
-                match words[..] {
-                    ["owner"] => contender.due = Some(fate(&mut self.random, now_us)),
-                    ["ready", us] => {
-                        contender.is_ready = true;
-                        self.outcome.acquire_us.extend(us.parse::<u64>());
-                    }
-                    ["refused", _, "fenced"] => self.outcome.fenced += 1,
-                    ["refused", us, _] => {
-                        self.outcome.refusals += 1;
-                        self.outcome.refuse_us.extend(us.parse::<u64>());
-                    }
-                    _ => {}
-                }
-            }
+            contender.hear(now_us, &mut self.random, &mut self.outcome);
         }
     }
 
@@ -191,19 +210,25 @@ impl Driver {
                 Deed::Kill => Signal::KILL,
                 Deed::Stop => Signal::STOP,
                 Deed::Resume => Signal::CONT,
-                Deed::End => Signal::TERM,
+                Deed::End => {
+                    contender.tell_to_end(now_us)?;
+                    continue;
+                }
             };
-            let trouble = |errno| format!("a contender cannot be signalled: {errno}");
-            contender.child.signal(signal).map_err(trouble)?;
+            contender.child.signal(signal).map_err(unsignalled)?;
             contender.due = match deed {
-                Deed::Kill => None,
+                Deed::Kill | Deed::End => {
+                    contender.life.is_killed = true;
+                    contender.until_us = Some(now_us + PATIENCE_US);
+                    None
+                }
                 Deed::Stop => {
-                    contender.child.wait_until_stopped().map_err(trouble)?;
+                    contender.until_us = None;
+                    contender.child.wait_until_stopped().map_err(unsignalled)?;
                     self.outcome.stops += u64::from(contender.child.is_stopped());
                     Some((now_us + 5_000 + self.random.up_to(25_000), Deed::Resume))
                 }
                 Deed::Resume => Some((now_us + self.random.up_to(10_000), Deed::Kill)),
-                Deed::End => Some((now_us + PATIENCE_US, Deed::Kill)),
             };
         }
         Ok(())
@@ -211,18 +236,46 @@ impl Driver {
 
     /// Buries who has ended.
     fn reap(&mut self) -> Result<(), String> {
+        let now_us = self.clock.now_us();
         let mut living = Vec::with_capacity(self.contenders.len());
-        for contender in self.contenders.drain(..) {
-            match contender.child.reap().map_err(lost)? {
-                None => living.push(contender),
-                Some(Ended::Signaled(signal)) if signal == Signal::KILL.as_raw() => {
+        for mut contender in self.contenders.drain(..) {
+            let Some(ended) = contender.child.reap().map_err(lost)? else {
+                living.push(contender);
+                continue;
+            };
+            // What it said last is there by now.
+            contender.hear(now_us, &mut self.random, &mut self.outcome);
+            match contender.life.strange(ended, self.statuses) {
+                Some(what) => self.ends.add(|| format!("contender {} {what}", contender.number)),
+                None if ended == Ended::Signaled(Signal::KILL.as_raw()) => {
                     self.outcome.kills += 1;
                     self.outcome.kills_inside += u64::from(!contender.is_ready);
                 }
-                Some(Ended::Signaled(_) | Ended::Exited(_)) => {}
+                None => {}
             }
         }
         self.contenders = living;
+        Ok(())
+    }
+
+    /// Kills who takes too long: it hangs.
+    fn lose_patience(&mut self) -> Result<(), String> {
+        let now_us = self.clock.now_us();
+        for contender in &mut self.contenders {
+            if contender.until_us.take_if(|until_us| *until_us <= now_us).is_none() {
+                continue;
+            }
+            let doing = match &contender.life {
+                Life { is_killed: true, .. } => "was killed",
+                Life { is_told: true, .. } => "was told to end",
+                Life { .. } => "has begun",
+            };
+            let (number, seconds) = (contender.number, PATIENCE_US / 1_000_000);
+            self.ends.add(|| format!("contender {number} {doing}, and hangs {seconds} s later"));
+            contender.child.signal(Signal::KILL).map_err(unsignalled)?;
+            contender.life.is_killed = true;
+            contender.due = None;
+        }
         Ok(())
     }
 
@@ -274,17 +327,59 @@ impl Driver {
         let outcome = &mut self.outcome;
         outcome.acquisitions = judged.owners;
         outcome.writes = judged.writes;
-        outcome.violations = judged.violations;
-        outcome.shown = judged.shown;
+        let mut breaches = vec![judged.breaches, self.ends];
         if let Some(mut audit) = self.audit.take() {
             let state = contender::state(&self.order.directory);
             self.runtime.block_on(audit.close(&self.os, &state)).map_err(unread)?;
-            outcome.violations += audit.violations.len() as u64;
-            outcome.shown.append(&mut audit.violations);
+            breaches.push(audit.breaches);
+        }
+        for Breaches { count, shown } in breaches {
+            outcome.violations += count;
+            outcome.shown.extend(shown);
         }
         outcome.acquire_us.sort_unstable();
         outcome.refuse_us.sort_unstable();
         Ok(self.outcome)
+    }
+}
+
+impl Contender {
+    /// Tells it to end, which it must then do.
+    fn tell_to_end(&mut self, now_us: u64) -> Result<(), String> {
+        self.child.signal(Signal::TERM).map_err(unsignalled)?;
+        self.life.is_told = true;
+        self.until_us = Some(now_us + PATIENCE_US);
+        Ok(())
+    }
+
+    /// Takes down what it has said since.
+    fn hear(&mut self, now_us: u64, random: &mut Random, outcome: &mut Outcome) {
+        let complaints = self.child.pipes[1].lines();
+        self.life.complaint = self.life.complaint.take().or_else(|| complaints.into_iter().next());
+        for line in self.child.pipes[0].lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["owner"] if !self.life.is_told => self.due = Some(fate(random, now_us)),
+                ["ready", us] => {
+                    self.is_ready = true;
+                    if !self.life.is_told && !self.life.is_killed {
+                        self.until_us = None;
+                    }
+                    outcome.acquire_us.extend(us.parse::<u64>());
+                }
+                ["released"] => self.life.word = Word::Released,
+                ["refused", us, code] => {
+                    self.life.word = Word::Refused(code.to_owned());
+                    if code == Reason::Fenced.code() {
+                        outcome.fenced += 1;
+                    } else {
+                        outcome.refusals += 1;
+                        outcome.refuse_us.extend(us.parse::<u64>());
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -296,6 +391,10 @@ fn fate(random: &mut Random, now_us: u64) -> (u64, Deed) {
         _ => Deed::End,
     };
     (now_us + random.up_to(16_000), deed)
+}
+
+fn unsignalled(errno: Errno) -> String {
+    format!("a contender cannot be signalled: {errno}")
 }
 
 fn lost(errno: Errno) -> String {

@@ -5,16 +5,14 @@
 
 use std::collections::BTreeSet;
 
-/// How many breaches are told one by one.
-const SHOWN: usize = 5;
+use super::breaches::Breaches;
 
 /// What a log shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Judged {
     pub(super) writes: u64,
     pub(super) owners: u64,
-    pub(super) violations: u64,
-    pub(super) shown: Vec<String>,
+    pub(super) breaches: Breaches,
 }
 
 /// Judges the text of a log.
@@ -32,12 +30,9 @@ pub(super) fn judge(text: &str) -> Result<Judged, String> {
             continue;
         }
         if let (false, Some(other)) = (seen.insert(owner), present) {
-            judged.violations += 1;
-            if judged.shown.len() < SHOWN {
-                judged
-                    .shown
-                    .push(format!("owner {owner} writes line {number} after owner {other} has begun"));
-            }
+            judged
+                .breaches
+                .add(|| format!("owner {owner} writes line {number} after owner {other} has begun"));
         }
         present = Some(owner);
     }
@@ -59,9 +54,9 @@ mod tests {
             ("1\n2\n1\n2\n2\n3\n1\n", 3, 3),
         ] {
             let judged = judge(log).unwrap();
-            assert_eq!((judged.owners, judged.violations), (owners, violations), "{log:?}");
+            assert_eq!((judged.owners, judged.breaches.count), (owners, violations), "{log:?}");
         }
-        let told = judge("1\n2\n2\n1\n").unwrap().shown;
+        let told = judge("1\n2\n2\n1\n").unwrap().breaches.shown;
         assert_eq!(told, ["owner 1 writes line 4 after owner 2 has begun"]);
         assert_eq!(judge("1\nx\n"), Err("line 2 of the log is `x`".to_owned()));
     }

@@ -10,14 +10,18 @@
 //!
 //! - A contender writes only between its notices `Owner` and `Released`, so that no order is broken by an honest end.
 //! - Nothing is left behind: the processes live in a room that ends with the driver, the files in one directory.
-//! - Few acquisitions or few kills prove nothing, and are reported as inconclusive.
+//! - A contender ends as it was made to or as it says, and in time: one that hangs, panics, dies of a signal that nobody has
+//!   sent or ends with a status that its refusal does not have is a breach like one of the order.
+//! - Few acquisitions or few kills prove nothing, nor does a stress without a stop or a removal: it is inconclusive.
 
 mod audit;
+mod breaches;
 pub(crate) mod contender;
 pub(crate) mod driver;
+mod ends;
 mod log;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -80,7 +84,7 @@ pub struct Outcome {
     pub acquire_us: Vec<u64>,
     /// How long contenders took until they were refused, in microseconds, ascending.
     pub refuse_us: Vec<u64>,
-    /// How many breaches of the order there were.
+    /// How many breaches there were: of the order, of sealed journals, and of how contenders end.
     pub violations: u64,
     /// The first of them, as sentences.
     pub shown: Vec<String>,
@@ -108,11 +112,20 @@ impl Request {
         scaled(KILLS_A_MINUTE, self.seconds)
     }
 
+    /// How many lock files must have been deleted: one, if the design has any.
+    pub fn removals_needed(&self) -> u64 {
+        u64::from(!self.design.lock_files(Path::new("/")).is_empty())
+    }
+
     /// What an outcome of it shows.
     pub fn judge(&self, outcome: &Outcome) -> Verdict {
         if outcome.violations > 0 {
             Verdict::Broken
-        } else if outcome.acquisitions < self.acquisitions_needed() || outcome.kills < self.kills_needed() {
+        } else if outcome.acquisitions < self.acquisitions_needed()
+            || outcome.kills < self.kills_needed()
+            || outcome.stops < 1
+            || outcome.removals < self.removals_needed()
+        {
             Verdict::TooLittle
         } else {
             Verdict::Held
@@ -169,6 +182,8 @@ mod tests {
         let done = |acquisitions, kills, violations| Outcome {
             acquisitions,
             kills,
+            stops: 1,
+            removals: 1,
             violations,
             ..Outcome::default()
         };
@@ -177,9 +192,13 @@ mod tests {
             (done(999, 500, 0), Verdict::TooLittle),
             (done(1000, 499, 0), Verdict::TooLittle),
             (done(2, 0, 1), Verdict::Broken),
+            (Outcome { stops: 0, ..done(1000, 500, 0) }, Verdict::TooLittle),
+            (Outcome { removals: 0, ..done(1000, 500, 0) }, Verdict::TooLittle),
         ] {
             assert_eq!(request(60).judge(&outcome), expected, "{outcome:?}");
         }
+        let listener = Design::of("bind-only").expect("it is in the catalogue");
+        assert_eq!(Request { design: listener, ..request(60) }.removals_needed(), 0, "it has no lock file");
     }
 
     #[test]

@@ -19,9 +19,9 @@ fn a_passing_run_says_what_it_rests_on() {
        PASS [   TIME] sim operator/owner-paused                      complete  32 states, 31 steps
        PASS [   TIME] sim operator/paused-at-any-call                complete  6 057 states, 7 983 steps
        PASS [   TIME] sim operator/port-freed-by-force               complete  69 states, 68 steps
-       PASS [   TIME] sim operator/state-directory-moved             complete  2 151 states, 3 724 steps
+       PASS [   TIME] sim operator/state-directory-moved             complete  2 261 states, 4 009 steps
        PASS [   TIME] sim operator/state-directory-opened-up         complete  10 states, 9 steps
-       PASS [   TIME] sim operator/two-forced-starts                 bounded   1 preemption, 66 828 states, 95 184 steps
+       PASS [   TIME] sim operator/two-forced-starts                 bounded   2 preemptions, 339 962 states, 461 143 steps
        PASS [   TIME] sim pid/recycled-pid[cron]                     complete  171 states, 170 steps
        PASS [   TIME] sim pid/recycled-pid[api-gateway]              complete  171 states, 170 steps
     --------------------------------------------------------------------------------
@@ -229,10 +229,20 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     -     refgate-nothing-synced            The reference gateway, which never syncs.
     -     refgate-never-looks               The reference gateway, which does not look after what it owns while it waits.
     -     refgate-reader-ignores-seal       The reference gateway, whose journals are read beyond their seals.
+    -     refgate-never-releases            The reference gateway, which never says that it is no owner any more.
+    -     refgate-hands-over-unheard        The reference gateway, which hands over without waiting for what its successor says.
+    -     refgate-leaks-nothing             The reference gateway, whose child inherits nothing.
+    -     refgate-leaks-directory           The reference gateway, whose child inherits the state directory and its lock.
+    -     refgate-leaks-lock-file           The reference gateway, whose child inherits the lock file.
+    -     refgate-leaks-writers-lock        The reference gateway, whose child inherits the writers' lock.
+    -     refgate-leaks-companion           The reference gateway, whose child inherits the lock beside the configuration.
+    -     refgate-leaks-workspace           The reference gateway, whose child inherits the workspace and its lock.
+    -     refgate-leaks-port-token          The reference gateway, whose child inherits the token of a port.
+    -     refgate-leaks-listener            The reference gateway, whose child inherits a listener.
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    108 scenarios, 126 cases: no mistake
+    126 scenarios, 154 cases: no mistake
     (exit 0)
     ");
 }

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use portcullis_os::{Call, Fd, FileId, Pid, Port, UnixName, Watched};
+use portcullis_os::{Call, Fd, FileId, Leads, Pid, Port, UnixName, Watched};
 
 /// A part of a call that need not be the same on two machines.
 pub(crate) enum Part<'a> {
@@ -104,7 +104,10 @@ fn start(at: &mut Option<Fd>, each: &mut dyn FnMut(Part<'_>) -> bool) -> bool {
 fn watched(place: &mut Watched, each: &mut dyn FnMut(Part<'_>) -> bool) -> bool {
     start(&mut place.at, each)
         && each(Part::Path(&mut place.path))
-        && place.file.as_mut().is_none_or(|file| each(Part::File(file)))
+        && match &mut place.leads {
+            Leads::To(file) => each(Part::File(file)),
+            Leads::Nowhere | Leads::Somewhere => true,
+        }
 }
 
 /// What a call is called in the table of what was seen.

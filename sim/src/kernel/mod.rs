@@ -176,7 +176,7 @@ impl Kernel {
             Call::Receive { fd, .. } => self.receive_readiness(who, *fd),
             Call::NextSignal => self.signal_readiness(who),
             Call::Watch { places, .. } => self.watch_readiness(who, places),
-            Call::ReceiveFd { socket, .. } => self.receive_readiness(who, *socket),
+            Call::ReceiveFd { socket, deadline_ms } => self.receive_fd_readiness(who, *socket, *deadline_ms),
             Call::WaitPidfd { fd, deadline_ms } => self.pidfd_readiness(who, *fd, *deadline_ms),
             Call::ConnectTcp { address, from, .. } => self.connect_readiness(who, *address, *from),
             Call::Open { .. }

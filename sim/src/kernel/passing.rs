@@ -9,11 +9,11 @@
 
 use std::collections::BTreeSet;
 
-use portcullis_os::{Errno, Fd, Reply};
+use portcullis_os::{Errno, FOREVER_MS, Fd, Reply};
 
 use super::descriptions::{DescriptionId, Object};
 use super::tcp::Side;
-use super::{Kernel, ProcessId};
+use super::{Kernel, ProcessId, Readiness};
 
 /// The byte that a descriptor comes with.
 const COMPANION: &[u8] = &[0];
@@ -32,6 +32,14 @@ impl Kernel {
             None => self.send(who, socket, COMPANION),
         };
         sent.map(|_| Reply::Done)
+    }
+
+    /// Without a deadline it waits as long as nothing comes and the other end is open.
+    pub(super) fn receive_fd_readiness(&self, who: ProcessId, socket: Fd, deadline_ms: u32) -> Readiness {
+        match self.receive_readiness(who, socket) {
+            Readiness::WaitsUntilDeadline if deadline_ms == FOREVER_MS => Readiness::Waits,
+            readiness @ (Readiness::Ready | Readiness::Waits | Readiness::WaitsUntilDeadline) => readiness,
+        }
     }
 
     /// recvmsg(2) of one byte with `MSG_CMSG_CLOEXEC`. Where there is no descriptor left to be had, the kernel takes the

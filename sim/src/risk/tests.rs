@@ -6,11 +6,11 @@ use super::{chances, doomed};
 use crate::graph::{By, Edge, Graph, Mark};
 
 fn step(to: u32) -> Edge {
-    Edge { to, by: By::Script }
+    Edge { to, by: By::Script, passes_deadline: false }
 }
 
 fn fault(to: u32) -> Edge {
-    Edge { to, by: By::Fault }
+    Edge { to, by: By::Fault, passes_deadline: false }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use rustix::net::{
 use super::files::done;
 use super::sockets::poll;
 use super::table::Table;
-use crate::{Errno, Fd, Reply};
+use crate::{Errno, FOREVER_MS, Fd, Reply};
 
 /// The lowest number that is free after the standard streams.
 pub(super) fn duplicate(table: &Table, fd: Fd) -> Result<Reply, Errno> {
@@ -50,7 +50,11 @@ pub(super) async fn receive(table: &Table, socket: Fd, deadline_ms: u32) -> Resu
         let socket = table.watch(socket)?;
         let arrival = poll_fn(|context| poll(&socket, context, receive_now));
         let deadline = Duration::from_millis(u64::from(deadline_ms));
-        received = tokio::time::timeout(deadline, arrival).await.unwrap_or(Err(Errno::TimedOut));
+        received = if deadline_ms == FOREVER_MS {
+            arrival.await
+        } else {
+            tokio::time::timeout(deadline, arrival).await.unwrap_or(Err(Errno::TimedOut))
+        };
     }
     let received = received?;
     if rustix::net::sockopt::socket_type(&received).is_ok() {

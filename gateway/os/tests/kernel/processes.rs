@@ -1,6 +1,6 @@
 //! Processes, what they hold, and the signals between them.
 
-use portcullis_os::{Errno, Fd, FileId, LockMode, Open, Os, Pid, ProcessState, Signal, Watched};
+use portcullis_os::{Errno, Fd, FileId, Leads, LockMode, Open, Os, Pid, ProcessState, Signal, Watched};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tempfile::tempdir;
 
@@ -108,10 +108,10 @@ async fn signals_are_kept_from_when_they_are_caught_and_wake_who_waits() {
     assert_eq!(waiting.await.unwrap(), Ok(Signal::Terminate));
     let place = tempdir().unwrap();
     let directory = os.open(place.path(), Open::directory()).await.unwrap();
-    let file = Some(os.stat_fd(&directory).await.unwrap().id);
+    let leads = Leads::To(os.stat_fd(&directory).await.unwrap().id);
     let places = vec![
-        Watched { at: None, path: place.path().to_owned(), file },
-        Watched { at: Some(directory.fd()), path: "next".into(), file: None },
+        Watched { at: None, path: place.path().to_owned(), leads },
+        Watched { at: Some(directory.fd()), path: "next".into(), leads: Leads::Nowhere },
     ];
     os.kill(own, Some(Signal::Interrupt)).await.unwrap();
     assert_eq!(os.watch(places.clone(), 1).await, Ok(Signal::Interrupt));
@@ -122,8 +122,13 @@ async fn signals_are_kept_from_when_they_are_caught_and_wake_who_waits() {
     tokio::task::yield_now().await;
     os.open_at(&directory, "next", Open::create_exclusive()).await.unwrap();
     assert_eq!(watching.await.unwrap(), Err(Errno::StaleHandle));
-    let elsewhere = vec![Watched { at: None, path: place.path().join("next"), file }];
+    let there = Watched { at: None, path: place.path().join("next"), leads: Leads::Somewhere };
+    os.kill(own, Some(Signal::Interrupt)).await.unwrap();
+    assert_eq!(os.watch(vec![there], 1).await, Ok(Signal::Interrupt));
+    let gone = Watched { at: None, path: place.path().join("gone"), leads: Leads::Somewhere };
+    assert_eq!(os.watch(vec![gone], 1).await, Err(Errno::StaleHandle));
+    let elsewhere = vec![Watched { at: None, path: place.path().join("next"), leads }];
     assert_eq!(os.watch(elsewhere, 1).await, Err(Errno::StaleHandle));
-    let unknown = vec![Watched { at: Some(Fd(-7)), path: "next".into(), file: None }];
+    let unknown = vec![Watched { at: Some(Fd(-7)), path: "next".into(), leads: Leads::Nowhere }];
     assert_eq!(os.watch(unknown, 1).await, Err(Errno::BadDescriptor));
 }

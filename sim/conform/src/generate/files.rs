@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use portcullis_os::{ByteRange, Call, Fd, Links, LockMode, Open, RangeOwner, Watched};
+use portcullis_os::{ByteRange, Call, Fd, Leads, Links, LockMode, Open, RangeOwner, Watched};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -103,7 +103,8 @@ impl Generator<'_> {
                 let count = self.pick(1..3_usize);
                 let mut place = |_| {
                     let (at, path) = self.existing_place(who);
-                    Watched { at, path, file: if self.once_in(3) { None } else { self.file() } }
+                    let file = if self.once_in(3) { None } else { self.file() };
+                    Watched { at, path, leads: file.map_or(Leads::Nowhere, Leads::To) }
                 };
                 let places = (0..count).map(&mut place).collect();
                 Call::Watch { places, period_ms: 1 }
