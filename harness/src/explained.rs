@@ -11,6 +11,8 @@ use crate::checks::{Role, fate};
 use crate::designs::Design;
 use crate::lanes;
 use crate::report::{self, count};
+use crate::reports::event::{About, CaseEnd};
+use crate::reports::human;
 use crate::scenario::{Case, Fate, Policy};
 use crate::simulate::{MOST_STATES, Simulation};
 use crate::token::Token;
@@ -36,7 +38,7 @@ pub fn explain(
         }
     };
     match &verdict {
-        Verdict::Fail(failure) => {
+        Verdict::Fail(_) => {
             let result = CaseResult {
                 id: case.id.clone(),
                 file: case.scenario.file.display().to_string(),
@@ -45,9 +47,9 @@ pub fn explain(
                 verdict: verdict.clone(),
                 twice: None,
             };
-            report::failure(out, &result, failure)?;
+            human::failure(out, &CaseEnd::new(0, About::default(), &result, None))?;
         }
-        Verdict::Pass(_) | Verdict::Inconclusive(_) | Verdict::Unsupported(_) => {
+        Verdict::Pass(_) | Verdict::Known(_) | Verdict::Inconclusive(_) | Verdict::Unsupported(_) => {
             writeln!(
                 out,
                 "{}   on sim   design {}   {}",

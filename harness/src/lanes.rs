@@ -22,15 +22,16 @@ const WIDEST: usize = 36;
 const FILE: usize = 12;
 
 /// One line of the lanes.
-struct Row {
-    number: String,
-    lane: Option<usize>,
-    text: String,
+pub(crate) struct Row {
+    /// Empty for a line that is no step, `-` in the setup.
+    pub(crate) number: String,
+    pub(crate) lane: Option<usize>,
+    pub(crate) text: String,
     files: Vec<String>,
     chance: String,
     owners: String,
     is_preemption: bool,
-    matters: bool,
+    pub(crate) matters: bool,
 }
 
 /// The width of the column of owners, if something stands behind it.
@@ -144,7 +145,8 @@ pub(crate) fn cost(trace: &Trace, proof: &str) -> String {
     )
 }
 
-fn rows(simulation: &Simulation, trace: &Trace, risk: Option<&Risk>) -> Vec<Row> {
+/// One line for each step, in order, and lines between them that are no steps.
+pub(crate) fn rows(simulation: &Simulation, trace: &Trace, risk: Option<&Risk>) -> Vec<Row> {
     let mut names: BTreeMap<(usize, Fd), String> = BTreeMap::new();
     let mut number = 0;
     let mut rows = Vec::new();
@@ -269,7 +271,7 @@ pub(crate) fn calls<'a>(
 }
 
 /// Whether a slot is shown: everybody whom the scenario names, and the children that were born.
-fn has_lane(simulation: &Simulation, trace: &Trace, slot: usize) -> bool {
+pub(crate) fn has_lane(simulation: &Simulation, trace: &Trace, slot: usize) -> bool {
     match simulation.checks.slots[slot].1 {
         Role::Gateway(_) | Role::Bystander | Role::Actor => true,
         Role::Child => trace.steps.last().is_some_and(|step| step.slots[slot].process.is_some()),

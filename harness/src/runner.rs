@@ -1,34 +1,60 @@
-//! Runs cases, several at once where they do not disturb each other, and reports them in the order of the files.
+//! Runs cases, several at once where they do not disturb each other, and tells of them in the order of their selection.
 //!
-//! What was not run is told: when the user stops a run, and when an executor supports no case. When nobody reads the report
-//! any more, the cases under way are stopped.
+//! What was not run is told: when the user stops a run, when its time is spent, and when an executor supports no case. When
+//! nobody reads the report any more, the cases under way are stopped.
 
-use std::io::{self, Write};
+use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use sim::Sampling;
 
 use crate::designs::Design;
-use crate::report::{self, Plan};
+use crate::reports::event::{About, CaseEnd, CaseStart, Event, RunEnd, RunStart, Shard, Version};
+use crate::reports::picture::Picture;
+use crate::reports::{Live, Sink};
 use crate::scenario::{Case, Scenario};
 use crate::simulate::{self, Simulation};
+use crate::target::Target;
+use crate::token::Token;
 use crate::twice;
-use crate::verdict::{CaseResult, Executor, Verdict};
+use crate::verdict::{CaseResult, Executor, TargetName, Verdict};
+
+pub use crate::reports::event::Ended;
+
+/// How often it is looked whether the time is spent, and listeners are told how far the run is.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How many schedules of a case are driven on the real kernel if nothing else is said: some seconds.
+#[cfg(target_os = "linux")]
+const SCHEDULES: u64 = 200;
+
+/// One case, and where it is run.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Its place among all that were selected, before they were shared out.
+    pub index: usize,
+    /// The case.
+    pub case: Case,
+    /// Where.
+    pub on: Executor,
+}
 
 /// What to run, and how.
 #[derive(Debug)]
 pub struct Request {
-    /// The scenarios.
-    pub scenarios: Vec<Scenario>,
-    /// Where to run them, in order.
-    pub on: Vec<Executor>,
+    /// The cases, those of one executor together.
+    pub planned: Vec<Planned>,
     /// Which lock, in the simulator.
     pub design: Design,
     /// An executable that behaves as `refgate`.
     pub refgate: PathBuf,
+    /// The targets that are executors.
+    pub targets: Vec<(TargetName, Target)>,
     /// How many runs of each case on real processes; `None`: as the scenario says.
     pub tries: Option<u16>,
     /// How many cases at once in the simulator.
@@ -37,58 +63,58 @@ pub struct Request {
     pub sampling: Option<Sampling>,
     /// Whether each search in the simulator is made twice and compared.
     pub twice: bool,
+    /// How long all of it may take. What has not ended then is inconclusive.
+    pub budget: Option<Duration>,
+    /// The profile that options were taken from, for the report.
+    pub profile: Option<String>,
+    /// Which part of the cases this is, for the report.
+    pub shard: Option<Shard>,
     /// Set when the user wants to stop.
     pub interrupted: Arc<AtomicBool>,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Every case passed or is unsupported.
-    Passed,
-    /// A case failed.
-    Failed,
-    /// No case failed, some are undecided.
-    Inconclusive,
-    /// The user stopped it.
-    Interrupted,
+/// Every case of some scenarios on each executor, in order.
+pub fn plan(scenarios: &[Scenario], on: &[Executor]) -> Vec<Planned> {
+    let cases: Vec<Case> = scenarios.iter().flat_map(Scenario::cases).collect();
+    let everywhere = on.iter().flat_map(|on| cases.iter().map(|case| (case.clone(), *on)));
+    everywhere.enumerate().map(|(index, (case, on))| Planned { index, case, on }).collect()
 }
 
-/// Runs everything and writes the report.
+/// Runs everything and tells of it.
 ///
 /// # Errors
 ///
-/// What the writer says.
-pub fn run(request: &Request, out: &mut impl Write) -> io::Result<Ended> {
-    let cases: Vec<Case> = request.scenarios.iter().flat_map(Scenario::cases).collect();
-    let plan = Plan {
-        scenarios: request.scenarios.len(),
-        cases: cases.len(),
-        on: request.on.clone(),
-        design: request.design.name(),
-    };
-    report::begin(out, &plan)?;
+/// What a listener says.
+pub fn run(request: &Request, sink: &mut dyn Sink) -> io::Result<Ended> {
+    let planned = &request.planned;
+    sink.event(&Event::RunStart(start_of(request)))?;
     let begun = now();
-    let mut results = Vec::new();
-    for executor in &request.on {
-        match executor {
-            Executor::Sim => simulate_all(request, &cases, out, &mut results)?,
-            Executor::Refgate => run_real(request, &cases, out, &mut results)?,
-        }
+    let stop = Stop { request, begun, spent: AtomicBool::new(false), flag: Arc::new(AtomicBool::new(false)) };
+    stop.look();
+    let mut ends = Vec::new();
+    let mut rest = planned.as_slice();
+    while let Some(first) = rest.first() {
+        let length = rest.iter().take_while(|planned| planned.on == first.on).count();
+        let (group, later) = rest.split_at(length);
+        let jobs = match first.on {
+            Executor::Sim => request.jobs,
+            // Real processes share the machine, and are timed.
+            Executor::Refgate | Executor::Stepped | Executor::Target(_) => 1,
+        };
+        run_group(
+            &stop,
+            group,
+            jobs,
+            &mut Telling { sink: &mut *sink, ends: &mut ends, planned: planned.len() },
+        )?;
+        rest = later;
     }
-    for result in &results {
-        if let Verdict::Fail(failure) = &result.verdict {
-            report::failure(out, result, failure)?;
-        }
-    }
-    report::end(out, &results, begun.elapsed())?;
-    if request.is_interrupted() {
-        report::interrupted(out, results.len(), cases.len() * request.on.len())?;
-    }
-    for executor in request.on.iter().filter(|executor| is_untested(**executor, &results, cases.len())) {
-        report::untested(out, *executor)?;
-    }
-    Ok(ended(&results, request))
+    let executors: Vec<String> = planned.iter().map(|planned| planned.on.to_string()).collect();
+    let elapsed = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let end = RunEnd::new(&ends, &executors, request.is_interrupted(), elapsed);
+    let ended = end.ended;
+    sink.event(&Event::RunEnd(end))?;
+    Ok(ended)
 }
 
 impl Request {
@@ -97,43 +123,105 @@ impl Request {
     }
 }
 
-/// Whether an executor was asked for every case and supports none.
-fn is_untested(executor: Executor, results: &[CaseResult], cases: usize) -> bool {
-    let is_unsupported = |result: &&CaseResult| matches!(result.verdict, Verdict::Unsupported(_));
-    cases > 0 && results.iter().filter(|result| result.on == executor).filter(is_unsupported).count() == cases
-}
-
-fn ended(results: &[CaseResult], request: &Request) -> Ended {
-    let any = |wanted: fn(&Verdict) -> bool| results.iter().any(|result| wanted(&result.verdict));
-    if any(|verdict| matches!(verdict, Verdict::Fail(_))) {
-        Ended::Failed
-    } else if request.is_interrupted() {
-        Ended::Interrupted
-    } else if any(|verdict| matches!(verdict, Verdict::Inconclusive(_))) {
-        Ended::Inconclusive
-    } else {
-        Ended::Passed
+fn start_of(request: &Request) -> RunStart {
+    let mut on: Vec<String> = Vec::new();
+    let mut files: Vec<&PathBuf> = Vec::new();
+    let mut cases: Vec<(&PathBuf, &str)> = Vec::new();
+    for Planned { case, on: executor, .. } in &request.planned {
+        if !on.contains(&executor.to_string()) {
+            on.push(executor.to_string());
+        }
+        files.push(&case.scenario.file);
+        cases.push((&case.scenario.file, &case.id));
+    }
+    files.sort();
+    files.dedup();
+    cases.sort();
+    cases.dedup();
+    RunStart {
+        version: Version,
+        program: concat!("portcullis ", env!("CARGO_PKG_VERSION")).to_owned(),
+        scenarios: files.len(),
+        cases: cases.len(),
+        planned: request.planned.len(),
+        on,
+        design: request.design.name(),
+        profile: request.profile.clone(),
+        shard: request.shard,
+        seed: request.sampling.map(|sampling| sampling.seed),
     }
 }
 
-/// Runs the cases on the simulator, `jobs` at a time, and writes them in order.
-fn simulate_all(
-    request: &Request,
-    cases: &[Case],
-    out: &mut impl Write,
-    results: &mut Vec<CaseResult>,
+/// Why cases are stopped that are under way.
+struct Stop<'r> {
+    request: &'r Request,
+    begun: Instant,
+    /// The time is spent.
+    spent: AtomicBool,
+    /// For those who know only one reason.
+    flag: Arc<AtomicBool>,
+}
+
+impl Stop<'_> {
+    fn look(&self) {
+        if self.request.budget.is_some_and(|budget| self.begun.elapsed() >= budget) {
+            self.spent.store(true, Ordering::Relaxed);
+        }
+        if self.should_stop() {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Relaxed)
+    }
+
+    fn should_stop(&self) -> bool {
+        self.request.is_interrupted() || self.is_spent()
+    }
+
+    /// The verdict on a case that was not decided because the time is spent.
+    fn spent_verdict(&self, when: &str) -> Verdict {
+        let seconds = self.request.budget.unwrap_or_default().as_secs_f64();
+        Verdict::Inconclusive(format!("{when}: the budget of {seconds} s is spent"))
+    }
+}
+
+/// Listeners, and what they were told.
+struct Telling<'t, 's> {
+    sink: &'t mut (dyn Sink + 's),
+    ends: &'t mut Vec<CaseEnd>,
+    planned: usize,
+}
+
+/// What happens to a case of a group.
+enum News {
+    /// Somebody looks for the next one. What was told before this has been heard.
+    Idle,
+    Begun,
+    Ended(Box<CaseEnd>),
+}
+
+/// Runs cases, some at once, and tells of them in order.
+fn run_group(
+    stop: &Stop<'_>,
+    group: &[Planned],
+    jobs: usize,
+    telling: &mut Telling<'_, '_>,
 ) -> io::Result<()> {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::channel();
-        for _ in 0..request.jobs.clamp(1, cases.len().max(1)) {
+        // Without room in it, nobody goes on before what has happened was told: who stops a run then stops it there.
+        let (sender, receiver) = mpsc::sync_channel(0);
+        for _ in 0..jobs.clamp(1, group.len().max(1)) {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
-                while !request.is_interrupted() {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = cases.get(index) else { return };
-                    let result = timed(case, Executor::Sim, || simulate_case(request, case));
-                    if sender.send((index, result)).is_err() {
+                while sender.send((0, News::Idle)).is_ok() && !stop.request.is_interrupted() {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(planned) = group.get(place) else { return };
+                    let is_heard = sender.send((place, News::Begun)).is_ok();
+                    let news = News::Ended(Box::new(run_one(stop, planned)));
+                    if !is_heard || sender.send((place, news)).is_err() {
                         return;
                     }
                 }
@@ -141,14 +229,104 @@ fn simulate_all(
         }
         drop(sender);
         // Nobody waits for the rest of a report that cannot be written.
-        write_in_order(receiver, cases.len(), out, results)
-            .inspect_err(|_| request.interrupted.store(true, Ordering::Relaxed))
+        tell_in_order(stop, receiver, group, telling)
+            .inspect_err(|_| stop.request.interrupted.store(true, Ordering::Relaxed))
     })
 }
 
+/// Tells of each case as soon as those before it are told.
+fn tell_in_order(
+    stop: &Stop<'_>,
+    receiver: mpsc::Receiver<(usize, News)>,
+    group: &[Planned],
+    telling: &mut Telling<'_, '_>,
+) -> io::Result<()> {
+    let mut done: BTreeMap<usize, Box<CaseEnd>> = BTreeMap::new();
+    let mut running: BTreeMap<usize, Instant> = BTreeMap::new();
+    let mut told = 0;
+    loop {
+        match receiver.recv_timeout(TICK) {
+            Ok((_, News::Idle)) => continue,
+            Ok((place, News::Begun)) => {
+                running.insert(place, now());
+                if place == told {
+                    telling.sink.event(&start_of_case(&group[place]))?;
+                }
+            }
+            Ok((place, News::Ended(end))) => {
+                running.remove(&place);
+                done.insert(place, end);
+                while let Some(end) = done.remove(&told) {
+                    telling.ends.push((*end).clone());
+                    telling.sink.event(&Event::CaseEnd(end))?;
+                    told += 1;
+                    if running.contains_key(&told) || done.contains_key(&told) {
+                        telling.sink.event(&start_of_case(&group[told]))?;
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        stop.look();
+        let named = |(place, begun): (&usize, &Instant)| (group[*place].case.id.clone(), begun.elapsed());
+        let running: Vec<_> = running.iter().map(named).collect();
+        let ended = telling.ends.len() + done.len();
+        telling.sink.tick(&Live { ended, planned: telling.planned, running: &running })?;
+    }
+}
+
+fn start_of_case(planned: &Planned) -> Event {
+    Event::CaseStart(CaseStart {
+        version: Version,
+        index: planned.index,
+        case: planned.case.id.clone(),
+        on: planned.on.to_string(),
+    })
+}
+
+/// Runs one case.
+fn run_one(stop: &Stop<'_>, planned: &Planned) -> CaseEnd {
+    let Planned { index, case, on } = planned;
+    let begun = now();
+    let (verdict, twice) = if stop.is_spent() {
+        (stop.spent_verdict("not begun"), None)
+    } else {
+        let (verdict, twice) = match on {
+            Executor::Sim => simulate_case(stop, case),
+            Executor::Stepped => run_case_stepped(stop, case),
+            Executor::Refgate | Executor::Target(_) => (run_case_for_real(stop, *on, case), None),
+        };
+        let is_cut = matches!(verdict, Verdict::Inconclusive(_)) && stop.is_spent();
+        let is_cut = is_cut && !stop.request.is_interrupted();
+        (if is_cut { stop.spent_verdict("stopped") } else { verdict }, twice)
+    };
+    let execution = execution_of(case, &verdict);
+    let result = CaseResult {
+        id: case.id.clone(),
+        file: case.scenario.file.display().to_string(),
+        on: *on,
+        elapsed: begun.elapsed(),
+        verdict,
+        twice,
+    };
+    let about = About { title: case.scenario.title.clone(), refs: case.scenario.refs.clone() };
+    CaseEnd::new(*index, about, &result, execution)
+}
+
+/// What the simulator has to show of a failure: its token is taken once more.
+fn execution_of(case: &Case, verdict: &Verdict) -> Option<Picture> {
+    let Verdict::Fail(failure) = verdict else { return None };
+    let token = Token::parse(failure.replay.as_ref()?).ok()?;
+    let simulation = Simulation::new(&case.scenario, token.design);
+    let trace = sim::replay(&simulation.setup, &simulation.checks, &simulation.bounds, &token.schedule);
+    Some(Picture::new(&simulation, &trace))
+}
+
 /// The verdict on a case in the simulator, and what a second search has shown if one was asked for.
-fn simulate_case(request: &Request, case: &Case) -> (Verdict, Option<String>) {
-    let should_stop = || request.is_interrupted();
+fn simulate_case(stop: &Stop<'_>, case: &Case) -> (Verdict, Option<String>) {
+    let request = stop.request;
+    let should_stop = || stop.should_stop();
     let verdict = match &request.sampling {
         Some(sampling) => {
             let simulation = Simulation::new(&case.scenario, request.design);
@@ -165,73 +343,53 @@ fn simulate_case(request: &Request, case: &Case) -> (Verdict, Option<String>) {
     }
 }
 
-/// Writes each result as soon as those before it are written.
-fn write_in_order(
-    receiver: mpsc::Receiver<(usize, CaseResult)>,
-    cases: usize,
-    out: &mut impl Write,
-    results: &mut Vec<CaseResult>,
-) -> io::Result<()> {
-    let mut done: Vec<Option<CaseResult>> = (0..cases).map(|_| None).collect();
-    let mut shown = 0;
-    for (index, result) in receiver {
-        done[index] = Some(result);
-        while let Some(result) = done.get_mut(shown).and_then(Option::take) {
-            report::line(out, &result)?;
-            out.flush()?;
-            results.push(result);
-            shown += 1;
-        }
-    }
-    Ok(())
-}
-
-/// Runs the cases on real processes, one after the other, and writes them.
-fn run_real(
-    request: &Request,
-    cases: &[Case],
-    out: &mut impl Write,
-    results: &mut Vec<CaseResult>,
-) -> io::Result<()> {
-    for case in cases {
-        if request.is_interrupted() {
-            break;
-        }
-        let result = timed(case, Executor::Refgate, || (run_case_for_real(request, case), None));
-        report::line(out, &result)?;
-        out.flush()?;
-        results.push(result);
-    }
-    Ok(())
-}
-
 #[cfg(target_os = "linux")]
-fn run_case_for_real(request: &Request, case: &Case) -> Verdict {
+fn run_case_for_real(stop: &Stop<'_>, on: Executor, case: &Case) -> Verdict {
+    let request = stop.request;
+    let target = match on {
+        Executor::Sim | Executor::Stepped | Executor::Refgate => Target::refgate(&request.refgate),
+        Executor::Target(name) => match request.targets.iter().find(|(known, _)| *known == name) {
+            Some((_, target)) => target.clone(),
+            None => return Verdict::Unsupported(format!("no target is called {on}")),
+        },
+    };
     let options = crate::real::Options {
-        refgate: request.refgate.clone(),
+        target,
         helper: crate::real::Options::ITSELF.into(),
         tries: request.tries,
         seed: 0x5eed_0001,
         isolation: crate::real::Isolation::WherePossible,
-        interrupted: Arc::clone(&request.interrupted),
+        interrupted: Arc::clone(&stop.flag),
     };
     crate::real::run_case(case, &options)
 }
 
+#[cfg(target_os = "linux")]
+fn run_case_stepped(stop: &Stop<'_>, case: &Case) -> (Verdict, Option<String>) {
+    let request = stop.request;
+    let options = crate::stepped::Options {
+        helper: crate::real::Options::ITSELF.into(),
+        jobs: request.jobs,
+        limit: request.tries.map_or(SCHEDULES, u64::from),
+        interrupted: Arc::clone(&stop.flag),
+    };
+    crate::stepped::run_case(case, request.design, &options)
+}
+
 #[cfg(not(target_os = "linux"))]
-fn run_case_for_real(_: &Request, _: &Case) -> Verdict {
+fn run_case_stepped(_: &Stop<'_>, _: &Case) -> (Verdict, Option<String>) {
+    (Verdict::Unsupported("real processes need Linux; run it on sim".to_owned()), None)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn run_case_for_real(_: &Stop<'_>, _: Executor, _: &Case) -> Verdict {
     Verdict::Unsupported("real processes need Linux; run it on sim".to_owned())
 }
 
-fn timed(case: &Case, on: Executor, run: impl FnOnce() -> (Verdict, Option<String>)) -> CaseResult {
-    let begun = now();
-    let (verdict, twice) = run();
-    let elapsed: Duration = begun.elapsed();
-    let file = case.scenario.file.display().to_string();
-    CaseResult { id: case.id.clone(), file, on, elapsed, verdict, twice }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the edge where a run is timed, for display only")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge where a run is timed; no verdict but that of a budget depends on it"
+)]
 fn now() -> Instant {
     Instant::now()
 }

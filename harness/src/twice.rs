@@ -54,6 +54,7 @@ fn states_of(verdict: &Verdict) -> Option<(usize, u64)> {
         ) => Some((*states, *transitions)),
         Verdict::Pass(Evidence::Sampled { .. } | Evidence::Observed { .. })
         | Verdict::Fail(_)
+        | Verdict::Known(_)
         | Verdict::Inconclusive(_)
         | Verdict::Unsupported(_) => None,
     }

@@ -12,6 +12,21 @@ pub enum Executor {
     Sim,
     /// On real processes of the reference gateway.
     Refgate,
+    /// On the simulated machine, and call by call on the real kernel.
+    Stepped,
+    /// On real processes of another one, by its name.
+    Target(TargetName),
+}
+
+/// The name of a target, known for as long as the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TargetName(&'static str);
+
+impl TargetName {
+    /// Keeps a name. Each takes a few bytes for good; a command line names a few targets.
+    pub fn keep(name: &str) -> Self {
+        Self(Box::leak(name.to_owned().into_boxed_str()))
+    }
 }
 
 impl fmt::Display for Executor {
@@ -19,6 +34,8 @@ impl fmt::Display for Executor {
         f.write_str(match self {
             Self::Sim => "sim",
             Self::Refgate => "refgate",
+            Self::Stepped => "stepped",
+            Self::Target(TargetName(name)) => name,
         })
     }
 }
@@ -101,6 +118,17 @@ pub struct Failure {
     pub replay: Option<String>,
 }
 
+/// A failure that is known of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// Why it is so, as the target says.
+    pub because: String,
+    /// Where it is discussed.
+    pub issue: Option<String>,
+    /// What failed.
+    pub failure: Failure,
+}
+
 /// The end of one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -108,6 +136,8 @@ pub enum Verdict {
     Pass(Evidence),
     /// Something did not.
     Fail(Box<Failure>),
+    /// Something did not, and it is known of this target.
+    Known(Box<Deviation>),
     /// A budget ran out first.
     Inconclusive(String),
     /// The executor cannot do what the scenario asks for.

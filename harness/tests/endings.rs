@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use harness::designs::Design;
-use harness::runner::{Ended, Request, run};
+use harness::reports::human::{Human, Loudness};
+use harness::runner::{self, Ended, Request, plan};
 use harness::scenario::{Scenario, parse};
 use harness::verdict::Executor;
 
@@ -37,16 +38,24 @@ fn scenario() -> Scenario {
 
 fn request(on: &[Executor]) -> Request {
     Request {
-        scenarios: vec![scenario()],
-        on: on.to_vec(),
+        planned: plan(&[scenario()], on),
         design: Design::Refgate,
         refgate: "/nonexistent".into(),
+        targets: Vec::new(),
         tries: None,
         jobs: 2,
         sampling: None,
         twice: false,
+        budget: None,
+        profile: None,
+        shard: None,
         interrupted: Arc::new(AtomicBool::new(false)),
     }
+}
+
+/// Runs it, and writes for people.
+fn run(request: &Request, out: &mut impl Write) -> io::Result<Ended> {
+    runner::run(request, &mut Human::new(out, Loudness::Usual))
 }
 
 /// A reader that does something when it sees a word.

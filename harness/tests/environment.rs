@@ -144,11 +144,15 @@ fn each_scenario_of_the_world_outside_is_held_by_the_lock_that_ships_and_broken_
             other @ (Verdict::Pass(Evidence::Sampled { .. } | Evidence::Observed { .. })
             | Verdict::Fail(_)
             | Verdict::Inconclusive(_)
+            | Verdict::Known(_)
             | Verdict::Unsupported(_)) => panic!("{}: {other:?}", case.id),
         }
         match run_case(&ends_only(&case), design) {
             Verdict::Fail(failure) => assert_eq!(failure.check, check, "{}: {}", case.id, failure.says),
-            other @ (Verdict::Pass(_) | Verdict::Inconclusive(_) | Verdict::Unsupported(_)) => {
+            other @ (Verdict::Pass(_)
+            | Verdict::Known(_)
+            | Verdict::Inconclusive(_)
+            | Verdict::Unsupported(_)) => {
                 panic!("{} does not break {}: {other:?}", design.name(), case.id)
             }
         }

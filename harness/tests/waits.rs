@@ -26,7 +26,10 @@ fn verdict(run: &str, outcome: &str) -> Verdict {
 fn broken(verdict: Verdict) -> String {
     match verdict {
         Verdict::Fail(failure) => format!("{}: {}", failure.check, failure.says),
-        other @ (Verdict::Pass(_) | Verdict::Inconclusive(_) | Verdict::Unsupported(_)) => {
+        other @ (Verdict::Pass(_)
+        | Verdict::Known(_)
+        | Verdict::Inconclusive(_)
+        | Verdict::Unsupported(_)) => {
             format!("{other:?}")
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn run(out: &mut impl Write, options: &ExplainOptions) -> io::Result<
         match verdict {
             Verdict::Fail(_) => worst = status::FAILED,
             Verdict::Inconclusive(_) if worst == status::PASSED => worst = status::INCONCLUSIVE,
-            Verdict::Inconclusive(_) | Verdict::Pass(_) | Verdict::Unsupported(_) => {}
+            Verdict::Inconclusive(_) | Verdict::Pass(_) | Verdict::Known(_) | Verdict::Unsupported(_) => {}
         }
     }
     Ok(worst)

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 
-use super::{Selection, complain, interrupts, parse_design, status};
+use super::run::nothing_selected;
+use super::{complain, interrupts, load, parse_design, status};
 use crate::designs::Design;
 use crate::matrix::{self, Format};
 
@@ -44,10 +45,14 @@ pub(super) fn run(out: &mut impl Write, options: MatrixOptions) -> io::Result<u8
     let known = if naive { &matrix::CONTESTS[..] } else { &matrix::KNOWN };
     let only_known = paths.is_empty();
     let paths = if only_known { vec![PathBuf::from("scenarios")] } else { paths };
-    let scenarios = match (Selection { paths, tags }).load() {
+    let mut scenarios = match load(&paths) {
         Ok(scenarios) => scenarios,
         Err(status) => return Ok(status),
     };
+    scenarios.retain(|scenario| tags.is_empty() || scenario.tags.iter().any(|tag| tags.contains(tag)));
+    if scenarios.is_empty() {
+        return Ok(nothing_selected());
+    }
     let mut rows = matrix::rows(&scenarios, known);
     rows.retain(|(_, known)| known.is_some() || !only_known);
     if rows.is_empty() {

@@ -2,24 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rustix::process::Signal;
 
 use super::child::Ended;
 use super::clock::Stopwatch;
-use super::lane::{Lane, Role, Word, config_file, read_word};
+use super::lane::{Lane, Role};
 use super::random::Random;
 use super::record::Record;
-use super::watch::{Blind, Channel, Seen, look};
+use super::watch::{Blind, Seen, look};
 use super::wire::{Answer, Kills, Order, Plan, Request, Room};
-use super::{bystander, files, internal, isolate, shift};
+use super::{files, internal, isolate, shift};
 use crate::scenario::{Scenario, parse_as};
 use crate::stress;
-
-/// How long something that must come may take, in microseconds. A machine that is slower decides nothing.
-const DEADLINE_US: u64 = 30_000_000;
 
 /// Where a helper runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +57,9 @@ fn serve(request: Request) -> Answer {
         Request::Try(order, plan) => {
             Attempt::new(order, plan).and_then(|mut attempt| attempt.answer(Attempt::run))
         }
+        Request::Check(order) => {
+            Attempt::new(order, Plan::calm()).and_then(|mut attempt| attempt.answer(Attempt::check))
+        }
         Request::Stress(order) => {
             stress::driver::drive(order).map(|outcome| Answer::Stressed(Box::new(outcome)))
         }
@@ -95,10 +96,12 @@ pub(super) struct Attempt {
     pub(super) random: Random,
     /// The lanes that were started since the last wait.
     pub(super) fresh: BTreeSet<usize>,
-    /// When the scenario deleted the lock file of which state directory.
-    pub(super) removals: Vec<(u64, String)>,
-    /// The inode of each state directory's lock file since it was first seen under an owner.
-    pub(super) lock_inodes: BTreeMap<String, u64>,
+    /// When the scenario deleted lock files.
+    pub(super) removals: Vec<u64>,
+    /// The inode of each lock file since it was first seen under an owner, and the lane of that owner.
+    pub(super) lock_inodes: BTreeMap<PathBuf, (u64, usize)>,
+    /// What fills the disk of each state directory.
+    pub(super) fillers: BTreeMap<String, Vec<OwnedFd>>,
 }
 
 impl Attempt {
@@ -109,11 +112,8 @@ impl Attempt {
         let scenario = case.ok_or_else(|| format!("there is no case {}", order.case))?.scenario;
         let scenario = match order.room {
             Room::Own => scenario,
-            Room::Shared { shift } => shift::moved(&scenario, shift)?,
+            Room::Shared { shift } => shift::moved(&scenario, order.target.ports.span(), shift)?,
         };
-        for path in scenario.gateways.iter().filter_map(|gateway| config_file(&order.directory, gateway)) {
-            files::create(&path, "{}\n").map_err(|error| format!("{}: {error}", path.display()))?;
-        }
         let gateways = scenario.gateways.iter().map(|gateway| Lane {
             name: gateway.name.clone(),
             role: Role::Gateway(Box::new(gateway.clone())),
@@ -126,7 +126,7 @@ impl Attempt {
         });
         let lanes = gateways.chain(bystanders).collect();
         let random = Random::new(plan.seed, plan.attempt);
-        Ok(Self {
+        let attempt = Self {
             scenario,
             order,
             plan,
@@ -137,7 +137,18 @@ impl Attempt {
             fresh: BTreeSet::new(),
             removals: Vec::new(),
             lock_inodes: BTreeMap::new(),
-        })
+            fillers: BTreeMap::new(),
+        };
+        attempt.mount_disks()?;
+        for (path, text) in attempt.scenario.gateways.iter().flat_map(|gateway| attempt.files(gateway)) {
+            files::create(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(attempt)
+    }
+
+    /// How long something that must come may take, in microseconds. A machine that is slower decides nothing.
+    pub(super) fn patience_us(&self) -> u64 {
+        self.order.target.ready_within.max(self.order.target.stop_within).0 * 1_000
     }
 
     /// Does something, then ends every process, whatever came of it.
@@ -159,8 +170,11 @@ impl Attempt {
             self.step(step)?;
         }
         self.settle()?;
+        self.ask_again()?;
         self.judge_end()?;
         let kills = self.kills();
+        // Whoever starts afresh starts without faults.
+        self.fillers.clear();
         self.judge_wedge()?;
         Ok(Answer::Held(kills))
     }
@@ -209,12 +223,13 @@ impl Attempt {
 
     /// Watches until something holds.
     pub(super) fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> Result<(), Stop> {
-        let deadline_us = self.clock.now_us() + DEADLINE_US;
+        let patience_us = self.patience_us();
+        let deadline_us = self.clock.now_us() + patience_us;
         while !holds(self) {
             if self.clock.now_us() >= deadline_us {
                 let fates: Vec<String> =
                     self.lanes.iter().map(|lane| format!("{} is {}", lane.name, lane.fate())).collect();
-                let seconds = DEADLINE_US / 1_000_000;
+                let seconds = patience_us / 1_000_000;
                 return Err(Stop::Undecided(format!(
                     "waited {seconds} s until {what}: {}",
                     fates.join(", ")
@@ -237,6 +252,8 @@ impl Attempt {
     /// or when something is due.
     pub(super) fn watch(&mut self, latest_us: u64) -> Result<(), Stop> {
         let next_us = self.kill_what_is_due()?.map_or(latest_us, |due_us| due_us.min(latest_us));
+        let asked_us = self.lanes.iter().filter_map(|lane| Some(lane.asked()?.due_us())).min();
+        let next_us = asked_us.map_or(next_us, |due_us| due_us.min(next_us));
         let timeout_us = next_us.saturating_sub(self.clock.now_us());
         let seen = look(&mut self.lanes, timeout_us).map_err(|blind| match blind {
             Blind::Abandoned => Stop::Undecided("interrupted".to_owned()),
@@ -248,7 +265,7 @@ impl Attempt {
         for event in seen {
             match event {
                 Seen::Line { lane, channel, text } => {
-                    if self.hear(now_us, lane, channel, &text) == Some(Word::Owner) {
+                    if self.hear(now_us, lane, channel, &text) {
                         owners.push(lane);
                     }
                 }
@@ -258,57 +275,13 @@ impl Attempt {
                 }
             }
         }
+        for lane in self.ask_on() {
+            if self.note_answer(now_us, lane) {
+                owners.push(lane);
+            }
+        }
         owners.into_iter().try_for_each(|lane| self.judge_owner(lane))?;
         ended.into_iter().try_for_each(|lane| self.judge_ended(lane))
-    }
-
-    fn hear(&mut self, now_us: u64, lane: usize, channel: Channel, text: &str) -> Option<Word> {
-        let Lane { name, role, life } = &mut self.lanes[lane];
-        let said = &mut life.as_mut()?.said;
-        let is_gateway = matches!(role, Role::Gateway(_));
-        let word = match channel {
-            Channel::Output if is_gateway => read_word(text),
-            Channel::Output | Channel::Errors => Word::Other,
-        };
-        let event = match &word {
-            Word::Owner => {
-                said.owner_us = Some(now_us);
-                "owner".to_owned()
-            }
-            Word::Ready => {
-                said.ready_us = Some(now_us);
-                "ready".to_owned()
-            }
-            Word::Released => {
-                said.released_us = Some(now_us);
-                "released".to_owned()
-            }
-            Word::Refused(refused) => {
-                said.refused = Some(refused.clone());
-                let holder = refused.holder.map(|holder| format!(" by pid {}", holder.pid));
-                format!("refused: {}{}", refused.code, holder.unwrap_or_default())
-            }
-            Word::Other => {
-                said.listens |= !is_gateway && channel == Channel::Output && text == bystander::READY;
-                said.last = text.to_owned();
-                format!("says {text}")
-            }
-        };
-        self.record.add(now_us, name, &event);
-        Some(word)
-    }
-
-    fn note_end(&mut self, now_us: u64, lane: usize, how: Ended) {
-        let Lane { name, life, .. } = &mut self.lanes[lane];
-        if let Some(life) = life {
-            life.ended = Some((now_us, how));
-            life.kill_due_us = None;
-        }
-        let event = match how {
-            Ended::Exited(status) => format!("exits with status {status}"),
-            Ended::Signaled(signal) => format!("is ended by signal {signal}"),
-        };
-        self.record.add(now_us, name, &event);
     }
 
     /// Kills what the plan says is to be killed by now. Returns when the next one is due.

@@ -3,6 +3,8 @@
 use rustix::event::Timespec;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::target::Day;
+
 /// A stopwatch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch {
@@ -27,6 +29,11 @@ fn monotonic_us() -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
     seconds.saturating_mul(1_000_000).saturating_add(nanoseconds / 1_000)
+}
+
+/// Today, in UTC. Nothing that is seen of a gateway is judged by it.
+pub(super) fn today() -> Day {
+    Day::of(clock_gettime(ClockId::Realtime).tv_sec)
 }
 
 /// A duration as the kernel wants it.

@@ -108,6 +108,12 @@ pub(super) fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Makes a directory, if it is not there.
+#[expect(clippy::disallowed_methods, reason = "the named edge: the directories that a scenario begins with")]
+pub(super) fn make_directory(path: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(path)
+}
+
 /// Creates a file and the directory that it is in.
 #[expect(clippy::disallowed_methods, reason = "the named edge: the files that a scenario begins with")]
 pub(super) fn create(path: &Path, text: &str) -> std::io::Result<()> {

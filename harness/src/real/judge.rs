@@ -4,18 +4,15 @@
 //! judged. Nothing is judged by how long it took.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gateway::Reason;
-use gateway::lock::journal::JOURNAL_PREFIX;
-use gateway::lock::{EPOCH_FILE, LOCK_FILE, OWNER_RECORD};
-use gateway::{GATEWAY_SPAN, PortBlock};
 use rustix::process::Signal;
 
 use super::attempt::{Attempt, Broken, Stop};
 use super::child::Ended;
 use super::files;
-use super::lane::{Lane, Life, Role, share_config, state_directory};
+use super::lane::{Lane, Life, Role, share_config};
 use crate::scenario::{Check, Fate, Gateway};
 
 /// The signals by which one process ends another. A process that ends by any other has failed by itself.
@@ -31,9 +28,9 @@ impl Attempt {
     pub(super) fn judge_owner(&mut self, lane: usize) -> Result<(), Stop> {
         let Some((mine, true)) = self.owner(lane) else { return Ok(()) };
         for (check, clash, what) in [
-            (Check::SingleOwner, clash_state as Clash, "the state directory"),
-            (Check::ConfigIdentity, share_config, "the configuration"),
-            (Check::PortsDisjoint, clash_ports, "a part of the port block"),
+            (Check::SingleOwner, &clash_state as &Clash<'_>, "the state directory"),
+            (Check::ConfigIdentity, &share_config, "the configuration"),
+            (Check::PortsDisjoint, &|one, other| self.clash_ports(one, other), "a part of the port block"),
         ] {
             let Some(line) = self.line_of(check) else { continue };
             let other = (0..self.lanes.len()).find(|other| {
@@ -42,11 +39,12 @@ impl Attempt {
             });
             if let Some(other) = other {
                 let (one, two) = (&self.lanes[lane].name, &self.lanes[other].name);
-                return Err(broken(check, line, format!("{one} and {two} both own {what}")));
+                let verb = if self.order.target.tells_events() { "own" } else { "serve, and both have" };
+                return Err(broken(check, line, format!("{one} and {two} both {verb} {what}")));
             }
         }
-        let state = mine.state.clone();
-        self.judge_lock_file(&state)
+        let files = self.lock_files(mine);
+        files.into_iter().try_for_each(|file| self.judge_lock_file(file, lane))
     }
 
     /// The gateway of a lane, and whether it is a live owner.
@@ -55,25 +53,43 @@ impl Attempt {
         Some((lane.gateway()?, lane.life.as_ref().is_some_and(Life::is_owner)))
     }
 
-    /// The lock file of a state directory keeps its inode, unless the scenario deletes it.
-    fn judge_lock_file(&mut self, state: &str) -> Result<(), Stop> {
-        let path = state_directory(&self.order.directory, state).join(LOCK_FILE);
+    /// A lock file keeps its inode while its owner lives, and for ever where a target says so, unless the scenario
+    /// deletes it.
+    fn judge_lock_file(&mut self, path: PathBuf, lane: usize) -> Result<(), Stop> {
         let now = files::inode(&path);
-        let before = self.lock_inodes.get(state).copied();
+        let before = self.lock_inodes.get(&path).copied();
+        let holds = |owner: usize| {
+            self.owner(owner).is_some_and(|(_, is_owner)| is_owner)
+                && self.lanes[owner].life.as_ref().is_some_and(|life| life.asked.is_none())
+        };
+        let is_bound = before.is_some_and(|(_, owner)| self.order.target.locks.permanent || holds(owner));
         if let Some(now) = now {
-            self.lock_inodes.insert(state.to_owned(), now);
+            self.lock_inodes.insert(path.clone(), (now, lane));
         }
         let says = match (before, now) {
-            (Some(before), Some(now)) if before != now => "was replaced",
+            (Some((before, _)), Some(now)) if before != now => "was replaced",
             (Some(_), None) => "was deleted",
             (Some(_) | None, _) => return Ok(()),
         };
         for check in [Check::NoTheft, Check::NoForeignUnlink] {
-            if let Some(line) = self.line_of(check) {
+            if let Some(line) = self.line_of(check).filter(|_| is_bound) {
                 return Err(broken(check, line, format!("{} {says}", path.display())));
             }
         }
         Ok(())
+    }
+
+    /// Whether two gateways need the same port.
+    pub(super) fn clash_ports(&self, one: &Gateway, other: &Gateway) -> bool {
+        self.order.target.ports.clash(one.port.get(), other.port.get()).is_some()
+    }
+
+    /// Whether no other gateway was alive since a moment.
+    fn is_deserted(&self, lane: usize, since_us: u64) -> bool {
+        let mut others = self.lanes.iter().enumerate().filter(|(other, _)| *other != lane);
+        others.all(|(_, rival)| {
+            rival.gateway().is_none() || rival.life.as_ref().is_none_or(|life| life.ended_before(since_us))
+        })
     }
 
     /// Judges somebody who has ended.
@@ -110,13 +126,12 @@ impl Attempt {
         let Some(line) = self.line_of(Check::EffectAfterLock) else { return Ok(()) };
         let Lane { name, life: Some(life), .. } = &self.lanes[lane] else { return Ok(()) };
         let is_alone = self.is_alone(lane, life.started_us);
-        // The record of an owner, its journal and the epoch are what another gateway writes here, and it may do so at any time.
-        let is_owners =
-            |name: &str| [OWNER_RECORD, EPOCH_FILE, JOURNAL_PREFIX].iter().any(|own| name.starts_with(own));
-        let is_foreign = |path: &Path| {
-            !is_alone && path.file_name().is_some_and(|name| is_owners(&name.to_string_lossy()))
-        };
-        let unlinked = self.removals.iter().any(|(at_us, _)| *at_us >= life.started_us);
+        if self.order.target.locks.owner_writes.is_empty() && !self.is_deserted(lane, life.started_us) {
+            return Ok(());
+        }
+        // What only an owner writes another gateway may have written, and it may do so at any time.
+        let is_foreign = |path: &Path| !is_alone && self.is_owners(path);
+        let unlinked = self.removals.iter().any(|at_us| *at_us >= life.started_us);
         match life.before.harm(&self.snapshot(lane), is_foreign) {
             Some(harm) if !unlinked => {
                 Err(broken(Check::EffectAfterLock, line, format!("{name} was refused, and {harm}")))
@@ -145,8 +160,9 @@ impl Attempt {
 
     /// Judges how it has ended, once everybody is settled.
     pub(super) fn judge_end(&mut self) -> Result<(), Stop> {
-        let states: Vec<String> = self.lock_inodes.keys().cloned().collect();
-        states.iter().try_for_each(|state| self.judge_lock_file(state))?;
+        let files: Vec<(PathBuf, usize)> =
+            self.lock_inodes.iter().map(|(path, (_, lane))| (path.clone(), *lane)).collect();
+        files.into_iter().try_for_each(|(file, lane)| self.judge_lock_file(file, lane))?;
         if let Some(line) = self.line_of(Check::NoCollateral)
             && let Some(lane) = self
                 .lanes
@@ -205,29 +221,23 @@ impl Attempt {
 
     /// Whether a bystander that lives listens in the port block of a gateway.
     fn is_port_taken(&self, gateway: &Gateway) -> bool {
-        let block = PortBlock::new(gateway.port, GATEWAY_SPAN);
+        let ports = &self.order.target.ports;
         self.lanes.iter().any(|lane| match (&lane.role, lane.living()) {
-            (Role::Bystander(bystander), Some(_)) => bystander
-                .listens
-                .iter()
-                .any(|address| block.is_some_and(|block| block.ports().any(|port| port == address.port()))),
+            (Role::Bystander(bystander), Some(_)) => bystander.listens.iter().any(|address| {
+                let above = address.port().checked_sub(gateway.port.get());
+                above.is_some_and(|above| ports.name(above).is_some())
+            }),
             (Role::Bystander(_) | Role::Gateway(_), _) => false,
         })
     }
 }
 
 /// Whether two gateways need the same thing.
-type Clash = fn(&Gateway, &Gateway) -> bool;
+type Clash<'a> = dyn Fn(&Gateway, &Gateway) -> bool + 'a;
 
 /// Whether two gateways need the same state directory.
 pub(super) fn clash_state(one: &Gateway, other: &Gateway) -> bool {
     one.state == other.state
-}
-
-/// Whether two gateways need the same port.
-pub(super) fn clash_ports(one: &Gateway, other: &Gateway) -> bool {
-    let block = |gateway: &Gateway| PortBlock::new(gateway.port, GATEWAY_SPAN);
-    block(one).zip(block(other)).is_some_and(|(one, other)| one.overlaps(other))
 }
 
 fn is_same_claim(one: &Gateway, other: &Gateway) -> bool {

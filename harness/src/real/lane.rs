@@ -1,5 +1,6 @@
 //! What is known of one process of a scenario: what it is, what it said, what was done to it, how it ended.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
@@ -7,6 +8,7 @@ use serde::Deserialize;
 
 use super::child::{Child, Ended};
 use super::files::Snapshot;
+use super::probe::Asking;
 use crate::scenario::{Bystander, Fate, Gateway};
 
 /// One process of the scenario.
@@ -45,6 +47,8 @@ pub(super) struct Life {
     pub(super) is_planned: bool,
     /// What lay in its directories before it began.
     pub(super) before: Snapshot,
+    /// The question that it is being asked.
+    pub(super) asking: Option<Asking>,
 }
 
 /// What a gateway said, and when that was read.
@@ -58,9 +62,27 @@ pub(super) struct Said {
     pub(super) listens: bool,
     /// Its last word that was none of these.
     pub(super) last: String,
+    /// When it last answered.
+    pub(super) answered_us: Option<u64>,
+    /// Whether it answers no more, although it was ready.
+    pub(super) is_silent: bool,
+    /// Which refusals its lines fit.
+    pub(super) hits: Hits,
 }
 
-/// A refusal, as `refgate gateway --json` tells it.
+/// For each refusal that a target knows, what was seen of it.
+#[derive(Debug, Default)]
+pub(super) struct Hits(pub(super) Vec<Hit>);
+
+/// What was seen of one refusal.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hit {
+    pub(super) output: bool,
+    pub(super) errors: bool,
+    pub(super) pid: Option<u32>,
+}
+
+/// A refusal, as `refgate gateway --json` tells it or as a target recognises it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Refused {
     pub(super) code: String,
@@ -73,7 +95,15 @@ pub(super) struct Refused {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Holder {
     pub(super) pid: u32,
-    pub(super) start_tick: u64,
+    /// When it started; `None`: that was not said.
+    pub(super) start_tick: Option<u64>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refused: {}", self.code)?;
+        self.holder.map_or(Ok(()), |holder| write!(f, " by pid {}", holder.pid))
+    }
 }
 
 impl Lane {
@@ -85,6 +115,7 @@ impl Lane {
             (Some((_, Ended::Exited(_))), Some(refused)) => Fate::Refused { code: refused.code.clone() },
             (Some((_, Ended::Exited(_))), None) => Fate::Exited,
             (None, _) if life.is_paused() => Fate::Paused,
+            (None, _) if life.said.is_silent => Fate::Running,
             (None, _) if life.said.ready_us.is_some() && life.said.released_us.is_none() => Fate::Ready,
             (None, _) => Fate::Running,
         }
@@ -105,6 +136,11 @@ impl Lane {
     /// Its life, if it was started and is not known to have ended.
     pub(super) fn living(&self) -> Option<&Life> {
         self.life.as_ref().filter(|life| life.ended.is_none())
+    }
+
+    /// The question that it is being asked, while it can answer.
+    pub(super) fn asked(&self) -> Option<&Asking> {
+        self.living().filter(|life| !life.is_paused())?.asking.as_ref()
     }
 
     /// The gateway that it is.
@@ -128,6 +164,7 @@ impl Life {
             kill_due_us: None,
             is_planned: false,
             before,
+            asking: None,
         }
     }
 
@@ -206,7 +243,7 @@ mod tests {
         assert_eq!(read_word("thread 'main' panicked"), Word::Other);
         let refused = r#"{"event":"refused","pid":4,"code":"held-ready","exit":78,
             "holder":{"pid":3,"name":"refgate","startTick":99}}"#;
-        let holder = Some(Holder { pid: 3, start_tick: 99 });
+        let holder = Some(Holder { pid: 3, start_tick: Some(99) });
         assert_eq!(
             read_word(refused),
             Word::Refused(Refused { code: "held-ready".to_owned(), exit: 78, holder })

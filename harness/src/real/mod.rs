@@ -1,4 +1,4 @@
-//! A case is run on real processes of the reference gateway, and nothing is left behind: no process, no file.
+//! A case is run on real processes of any gateway that a target describes, and nothing is left behind: no process, no file.
 //!
 //! Each try has user, pid, network and mount namespaces of its own where the system allows it, and a directory of its
 //! own everywhere. Real signals end, stop and resume real processes; pids are recycled for real. What can be judged from
@@ -17,16 +17,23 @@ mod bystander;
 mod child;
 mod clock;
 mod files;
+mod hear;
 mod helper;
 mod internal;
 mod isolate;
 mod judge;
+mod known;
 mod lane;
+mod operate;
+mod probe;
 mod random;
 mod record;
 mod refusal;
+mod selfcheck;
 mod shift;
+mod sockets;
 mod steps;
+mod support;
 mod tries;
 mod watch;
 mod wire;
@@ -35,19 +42,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::target::Target;
+
 pub(crate) use child::{Child, Ended, Pipe};
 pub(crate) use clock::{Stopwatch, timespec};
 pub(crate) use internal::Helper;
 pub use internal::internal_main;
 pub(crate) use random::Random;
-pub use tries::run_case;
+pub use selfcheck::check;
+pub use support::unsupported_by;
 pub(crate) use tries::stress;
+pub use tries::{lacks, run_case};
+pub use wire::{Finding, Line};
 
 /// How real processes are run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The program that behaves as `refgate` when it is run under this path.
-    pub refgate: PathBuf,
+    /// What is run as a gateway.
+    pub target: Target,
     /// The program whose `main` calls [`internal_main`] first: portcullis itself, see [`Options::ITSELF`].
     pub helper: PathBuf,
     /// How many tries a case gets; `None`: as many as its scenario says.

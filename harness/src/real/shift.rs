@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
-use gateway::{GATEWAY_SPAN, PortBlock};
 use portcullis_os::Port;
 
 use super::random::Random;
@@ -20,12 +19,12 @@ const PLACES: u32 = 100;
 /// # Errors
 ///
 /// Why there is none, as a fragment of a sentence.
-pub(super) fn choose(scenario: &Scenario, random: &mut Random) -> Result<i32, String> {
+pub(super) fn choose(scenario: &Scenario, span: u16, random: &mut Random) -> Result<i32, String> {
     let lowest = addresses(scenario).iter().map(SocketAddr::port).min().unwrap_or(LOWEST);
     for _ in 0..PLACES {
         let target = LOWEST + random.up_to(u64::from(CHOICES)) as u16;
         let shift = i32::from(target) - i32::from(lowest);
-        let Ok(moved) = moved(scenario, shift) else { continue };
+        let Ok(moved) = moved(scenario, span, shift) else { continue };
         if addresses(&moved).into_iter().all(is_free) {
             return Ok(shift);
         }
@@ -33,12 +32,12 @@ pub(super) fn choose(scenario: &Scenario, random: &mut Random) -> Result<i32, St
     Err("there is no place where all of its ports are free".to_owned())
 }
 
-/// The scenario with each port moved.
+/// The scenario with each port moved. Above the base of a gateway there are `span` more that must fit.
 ///
 /// # Errors
 ///
 /// Which port then does not fit, as a fragment of a sentence.
-pub(super) fn moved(scenario: &Scenario, shift: i32) -> Result<Scenario, String> {
+pub(super) fn moved(scenario: &Scenario, span: u16, shift: i32) -> Result<Scenario, String> {
     let port = |old: u16| {
         let new = u16::try_from(i32::from(old) + shift).ok().and_then(Port::new);
         new.ok_or_else(|| format!("port {old} moved by {shift} is no port"))
@@ -46,7 +45,10 @@ pub(super) fn moved(scenario: &Scenario, shift: i32) -> Result<Scenario, String>
     let mut moved = scenario.clone();
     for gateway in &mut moved.gateways {
         gateway.port = port(gateway.port.get())?;
-        PortBlock::new(gateway.port, GATEWAY_SPAN)
+        gateway
+            .port
+            .get()
+            .checked_add(span)
             .ok_or_else(|| format!("the ports above {} do not fit", gateway.port))?;
     }
     for address in moved.processes.iter_mut().flat_map(|process| &mut process.listens) {
@@ -106,17 +108,17 @@ mod tests {
 
     #[test]
     fn distances_stay_and_what_does_not_fit_is_told() {
-        let up = moved(&scenario(), 1_000).unwrap();
+        let up = moved(&scenario(), 110, 1_000).unwrap();
         let ports: Vec<u16> = up.gateways.iter().map(|gateway| gateway.port.get()).collect();
         assert_eq!(ports, [19789, 19899]);
         assert_eq!(up.processes[0].listens[0].to_string(), "[::1]:19800");
-        assert_eq!(moved(&scenario(), -18_789).unwrap_err(), "port 18789 moved by -18789 is no port");
-        assert_eq!(moved(&scenario(), 46_600).unwrap_err(), "the ports above 65499 do not fit");
+        assert_eq!(moved(&scenario(), 110, -18_789).unwrap_err(), "port 18789 moved by -18789 is no port");
+        assert_eq!(moved(&scenario(), 110, 46_600).unwrap_err(), "the ports above 65499 do not fit");
     }
 
     #[test]
     fn a_place_is_free_and_a_listener_makes_it_taken() {
-        assert!(choose(&scenario(), &mut Random::new(1, 0)).is_ok());
+        assert!(choose(&scenario(), 110, &mut Random::new(1, 0)).is_ok());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         assert!(!is_free(address));

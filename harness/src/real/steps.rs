@@ -12,9 +12,11 @@ use super::files::{self, Snapshot};
 use super::internal::Helper;
 use super::isolate::ITSELF;
 use super::lane::{Life, Role, config_file, state_directory};
+use super::probe::Asking;
 use super::wire::Room;
 use super::{bystander, watch};
 use crate::scenario::{Action, Bystander, Gateway, Step, Wait};
+use crate::target::{Signs, StopSignal, Template};
 
 /// How often a pid is reached for: another process of the namespace can start a thread in between.
 const RECYCLE_ATTEMPTS: u32 = 50;
@@ -22,7 +24,7 @@ const RECYCLE_ATTEMPTS: u32 = 50;
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 /// How long killed processes may take to disappear, in microseconds.
 const LAST_WAIT_US: u64 = 10_000_000;
-/// Where a shell looks for programs. A gateway looks for none.
+/// Where a gateway looks for programs, unless its target says otherwise.
 const PATH: &str = "/usr/bin:/bin";
 
 impl Attempt {
@@ -31,14 +33,16 @@ impl Attempt {
         self.record.add(self.clock.now_us(), "step", &step.value.to_string());
         match &step.value {
             Action::Start(names) => self.start_at_once(names),
-            Action::Stop(names) => self.each(names, |attempt, lane| attempt.end(lane, Signal::TERM)),
+            Action::Stop(names) => {
+                let signal = raw(self.order.target.stop);
+                self.each(names, |attempt, lane| attempt.end(lane, attempt.stop_signal(lane, signal)))
+            }
             Action::Kill(names) => self.each(names, Self::kill),
             Action::Pause(names) => self.each(names, Self::pause),
             Action::Resume(names) => self.each(names, Self::resume),
             Action::Restart(names) => self.each(names, Self::restart),
-            Action::Order(..) | Action::Operate(_) => {
-                Err(Stop::Undecided("nobody here can do that".to_owned()))
-            }
+            Action::Operate(operation) => self.operate(operation),
+            Action::Order(..) => Err(Stop::Undecided("nobody here can do that".to_owned())),
             Action::Recycle { old, new } => self.recycle(old, new),
             Action::RemoveLockFile { state } => self.remove_lock_file(state),
             Action::Wait(wait) => self.wait(wait, step.line),
@@ -80,8 +84,13 @@ impl Attempt {
                 self.spawn(lane, &mut command)?;
                 self.fresh.insert(lane);
                 let kill_after_us = self.plan.kills.get(&gateway.name).copied();
+                let asking = match &self.order.target.ready {
+                    Signs::Probe(probe) => Some(Asking::new(probe, gateway.port.get())),
+                    Signs::Events | Signs::Log(_) => None,
+                };
                 if let Some(life) = &mut self.lanes[lane].life {
                     life.kill_due_us = kill_after_us.map(|after_us| life.started_us + after_us);
+                    life.asking = asking;
                 }
                 Ok(())
             }
@@ -106,31 +115,37 @@ impl Attempt {
     }
 
     fn gateway_command(&self, gateway: &Gateway) -> Command {
-        let mut command = match self.order.room {
-            // The kernel ends it with the namespace.
-            Room::Own => Command::new(&self.order.refgate),
-            Room::Shared { .. } => {
-                let mut leash = Helper::Leash.command(ITSELF.as_ref());
-                leash.arg(&self.order.refgate);
-                leash
+        let extras = self.extras(gateway);
+        self.command(
+            gateway,
+            self.order.target.start.iter().chain(extras.iter().flat_map(|extra| &extra.args)),
+        )
+    }
+
+    /// A command with the environment that a gateway has.
+    pub(super) fn command<'t>(
+        &'t self,
+        gateway: &Gateway,
+        words: impl Iterator<Item = &'t Template>,
+    ) -> Command {
+        let target = &self.order.target;
+        let extras = self.extras(gateway);
+        self.filled(gateway, |fill| {
+            let mut words = words.map(fill).collect::<Vec<_>>().into_iter();
+            let mut command = match self.order.room {
+                // The kernel ends it with the namespace.
+                Room::Own => Command::new(words.next().unwrap_or_default()),
+                Room::Shared { .. } => Helper::Leash.command(ITSELF.as_ref()),
+            };
+            command.args(words).env_clear().env("PATH", PATH).env("HOME", &self.order.directory);
+            for (name, value) in target.env.iter().chain(extras.iter().flat_map(|extra| &extra.env)) {
+                command.env(name, fill(value));
             }
-        };
-        command.args(["gateway", "--json", "--port"]).arg(gateway.port.to_string());
-        if gateway.allow_file_lock {
-            command.arg("--allow-file-lock");
-        }
-        if gateway.allow_remote_fs {
-            command.arg("--allow-remote-fs");
-        }
-        command.env_clear().env("PATH", PATH).env("HOME", &self.order.directory);
-        command.env("OPENCLAW_STATE_DIR", state_directory(&self.order.directory, &gateway.state));
-        if let Some(config) = config_file(&self.order.directory, gateway) {
-            command.env("OPENCLAW_CONFIG_PATH", config);
-        }
-        if let Some(label) = &gateway.workspace {
-            command.env("OPENCLAW_WORKSPACE_DIR", self.order.directory.join("work").join(label));
-        }
-        command
+            let workdir =
+                target.workdir.as_ref().map_or_else(|| self.order.directory.clone(), |at| fill(at).into());
+            command.current_dir(workdir);
+            command
+        })
     }
 
     fn wait_for_bystander(&mut self, lane: usize) -> Result<(), Stop> {
@@ -197,9 +212,18 @@ impl Attempt {
         Ok(())
     }
 
+    /// What asks somebody to stop: a bystander knows TERM only.
+    fn stop_signal(&self, lane: usize, of_gateways: Signal) -> Signal {
+        match self.lanes[lane].role {
+            Role::Gateway(_) => of_gateways,
+            Role::Bystander(_) => Signal::TERM,
+        }
+    }
+
     fn restart(&mut self, lane: usize) -> Result<(), Stop> {
         let Some(life) = self.lanes[lane].living() else { return Ok(()) };
-        life.child.signal(Signal::USR1).map_err(|errno| undeliverable(Signal::USR1, errno))
+        let signal = raw(self.order.target.restart.unwrap_or(StopSignal::Usr1));
+        life.child.signal(signal).map_err(|errno| undeliverable(signal, errno))
     }
 
     fn resume(&mut self, lane: usize) -> Result<(), Stop> {
@@ -240,12 +264,12 @@ impl Attempt {
     }
 
     fn remove_lock_file(&mut self, state: &str) -> Result<(), Stop> {
-        for name in [gateway::lock::LOCK_FILE, gateway::lock::WRITERS_FILE] {
-            let path = state_directory(&self.order.directory, state).join(name);
+        let gateways = self.scenario.gateways.iter().filter(|gateway| gateway.state == state);
+        for path in gateways.flat_map(|gateway| self.lock_files(gateway)).collect::<Vec<_>>() {
             files::remove(&path).map_err(|error| Stop::Undecided(format!("{}: {error}", path.display())))?;
+            self.lock_inodes.remove(&path);
         }
-        self.removals.push((self.clock.now_us(), state.to_owned()));
-        self.lock_inodes.remove(state);
+        self.removals.push(self.clock.now_us());
         Ok(())
     }
 
@@ -288,6 +312,17 @@ impl Attempt {
                 return;
             }
         }
+    }
+}
+
+pub(super) const fn raw(signal: StopSignal) -> Signal {
+    match signal {
+        StopSignal::Term => Signal::TERM,
+        StopSignal::Int => Signal::INT,
+        StopSignal::Hup => Signal::HUP,
+        StopSignal::Quit => Signal::QUIT,
+        StopSignal::Usr1 => Signal::USR1,
+        StopSignal::Usr2 => Signal::USR2,
     }
 }
 

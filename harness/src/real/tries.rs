@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::helper::ask;
+use super::operate::disks;
 use super::random::Random;
+use super::support::{not_judged, unsupported_by};
 use super::wire::{Answer, Kills, Order, Plan, Request, Room};
-use super::{Isolation, Options, shift};
+use super::{Isolation, Options, known, shift};
 use crate::scenario::{Action, Case, Scenario};
 use crate::stress;
+use crate::target::Capability;
 use crate::verdict::{Evidence, Failure, Verdict};
 
 /// How often a start is timed. The middle value counts, so that one slow start does not.
@@ -18,9 +21,31 @@ const GAP_DOUBLINGS: u32 = 13;
 
 /// Runs a case on real processes.
 pub fn run_case(case: &Case, options: &Options) -> Verdict {
-    match (Runner { case, options }).run() {
+    let verdict = match (Runner { case, options }).run() {
         Ok(evidence) => Verdict::Pass(evidence),
         Err(verdict) => verdict,
+    };
+    known::weigh(verdict, case, &options.target)
+}
+
+/// What a machine lacks for a capability; `None` if it has it.
+///
+/// # Errors
+///
+/// Why that cannot be found out.
+pub fn lacks(options: &Options, capability: Capability) -> Result<Option<String>, String> {
+    if !capability.is_of_machine() {
+        return Ok(None);
+    }
+    match ask(options, Room::Own, &Request::Probe)? {
+        Answer::Crowded(reason) => Ok(Some(reason)),
+        Answer::Roomy
+        | Answer::Measured(_)
+        | Answer::Held(_)
+        | Answer::Checked(_)
+        | Answer::Stressed(_)
+        | Answer::Broken { .. }
+        | Answer::Undecided(_) => Ok(None),
     }
 }
 
@@ -55,9 +80,11 @@ pub(crate) fn stress(
     match answer? {
         Answer::Stressed(outcome) => Ok((*outcome, isolation)),
         Answer::Undecided(reason) | Answer::Crowded(reason) => Err(reason),
-        answer @ (Answer::Roomy | Answer::Measured(_) | Answer::Held(_) | Answer::Broken { .. }) => {
-            Err(format!("the helper answers something else: {answer:?}"))
-        }
+        answer @ (Answer::Roomy
+        | Answer::Measured(_)
+        | Answer::Held(_)
+        | Answer::Checked(_)
+        | Answer::Broken { .. }) => Err(format!("the helper answers something else: {answer:?}")),
     }
 }
 
@@ -69,8 +96,8 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn run(&self) -> Result<Evidence, Verdict> {
         let scenario = &self.case.scenario;
-        if let Some(reason) = scenario.only_simulated() {
-            return Err(unsupported(reason));
+        if let Some(reason) = unsupported_by(&self.options.target, scenario) {
+            return Err(unsupported(&reason));
         }
         let room = self.room()?;
         let startup_us = match victims(scenario).first() {
@@ -78,12 +105,7 @@ impl Runner<'_> {
             None => 0,
         };
         let tries = u32::from(self.options.tries.unwrap_or(scenario.explore.tries));
-        let mut kills = Kills::default();
-        for attempt in 0..tries {
-            let plan = plan(scenario, self.options.seed, attempt, tries, startup_us);
-            let killed = self.attempt(room, plan)?;
-            kills = Kills { all: kills.all + killed.all, inside: kills.inside + killed.inside };
-        }
+        let kills = self.every_try(room, tries, startup_us)?;
         let mut notes = Vec::new();
         if let Room::Shared { shift } = room {
             notes.push(format!("not isolated, ports {shift:+}"));
@@ -91,8 +113,41 @@ impl Runner<'_> {
         if kills.all > 0 {
             notes.push(format!("kills inside start-up: {} of {}", kills.inside, kills.all));
         }
+        let blind = not_judged(&self.options.target, scenario);
+        if !blind.is_empty() {
+            notes.push(format!("not judged: {}", blind.join(", ")));
+        }
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(Evidence::Observed { runs: tries, note })
+    }
+
+    /// Tries the case as often as is planned. Once a try has failed the others tell whether each does: a lock that fails
+    /// now and then is no better than one that always does, but harder to debug.
+    fn every_try(&self, room: Room, tries: u32, startup_us: u64) -> Result<Kills, Verdict> {
+        let mut kills = Kills::default();
+        let mut failed: Option<Box<Failure>> = None;
+        let (mut failures, mut decided) = (0, 0);
+        for attempt in 0..tries {
+            let plan = plan(&self.case.scenario, self.options.seed, attempt, tries, startup_us);
+            match self.attempt(room, plan) {
+                Ok(killed) => {
+                    kills = Kills { all: kills.all + killed.all, inside: kills.inside + killed.inside };
+                }
+                Err(Verdict::Fail(failure)) => {
+                    failures += 1;
+                    failed.get_or_insert(failure);
+                }
+                // What failed has failed, whatever comes of the rest.
+                Err(_) if failed.is_some() => break,
+                Err(verdict) => return Err(verdict),
+            }
+            decided += 1;
+        }
+        let Some(mut failure) = failed else { return Ok(kills) };
+        if failures < decided {
+            failure.says = format!("{} (flaky: in {failures} of {decided} runs)", failure.says);
+        }
+        Err(Verdict::Fail(failure))
     }
 
     /// Where the tries take place.
@@ -112,10 +167,14 @@ impl Runner<'_> {
         if steps.any(|step| matches!(step.value, Action::Recycle { .. })) {
             return Err(unsupported("recycle needs a pid namespace"));
         }
+        if !disks(scenario).is_empty() {
+            return Err(unsupported("a disk that fills up needs a mount namespace"));
+        }
         // Two cases that run side by side must not choose the same ports.
         let mut random =
             Random::new(self.options.seed, rustix::process::getpid().as_raw_pid().unsigned_abs());
-        let shift = shift::choose(scenario, &mut random).map_err(|reason| unsupported(&reason))?;
+        let shift = shift::choose(scenario, self.options.target.ports.span(), &mut random)
+            .map_err(|reason| unsupported(&reason))?;
         Ok(Room::Shared { shift })
     }
 
@@ -152,7 +211,7 @@ impl Runner<'_> {
                 name: scenario.name.clone(),
                 file: scenario.file.to_string_lossy().into_owned(),
                 source: scenario.source.to_string(),
-                refgate: self.options.refgate.clone(),
+                target: self.options.target.clone(),
                 directory: directory.path().to_owned(),
                 room,
             }),
@@ -177,7 +236,7 @@ fn undecided(answer: Answer) -> Verdict {
             Verdict::Fail(Box::new(Failure { check, says, line, body: seen, replay: None }))
         }
         Answer::Undecided(reason) | Answer::Crowded(reason) => Verdict::Inconclusive(reason),
-        Answer::Roomy | Answer::Measured(_) | Answer::Held(_) | Answer::Stressed(_) => {
+        Answer::Roomy | Answer::Measured(_) | Answer::Held(_) | Answer::Checked(_) | Answer::Stressed(_) => {
             Verdict::Inconclusive(format!("the helper answers something else: {answer:?}"))
         }
     }
@@ -193,13 +252,14 @@ fn victims(scenario: &Scenario) -> Vec<&str> {
             Action::Kill(names) => {
                 victims.extend(names.iter().filter(|name| started.contains(name)).map(String::as_str));
             }
+            // What is done to the machine then comes at an instant of the plan too.
+            Action::Operate(_) => victims.extend(started.iter().map(|name| name.as_str())),
             Action::Wait(_) => started.clear(),
             Action::Stop(_)
             | Action::Pause(_)
             | Action::Resume(_)
             | Action::Restart(_)
             | Action::Order(..)
-            | Action::Operate(_)
             | Action::Recycle { .. }
             | Action::RemoveLockFile { .. } => {}
         }

@@ -95,6 +95,10 @@ fn wait(lanes: &[Lane], timeout_us: u64) -> Result<Vec<usize>, Blind> {
         let child = &life.child;
         fds.push(PollFd::from_borrowed_fd(child.as_fd(), PollFlags::IN));
         owners.push(Some(lane));
+        if let Some((socket, flags)) = lanes[lane].asked().and_then(super::probe::Asking::waits_for) {
+            fds.push(PollFd::from_borrowed_fd(socket, flags));
+            owners.push(None);
+        }
         for pipe in child.pipes.iter().filter_map(super::child::Pipe::open) {
             fds.push(PollFd::from_borrowed_fd(pipe, PollFlags::IN));
             owners.push(None);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::stress;
+use crate::target::Target;
 
 /// What a helper is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +17,8 @@ pub(super) enum Request {
     Measure(Order, String),
     /// Run the case once.
     Try(Order, Plan),
+    /// Test whether the target describes its gateway.
+    Check(Order),
     /// Drive a stress.
     Stress(stress::Order),
 }
@@ -31,8 +34,8 @@ pub(super) struct Order {
     pub(super) file: String,
     /// The text of the file.
     pub(super) source: String,
-    /// The program that is run as `refgate`.
-    pub(super) refgate: PathBuf,
+    /// What is run as a gateway.
+    pub(super) target: Target,
     /// An empty directory for everything that this try writes.
     pub(super) directory: PathBuf,
     /// Where its processes live.
@@ -84,6 +87,8 @@ pub(super) enum Answer {
     Measured(u64),
     /// Everything that was expected held.
     Held(Kills),
+    /// What a self-test has shown, line by line.
+    Checked(Vec<Line>),
     /// What a stress has shown.
     Stressed(Box<stress::Outcome>),
     /// Something did not.
@@ -99,6 +104,32 @@ pub(super) enum Answer {
     },
     /// This machine did not let it be decided, for this reason.
     Undecided(String),
+}
+
+/// One line of a self-test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// What was looked at, in a few words.
+    pub what: String,
+    /// What came of it.
+    pub finding: Finding,
+    /// What was seen.
+    pub seen: String,
+    /// What to do about it; empty: nothing.
+    pub remedy: String,
+}
+
+/// What came of one line of a self-test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Finding {
+    /// It is as the target says.
+    Good,
+    /// It is not.
+    Bad,
+    /// The target says nothing about it.
+    Silent,
+    /// It could not be looked at, because of what is bad above.
+    Skipped,
 }
 
 /// How many gateways were killed by a plan.

@@ -7,7 +7,7 @@ const MOST_SHOWN: usize = 100;
 
 /// Whether everything that the file says was understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Syntax {
+pub(crate) enum Syntax {
     /// It was.
     Whole,
     /// Some lines were not, so nothing may be called missing.
@@ -16,19 +16,19 @@ pub(super) enum Syntax {
 
 /// The problems found so far.
 #[derive(Debug)]
-pub(super) struct Diagnostics {
+pub(crate) struct Diagnostics {
     problems: Vec<Problem>,
     reported: usize,
     syntax: Syntax,
 }
 
 impl Diagnostics {
-    pub(super) const fn new(syntax: Syntax) -> Self {
+    pub(crate) const fn new(syntax: Syntax) -> Self {
         Self { problems: Vec::new(), reported: 0, syntax }
     }
 
     /// Adds a problem, unless it is known already: varied values are read once for each combination.
-    pub(super) fn add(&mut self, problem: Problem) {
+    pub(crate) fn add(&mut self, problem: Problem) {
         self.reported += 1;
         if self.problems.len() <= MOST_SHOWN && !self.problems.contains(&problem) {
             self.problems.push(problem);
@@ -36,7 +36,7 @@ impl Diagnostics {
     }
 
     /// Adds a problem that only holds if everything else was understood.
-    pub(super) fn add_if_whole(&mut self, problem: Problem) {
+    pub(crate) fn add_if_whole(&mut self, problem: Problem) {
         match self.syntax {
             Syntax::Whole => self.add(problem),
             Syntax::Broken => {}
@@ -44,12 +44,12 @@ impl Diagnostics {
     }
 
     /// How many problems were reported so far, those that were known already included.
-    pub(super) const fn count(&self) -> usize {
+    pub(crate) const fn count(&self) -> usize {
         self.reported
     }
 
     /// All problems in the order of the file.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems;
         let cut = problems.len() > MOST_SHOWN;
         problems.truncate(MOST_SHOWN);
@@ -63,23 +63,23 @@ impl Diagnostics {
 }
 
 /// "did you mean ...?", if one of the words is close to what was written.
-pub(super) fn did_you_mean<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<String> {
+pub(crate) fn did_you_mean<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<String> {
     closest(written, words).map(|word| format!("did you mean `{word}`?"))
 }
 
 /// "did you mean ...?" if a word is close, otherwise all words.
-pub(super) fn did_you_mean_or_list(what: &str, written: &str, words: &[&str]) -> Option<String> {
+pub(crate) fn did_you_mean_or_list(what: &str, written: &str, words: &[&str]) -> Option<String> {
     let list = || (!words.is_empty()).then(|| format!("{what}: {}", quoted(words)));
     did_you_mean(written, words.iter().copied()).or_else(list)
 }
 
 /// The words in backquotes, with commas.
-pub(super) fn quoted(words: &[&str]) -> String {
+pub(crate) fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The word that was probably meant: at most every third letter differs, or only the case does.
-pub(super) fn closest<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn closest<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let written_lower = written.to_lowercase();
     if written_lower.len() > 100 {
         return None;

@@ -12,30 +12,30 @@ use super::diagnostics::{Diagnostics, closest, did_you_mean_or_list};
 use super::problem::Problem;
 
 /// A value and its place in the file.
-pub(super) type Value<'t> = Spanned<DeValue<'t>>;
+pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
 
 /// One `key = value`.
 #[derive(Clone, Copy)]
-pub(super) struct Field<'t> {
-    pub(super) key: &'t Spanned<toml::de::DeString<'t>>,
-    pub(super) value: &'t Value<'t>,
+pub(crate) struct Field<'t> {
+    pub(crate) key: &'t Spanned<toml::de::DeString<'t>>,
+    pub(crate) value: &'t Value<'t>,
 }
 
 impl<'t> Field<'t> {
-    pub(super) fn name(&self) -> &'t str {
+    pub(crate) fn name(&self) -> &'t str {
         self.key.get_ref().as_ref()
     }
 }
 
 /// The fields of a table in the order of the file.
-pub(super) fn in_file_order<'t>(table: &'t DeTable<'t>) -> Vec<Field<'t>> {
+pub(crate) fn in_file_order<'t>(table: &'t DeTable<'t>) -> Vec<Field<'t>> {
     let mut fields: Vec<_> = table.iter().map(|(key, value)| Field { key, value }).collect();
     fields.sort_by_key(|field| field.key.span().start);
     fields
 }
 
 /// A table of which not every key has been asked for.
-pub(super) struct Fields<'t> {
+pub(crate) struct Fields<'t> {
     place: String,
     at: Range<usize>,
     left: Vec<Field<'t>>,
@@ -45,12 +45,12 @@ pub(super) struct Fields<'t> {
 
 impl<'t> Fields<'t> {
     /// `place` is what people call the table, `at` where a missing key is reported.
-    pub(super) fn new(place: impl Into<String>, at: Range<usize>, table: &'t DeTable<'t>) -> Self {
+    pub(crate) fn new(place: impl Into<String>, at: Range<usize>, table: &'t DeTable<'t>) -> Self {
         Self { place: place.into(), at, left: in_file_order(table), asked: Vec::new(), missing: Vec::new() }
     }
 
     /// The same for a value, if it is a table.
-    pub(super) fn of(
+    pub(crate) fn of(
         place: impl Into<String>,
         at: Range<usize>,
         value: &'t Value<'t>,
@@ -62,14 +62,14 @@ impl<'t> Fields<'t> {
     }
 
     /// The field of that name.
-    pub(super) fn take(&mut self, name: &'static str) -> Option<Field<'t>> {
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<Field<'t>> {
         self.asked.push(name);
         let index = self.left.iter().position(|field| field.name() == name)?;
         Some(self.left.remove(index))
     }
 
     /// The field of that name, which must be there; `example` shows how it is written.
-    pub(super) fn require(&mut self, name: &'static str, example: &'static str) -> Option<Field<'t>> {
+    pub(crate) fn require(&mut self, name: &'static str, example: &'static str) -> Option<Field<'t>> {
         let field = self.take(name);
         if field.is_none() {
             self.missing.push((name, example));
@@ -79,7 +79,7 @@ impl<'t> Fields<'t> {
 
     /// The word that decides which other keys there are. Without it nothing more is said of the table: nobody knows what
     /// belongs into it.
-    pub(super) fn kind(
+    pub(crate) fn kind(
         &mut self,
         example: &str,
         diagnostics: &mut Diagnostics,
@@ -96,7 +96,7 @@ impl<'t> Fields<'t> {
     }
 
     /// Reports what is missing and what nobody asked for. A key that is only misspelt is one mistake, not two.
-    pub(super) fn finish(self, diagnostics: &mut Diagnostics) {
+    pub(crate) fn finish(self, diagnostics: &mut Diagnostics) {
         let place = &self.place;
         for (name, example) in &self.missing {
             if self.left.iter().any(|field| closest(field.name(), self.asked.iter().copied()) == Some(*name))
@@ -121,7 +121,7 @@ impl<'t> Fields<'t> {
 }
 
 /// A string that is not blank.
-pub(super) fn text<'t>(what: &str, value: &'t Value<'t>, diagnostics: &mut Diagnostics) -> Option<&'t str> {
+pub(crate) fn text<'t>(what: &str, value: &'t Value<'t>, diagnostics: &mut Diagnostics) -> Option<&'t str> {
     let Some(text) = value.get_ref().as_str() else {
         wrong_type(what, "a string", value, diagnostics);
         return None;
@@ -134,7 +134,7 @@ pub(super) fn text<'t>(what: &str, value: &'t Value<'t>, diagnostics: &mut Diagn
 }
 
 /// One of several words, each of which means something.
-pub(super) fn word<T: Copy, const N: usize>(
+pub(crate) fn word<T: Copy, const N: usize>(
     what: &str,
     value: &Value<'_>,
     known: &[(&str, T); N],
@@ -154,21 +154,21 @@ pub(super) fn word<T: Copy, const N: usize>(
 
 /// The numbers that are allowed somewhere, both ends included.
 #[derive(Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) least: i64,
-    pub(super) most: i64,
+pub(crate) struct Bounds {
+    pub(crate) least: i64,
+    pub(crate) most: i64,
     /// A sentence about where they come from; empty if there is nothing to say.
-    pub(super) why: &'static str,
+    pub(crate) why: &'static str,
 }
 
 impl Bounds {
-    pub(super) const fn new(least: i64, most: i64) -> Self {
+    pub(crate) const fn new(least: i64, most: i64) -> Self {
         Self { least, most, why: "" }
     }
 }
 
 /// A number within bounds, in a type that holds them all.
-pub(super) fn integer<T: TryFrom<i64>>(
+pub(crate) fn integer<T: TryFrom<i64>>(
     what: &str,
     value: &Value<'_>,
     bounds: Bounds,
@@ -192,7 +192,7 @@ pub(super) fn integer<T: TryFrom<i64>>(
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<bool> {
+pub(crate) fn boolean(what: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<bool> {
     let answer = value.get_ref().as_bool();
     if answer.is_none() {
         wrong_type(what, "`true` or `false`", value, diagnostics);
@@ -201,7 +201,7 @@ pub(super) fn boolean(what: &str, value: &Value<'_>, diagnostics: &mut Diagnosti
 }
 
 /// A list, possibly empty.
-pub(super) fn list<'t>(
+pub(crate) fn list<'t>(
     what: &str,
     value: &'t Value<'t>,
     diagnostics: &mut Diagnostics,
@@ -214,7 +214,7 @@ pub(super) fn list<'t>(
 }
 
 /// A list of at least one.
-pub(super) fn filled_list<'t>(
+pub(crate) fn filled_list<'t>(
     what: &str,
     value: &'t Value<'t>,
     diagnostics: &mut Diagnostics,
@@ -228,7 +228,7 @@ pub(super) fn filled_list<'t>(
 }
 
 /// A table.
-pub(super) fn table<'t>(
+pub(crate) fn table<'t>(
     what: &str,
     value: &'t Value<'t>,
     diagnostics: &mut Diagnostics,
@@ -241,7 +241,7 @@ pub(super) fn table<'t>(
 }
 
 /// Reports that something else was wanted.
-pub(super) fn wrong_type(what: &str, wanted: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn wrong_type(what: &str, wanted: &str, value: &Value<'_>, diagnostics: &mut Diagnostics) {
     let found = kind(value.get_ref());
     let help = match value.get_ref() {
         DeValue::String(text) if wanted != "a string" && is_bare(text) => {

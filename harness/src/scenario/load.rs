@@ -222,7 +222,7 @@ impl Library {
         if !self.read.insert(real_path(path)) {
             return;
         }
-        let text = match read(path) {
+        let text = match read_file(path) {
             Ok(text) => text,
             Err(error) => return self.errors.push(error),
         };
@@ -291,8 +291,8 @@ fn is_scenario(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("toml"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "scenario files are read here and nowhere else")]
-fn read(path: &Path) -> Result<String, LoadError> {
+#[expect(clippy::disallowed_methods, reason = "scenario and target files are read here and nowhere else")]
+pub(crate) fn read_file(path: &Path) -> Result<String, LoadError> {
     let failed = |error: io::Error| from_system(path, &error);
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;

@@ -12,10 +12,10 @@
 
 mod declared;
 mod deeds;
-mod diagnostics;
+pub(crate) mod diagnostics;
 mod expected;
 mod explored;
-mod fields;
+pub(crate) mod fields;
 mod lives;
 mod load;
 mod model;
@@ -23,7 +23,7 @@ mod names;
 mod operations;
 mod outcome;
 mod parse;
-mod problem;
+pub(crate) mod problem;
 mod simulated;
 mod steps;
 mod supervised;
@@ -31,11 +31,13 @@ mod varied;
 mod vocabulary;
 
 pub(crate) use explored::PCT_DEPTH;
+pub(crate) use load::read_file;
 pub use load::{LoadError, LoadErrors, MAX_FILE_BYTES, load};
 pub use model::{
     Action, Bystander, Case, Deed, Disk, Expect, Explore, Gateway, Located, Locks, Mount, Named, Operation,
     Outcome, Policy, Reach, Refusal, Scenario, Step, Variant, Wait,
 };
 pub use parse::{parse, parse_as};
+pub(crate) use parse::{schema, with_syntax_errors};
 pub use problem::{Note, Paint, Problem};
 pub use vocabulary::{Check, Fate, FinalState, REASONS, Reason};

@@ -142,7 +142,7 @@ impl File<'_> {
     }
 }
 
-fn schema(field: Field<'_>, diagnostics: &mut Diagnostics) {
+pub(crate) fn schema(field: Field<'_>, diagnostics: &mut Diagnostics) {
     let only = Bounds {
         least: SCHEMA,
         most: SCHEMA,
@@ -178,7 +178,11 @@ fn tags(field: Field<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
 }
 
 /// The syntax errors, and of the other problems those on lines without one: a broken line says nothing reliable.
-fn with_syntax_errors(diagnostics: Diagnostics, errors: &[toml::de::Error], text: &str) -> Vec<Problem> {
+pub(crate) fn with_syntax_errors(
+    diagnostics: Diagnostics,
+    errors: &[toml::de::Error],
+    text: &str,
+) -> Vec<Problem> {
     let mut all = Diagnostics::new(Syntax::Broken);
     let mut lines = Vec::new();
     for error in errors {

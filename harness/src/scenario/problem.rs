@@ -42,26 +42,26 @@ pub struct Note {
 }
 
 impl Problem {
-    pub(super) fn new(message: impl Into<String>, span: Range<usize>) -> Self {
+    pub(crate) fn new(message: impl Into<String>, span: Range<usize>) -> Self {
         Self { message: message.into(), span, label: String::new(), notes: Vec::new(), help: None }
     }
 
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    pub(super) fn note(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+    pub(crate) fn note(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.notes.push(Note { span, label: label.into() });
         self
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+    pub(crate) fn maybe_help(mut self, help: Option<String>) -> Self {
         self.help = help.or(self.help);
         self
     }
@@ -85,12 +85,12 @@ impl Problem {
 }
 
 /// Draws a mistake that has no place in a text. Ends without a line break.
-pub(super) fn render_bare(message: &str, help: &str, paint: Paint) -> String {
+pub(crate) fn render_bare(message: &str, help: &str, paint: Paint) -> String {
     draw(Group::with_title(Level::ERROR.primary_title(message)), Some(help), paint)
 }
 
 /// The line that a byte is on, counted from 1.
-pub(super) fn line_at(text: &str, byte: usize) -> usize {
+pub(crate) fn line_at(text: &str, byte: usize) -> usize {
     1 + text.bytes().take(byte).filter(|byte| *byte == b'\n').count()
 }
 

@@ -19,6 +19,7 @@
 
 mod difference;
 mod driver;
+mod judge;
 mod meaning;
 mod os;
 mod pool;
@@ -35,6 +36,7 @@ use std::sync::atomic::AtomicBool;
 use sim::Schedule;
 
 pub use difference::{Difference, Parting};
+pub use judge::run_case;
 pub use pool::{drive, drive_plan};
 
 /// Which schedules are driven.

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::designs::Design;
 use crate::real::{self, Isolation};
+use crate::target::Target;
 
 /// How many acquisitions a minute of stress must show.
 const ACQUISITIONS_A_MINUTE: u64 = 1000;
@@ -139,7 +140,8 @@ impl Request {
     /// Why it could not be made, as a fragment of a sentence.
     pub fn run(&self) -> Result<(Outcome, Isolation), String> {
         let options = real::Options {
-            refgate: PathBuf::new(),
+            // A stress starts contenders of its own and no gateway.
+            target: Target::refgate(Path::new("")),
             helper: real::Options::ITSELF.into(),
             tries: None,
             seed: self.seed,

@@ -266,3 +266,24 @@ fn the_figures_in_the_readme_are_those_of_the_run() {
     assert_eq!(told.len(), cases.len());
     assert_eq!(told, run.lines().filter_map(after_time).take(cases.len()).collect::<Vec<_>>());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_simulator_shows_is_shown_call_by_call_on_the_real_kernel() {
+    let on = |more: &[&str]| {
+        let arguments = [&["run", "--on", "stepped", "--jobs", "1"], more].concat();
+        shown(&portcullis(&arguments))
+    };
+    assert_snapshot!(on(&["scenarios/pid/recycled-pid.toml"]), @"
+    portcullis 0.1.0   1 scenario, 2 cases   on stepped   design refgate
+       PASS [   TIME] stepped pid/recycled-pid[cron]                 complete  171 states, 170 steps; 1 schedule driven on the real kernel, 337 steps as here: every step from every state
+       PASS [   TIME] stepped pid/recycled-pid[api-gateway]          complete  171 states, 170 steps; 1 schedule driven on the real kernel, 337 steps as here: every step from every state
+    --------------------------------------------------------------------------------
+    Summary [   TIME] 2 cases: 2 passed (2 complete), 0 failed, 0 inconclusive, 0 unsupported
+    (exit 0)
+    ");
+    let naive = on(&["scenarios/pid/stale-lock-race.toml", "--design", "pidfile-unlink-stale"]);
+    let last = naive.lines().find(|line| line.contains("for real")).unwrap_or_else(|| panic!("{naive}"));
+    assert_snapshot!(last, @" for real     real processes have taken it too: 39 steps, each reply as above");
+    assert!(naive.ends_with("(exit 1)"), "{naive}");
+}

@@ -14,7 +14,7 @@ fn a_sample_says_how_much_of_what_it_saw_was_new() {
         portcullis(&["run", paths[0], paths[1], "--sample", "500", "--seed", "3", "--jobs", jobs])
     };
     assert_snapshot!(shown(&sample("1")), @"
-    portcullis 0.1.0   2 scenarios, 2 cases   on sim   design refgate
+    portcullis 0.1.0   2 scenarios, 2 cases   on sim   design refgate   seed 3
        PASS [   TIME] sim operator/lock-file-removed                 sampled   500 runs (uniform, seed 3), 319 states (0.6% new in the last tenth), 406 schedules (8.1% new in the last tenth)
        PASS [   TIME] sim race/two-gateways                          sampled   500 runs (uniform, seed 3), 1 202 states (8.4% new in the last tenth), 500 schedules (10.0% new in the last tenth)
     --------------------------------------------------------------------------------
@@ -27,7 +27,7 @@ fn a_sample_says_how_much_of_what_it_saw_was_new() {
 #[test]
 fn a_sample_that_does_not_reach_an_outcome_that_was_asked_for_decides_nothing() {
     assert_snapshot!(shown(&portcullis(&["run", "scenarios/supervisor/systemd-rival-refused.toml", "--sample", "1"])), @"
-    portcullis 0.1.0   1 scenario, 1 case   on sim   design refgate
+    portcullis 0.1.0   1 scenario, 1 case   on sim   design refgate   seed 1
        INCO [   TIME] sim supervisor/systemd-rival-refused           none of 1 run ended with: a is ready, b is refused:held-ready
     --------------------------------------------------------------------------------
     Summary [   TIME] 1 case: 0 passed, 0 failed, 1 inconclusive, 0 unsupported

@@ -89,17 +89,22 @@ fn the_help_documents_the_exit_statuses() {
     Usage: portcullis [OPTIONS] <COMMAND>
 
     Commands:
-      run      Run scenarios
-      list     List the cases, one a line, or the designs
-      matrix   Compare designs with scenarios: which holds, which breaks, and whether that is known
-      replay   Take one failure again, step for step
-      explain  Explain cases: the shortest way to each outcome, the risk of a failure, and what a death
-               at each call leaves behind
-      conform  Compare the simulated kernel with the real one, call by call
-      stress   Kill, stop and rob real contenders for one lock, and judge whether their writes are in
-               order
-      check    Read scenario files and show every mistake in them
-      help     Print this message or the help of the given subcommand(s)
+      run          Run scenarios
+      list         List the cases, one a line, or the designs
+      matrix       Compare designs with scenarios: which holds, which breaks, and whether that is known
+      replay       Take one failure again, step for step
+      explain      Explain cases: the shortest way to each outcome, the risk of a failure, and what a
+                   death at each call leaves behind
+      conform      Compare the simulated kernel with the real one, call by call
+      stress       Kill, stop and rob real contenders for one lock, and judge whether their writes are
+                   in order
+      target       Test target files, which describe other gateways
+      check        Read scenario files and show every mistake in them
+      report       Make reports of runs that have ended
+      schema       Print the JSON Schema of something that this program writes
+      completions  Print what makes a shell complete the arguments of this program
+      man          Print the manual page of this program, or write those of all its commands
+      help         Print this message or the help of the given subcommand(s)
 
     Options:
           --color <COLOR>
@@ -119,30 +124,39 @@ fn the_help_documents_the_exit_statuses() {
               Print version
 
     Exit status:
-      0    every case passed or is unsupported (the summary says if nothing was tested);
+      0    every case passed, is unsupported or deviates as is known (the summary says if
+           nothing was tested);
            for replay: the whole schedule was taken and breaks nothing; for a saved failure:
            each of its steps still happens, and breaks nothing;
            for explain: every case that was explained passes;
            for conform: no difference; for matrix: every cell is as known;
-           for stress: the writes of all owners are in order, and every contender ended as it should
-      1    a case failed; for replay: the schedule still breaks something;
+           for stress: the writes of all owners are in order, and every contender ended as it should;
+           for report merge: as for the runs;
+           for target check: the gateway does what the file says
+      1    a case failed, or a known deviation did not show;
+           for replay: the schedule still breaks something;
            for conform: the kernels differ, or an ending of a call was not seen that should be;
            for matrix: a cell is not as known; for stress: an owner wrote after a later one,
-           or a contender hung or ended as none should
-      2    wrong usage, an invalid scenario file, or a damaged token
+           or a contender hung or ended as none should;
+           for target check: the gateway does something else
+      2    wrong usage, an invalid scenario or target file, profile or file of events, or a damaged
+      token
       3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
            its schedule asks for a step that cannot happen, its scenario has changed, or its case
            is gone; for a saved failure: one of its steps does not happen any more;
-           for stress: too few acquisitions, kills, stops or removals
+           for stress: too few acquisitions, kills, stops or removals;
+           for report merge: a part is missing or was cut
       4    no case was selected
-      5    the environment lacks something, for instance the gateway's executable, or namespaces
-      130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP
+      5    the environment lacks something, for instance the gateway's executable, namespaces, or
+           what `--require` demands; or a report cannot be written
+      130  interrupted, by whichever of SIGINT, SIGTERM and SIGHUP; the reports are written all the same
       141  the reader of the output left before its end
     (exit 0)
     ");
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 fn the_help_of_run_documents_every_option() {
     assert_snapshot!(shown(&portcullis(&["run", "--help"])), @"
     Run scenarios
@@ -159,14 +173,37 @@ fn the_help_of_run_documents_every_option() {
           --tag <TAG>
               Only scenarios with this tag; may be given more than once
 
-          --on <ON>
-              Where to run them; may be given more than once
+      -E, --filter <EXPRESSION>
+              Only cases that this expression picks out, for instance `test(pid/) & !tag(slow)`; may be
+              given more than once, then one of them must. Predicates are test, tag, file, executor, all
+              and none; operators are not, !, and, &, -, or, |, +
+
+          --profile <NAME>
+              Take options from this profile of `portcullis.toml`
+              
+              [env: PORTCULLIS_PROFILE]
+
+          --rerun <WHICH>
+              Only what did not pass when it was last run here
 
               Possible values:
-              - sim:     The simulated machine: every schedule
-              - refgate: Real processes of the reference gateway
+              - failed: Those that did not pass when they were last run
+
+          --partition <PART>
+              Only one part of the cases: `hash:1/3` (a case stays in its part) or `slice:1/3` (parts of
+              one size)
+
+          --on <EXECUTOR>
+              Where to run them: `sim` (the simulated machine: every schedule), `refgate` (real
+              processes of the reference gateway), `stepped` (schedules of the simulated machine call by
+              call on the real kernel), or a target file (real processes of the gateway that it
+              describes); may be given more than once
               
               [default: sim]
+
+          --require <CAPABILITY>
+              End with status 5 unless real processes can do this, for instance `recycle`; may be given
+              more than once
 
           --design <DESIGN>
               The lock that the simulated gateways have, by its name or number [default: refgate]
@@ -175,7 +212,8 @@ fn the_help_of_run_documents_every_option() {
               The executable of the reference gateway [default: the one built into this program]
 
           --tries <TRIES>
-              Runs of each case on real processes [default: as the scenario says]
+              Runs of each case on real processes [default: as the scenario says; 200 schedules with
+              `--on stepped`]
 
           --sample <RUNS>
               Take so many random schedules of each case on the simulated machine, instead of all
@@ -187,7 +225,8 @@ fn the_help_of_run_documents_every_option() {
               [default: uniform]
 
           --seed <NUMBER>
-              What random schedules are drawn from: the same number, the same schedules
+              What random schedules are drawn from: the same number, the same schedules; `random` takes
+              another one each time
               
               [default: 1]
 
@@ -207,8 +246,50 @@ fn the_help_of_run_documents_every_option() {
       -j, --jobs <JOBS>
               Cases at once on the simulated machine [default: one for each core]
 
+          --budget <TIME>
+              How long all of it may take, for instance `90s`, `10m` or `1h`; what has not ended then is
+              inconclusive
+
+          --message-format <FORMAT>
+              What the standard output shows
+
+              Possible values:
+              - human: Lines for people
+              - json:  One event a line, as JSON; `portcullis schema events` says what they are
+              
+              [default: human]
+
+      -q, --quiet
+              Only what is no pass, and the summary
+
       -h, --help
               Print help (see a summary with '-h')
+
+    Reports:
+          --artifacts <DIRECTORY>
+              Write run.jsonl, junit.xml, report.html and perfetto.json into this directory
+
+          --jsonl <FILE>
+              Write the events into a file as they happen, one a line, as JSON
+
+          --junit <FILE>
+              Write a JUnit report
+
+          --html <FILE>
+              Write one HTML page that needs nothing else: every failure step by step
+
+          --perfetto <FILE>
+              Write a trace of every failure for <https://ui.perfetto.dev> or chrome://tracing
+
+          --github-annotations
+              Write annotations of failures for GitHub to the standard error output
+              
+              [env: GITHUB_ACTIONS]
+
+          --github-summary <FILE>
+              Append a summary in Markdown to a file
+              
+              [env: GITHUB_STEP_SUMMARY]
     (exit 0)
     ");
 }

@@ -20,7 +20,10 @@ pub(crate) fn case<'a>(cases: &'a [Case], id: &str) -> &'a Case {
 pub(crate) fn failure(case: &Case, design: Design) -> Failure {
     match run_case(case, design) {
         Verdict::Fail(failure) => *failure,
-        other @ (Verdict::Pass(_) | Verdict::Inconclusive(_) | Verdict::Unsupported(_)) => {
+        other @ (Verdict::Pass(_)
+        | Verdict::Known(_)
+        | Verdict::Inconclusive(_)
+        | Verdict::Unsupported(_)) => {
             panic!("{} does not break {}: {other:?}", design.name(), case.id)
         }
     }
