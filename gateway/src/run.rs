@@ -105,10 +105,8 @@ async fn live<O: Os>(os: &O, claim: &Claim, serve: impl Serve<O>) -> Result<(), 
 enum End<'a, O: Os> {
     /// For good.
     Stopped,
-    /// The same owner begins another epoch.
+    /// The same owner goes on in another epoch.
     Restarted(Tenure<'a, O>),
-    /// It should have, and cannot: it serves on in the same one.
-    Resumed,
     /// A successor has everything.
     HandedOver,
 }
@@ -117,7 +115,8 @@ enum End<'a, O: Os> {
 enum Wish<'a, O: Os> {
     Stop,
     Restart(Tenure<'a, O>),
-    HandOver(Successor<O>),
+    /// The epoch is the one in which it goes on if the successor does not take everything.
+    HandOver(Successor<O>, Tenure<'a, O>),
 }
 
 /// What an owner does from its first moment to its last. Answers whether a successor has everything.
@@ -134,7 +133,6 @@ async fn reign<O: Os>(
             End::Stopped => return Ok(false),
             End::HandedOver => return Ok(true),
             End::Restarted(next) => tenure = next,
-            End::Resumed => {}
         }
         let remembered = enter(os, &phase, PhaseName::Starting).await;
         remembered.map_err(|errno| Refusal::from_errno("remember", "signals and notices", errno))?;
@@ -180,9 +178,9 @@ async fn rule<'a, O: Os>(
             say_stop(os, tenure).await?;
             Ok(End::Stopped)
         }
-        Wish::HandOver(successor) => {
+        Wish::HandOver(successor, next) => {
             serve.drain(Next::HandOver).await;
-            hand_over(os, claim, owned, tenure, &successor).await
+            hand_over(os, claim, owned, next, &successor).await
         }
     }
 }
@@ -201,29 +199,44 @@ async fn wait<'a, O: Os>(
         match owned.offer(os, claim).await {
             // Before any client is sent away: if the next epoch cannot be begun, nobody has noticed anything.
             Offered::Nobody => {
-                if let Some(next) = succeed(os, tenure).await? {
+                if let Some(next) = succeed(os, tenure, "restart in place").await? {
                     return Ok(Wish::Restart(next));
                 }
             }
-            Offered::Accepted(successor) => return Ok(Wish::HandOver(successor)),
+            // What this owner cannot begin its successor cannot either, for they have one disk.
+            Offered::Accepted(successor) => {
+                if let Some(next) = succeed(os, tenure, "hand over").await? {
+                    return Ok(Wish::HandOver(successor, next));
+                }
+            }
             // Nobody has lost anything by asking.
-            Offered::Declined => {}
+            Offered::Declined => {
+                note(os, "whoever was about to take over did not go on: this gateway serves on as before")
+                    .await;
+            }
         }
     }
 }
 
 /// The next epoch of the same owner; `None` if it cannot be begun, and this one goes on.
-async fn succeed<'a, O: Os>(os: &O, tenure: &mut Tenure<'a, O>) -> Result<Option<Tenure<'a, O>>, Refusal> {
+async fn succeed<'a, O: Os>(
+    os: &O,
+    tenure: &mut Tenure<'a, O>,
+    doing: &str,
+) -> Result<Option<Tenure<'a, O>>, Refusal> {
     match tenure.succeed(os).await {
         Ok(next) => Ok(Some(next)),
         Err(fenced) if fenced.reason == Reason::Fenced => Err(fenced),
         Err(refusal) => {
-            let note = format!("cannot restart in place: {refusal}; this gateway serves on as before");
-            // Whoever watches and is gone needs no note.
-            let _ = os.notify(Notice::Noted(note)).await;
+            note(os, &format!("cannot {doing}: {refusal}; this gateway serves on as before")).await;
             Ok(None)
         }
     }
+}
+
+async fn note<O: Os>(os: &O, text: &str) {
+    // Whoever watches and is gone needs no note.
+    let _ = os.notify(Notice::Noted(text.to_owned())).await;
 }
 
 /// Writes that an owner has stopped. One that cannot say so has stopped all the same.
@@ -240,12 +253,12 @@ async fn hand_over<'a, O: Os>(
     os: &O,
     claim: &Claim,
     owned: &'a Owned<O>,
-    tenure: &mut Tenure<'a, O>,
+    mut next: Tenure<'a, O>,
     successor: &Successor<O>,
 ) -> Result<End<'a, O>, Refusal> {
     let trouble = |errno| Refusal::from_errno("send", "signals and notices", errno);
     if owned.hand_over(os, successor).await {
-        say_stop(os, tenure).await?;
+        say_stop(os, &mut next).await?;
         os.notify(Notice::Released).await.map_err(trouble)?;
         if owned.hand_over_last(os, successor).await {
             return Ok(End::HandedOver);
@@ -253,7 +266,7 @@ async fn hand_over<'a, O: Os>(
         // The successor is gone, and all that it had was shared with this one.
         os.notify(Notice::Owner(owned.ownership(claim))).await.map_err(trouble)?;
     }
-    Ok(succeed(os, tenure).await?.map_or(End::Resumed, End::Restarted))
+    Ok(End::Restarted(next))
 }
 
 /// Tells the tasks of the lock and the server how far this gateway has come.

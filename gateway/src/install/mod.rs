@@ -280,7 +280,7 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// What is in the way. Then nothing was written.
+    /// What is in the way. Then nothing was written, unless it is that the name of the unit cannot be made durable.
     pub fn install(&self) -> Result<Done, Problem> {
         let directory = self.directory();
         make_directories(directory)?;

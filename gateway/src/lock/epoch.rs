@@ -107,7 +107,8 @@ pub(super) async fn raise<O: Os>(
         Err(errno) => return Err(trouble(claim, "create a journal in")(errno).into()),
     };
     let mut journal = Journal { file, epoch, is_torn: false };
-    if let Err(errno) = publish(os, state, &mut journal, &header).await {
+    let mut is_named = false;
+    if let Err(errno) = publish(os, state, &mut journal, &header, &mut is_named).await {
         // Only an owner removes what this one has just made, and only an owner begins an epoch.
         let next = journal_name(epoch + 1);
         if errno == Errno::NotFound || os.stat_at(state, &next, Links::NoFollow).await.is_ok() {
@@ -121,7 +122,8 @@ pub(super) async fn raise<O: Os>(
         let _ = unlink(os, state, temporary(epoch)).await;
         let is_left = unlink(os, state, journal_name(epoch)).await.is_err();
         let refusal = trouble(claim, "raise the epoch in")(errno);
-        return Err(Unraised { refusal, left: is_left.then_some(epoch) });
+        // The epoch file tells the number for good: a name is not taken back to what it was.
+        return Err(Unraised { refusal, left: (is_left || is_named).then_some(epoch) });
     }
     for spent in past.spent {
         // What stays is removed by the next one: its sums are in the header all the same.
@@ -130,19 +132,24 @@ pub(super) async fn raise<O: Os>(
     Ok(journal)
 }
 
-/// Makes an epoch durable: the header, the epoch file, and the names of both.
+/// Makes an epoch durable: the header, the epoch file, and the names of both. `is_named` tells whether the epoch file names it,
+/// also where that is not durable.
 async fn publish<O: Os>(
     os: &O,
     state: &Descriptor<O>,
     journal: &mut Journal<O>,
     header: &Header,
+    is_named: &mut bool,
 ) -> Result<(), Errno> {
     // Structs of strings and integers always serialise; an empty header would be read as none.
     journal.write(os, &line::framed(&serde_json::to_vec(header).unwrap_or_default())).await?;
     os.sync(&journal.file).await?;
     let temporary = temporary(journal.epoch);
     match os.link_at(state, journal_name(journal.epoch), &temporary).await {
-        Ok(()) => os.rename_at(state, &temporary, EPOCH_FILE).await?,
+        Ok(()) => {
+            os.rename_at(state, &temporary, EPOCH_FILE).await?;
+            *is_named = true;
+        }
         // A file system without hard links has no epoch file: the names of the journals say as much.
         Err(Errno::NotPermitted | Errno::NotSupported) => {}
         Err(errno) => return Err(errno),

@@ -9,9 +9,12 @@
 //! 2. The owner would restart in place. But it finds somebody who listens there, of the same user, and offers what it has. The
 //!    successor compares that with what it wants, and takes it, or hangs up: then the owner goes on as if nothing had been.
 //! 3. The owner drains, as it does for a restart, ends its journal and sends every token but one.
-//! 4. The successor makes sure that they are what they should be, and says that it has them. The owner says that it is no
+//! 4. The successor locks the files among them once more, which fails if they are not locked, and says that it has everything. The owner says that it is no
 //!    owner any more, sends the last token, the lock file, and ends.
 //! 5. The successor holds everything: it is the owner and begins an epoch of its own, which seals the journals before.
+//!
+//! The owner begins its next epoch before it says goodbye to anybody, so nothing is given away on a disk on which nobody could
+//! begin one, and it goes on in that epoch if the successor does not take everything.
 //!
 //! Only who holds the lock file is an owner, so the last step of the owner decides. Whoever dies before leaves the other with
 //! what it had: the owner restarts in place, and a successor gives back what it has received and starts like everybody else. A
@@ -29,7 +32,7 @@ use std::path::PathBuf;
 
 use portcullis_os::{
     ConfigKey, Descriptor, Errno, FOREVER_MS, FileId, Links, LockMode, Os, PeerCredentials, Pid, Port,
-    ProcessState, Signal, Uid,
+    Signal, Uid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -198,7 +201,6 @@ pub async fn take_over<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal
     };
     match receive_all(os, claim, owner).await {
         Ok(owned) => Ok(owned),
-        Err(Failure::Untouched(why)) if lives(os, owner).await => Err(told(refusal, why)),
         // Nobody may be in the way any more. Whoever is must be looked at anew.
         Err(failure) => {
             let (Failure::Untouched(why) | Failure::InDoubt(why)) = &failure;
@@ -221,14 +223,6 @@ enum Failure {
 impl From<String> for Failure {
     fn from(why: String) -> Self {
         Self::Untouched(why)
-    }
-}
-
-/// Whether a process is there and has not ended. One that cannot be seen is taken to be there.
-async fn lives<O: Os>(os: &O, pid: Pid) -> bool {
-    match os.process_status(pid).await {
-        Ok(status) => status.state != ProcessState::Zombie,
-        Err(errno) => errno != Errno::NoProcess && errno != Errno::NotFound,
     }
 }
 
@@ -321,8 +315,10 @@ fn wake<O: Os>(os: &O, owner: Descriptor<O>, name: String) {
     let of_task = os.clone();
     os.task(async move {
         let _ = of_task.wait_pidfd(&owner, OFFER_MS).await;
-        // Where nobody listens nobody waits.
-        let _ = of_task.connect_unix(name).await;
+        // Others may have filled the queue. Where nobody listens nobody waits.
+        while let Err(Errno::WouldBlock) = of_task.connect_unix(name.clone()).await {
+            let _ = of_task.sleep(PAUSE_MS).await;
+        }
     });
 }
 
@@ -339,11 +335,9 @@ async fn called<O: Os>(
         if peer.pid == Some(own.pid) {
             return Err(format!("it is dead, or has offered nothing within {OFFER_MS} ms"));
         }
-        if peer.pid == Some(owner)
-            && peer.uid == own.uid
-            && let Some(offer) = read_offer(os, &stream).await
-        {
-            return Ok((stream, offer));
+        if peer.pid == Some(owner) && peer.uid == own.uid {
+            let offer = read_offer(os, &stream).await;
+            return offer.map(|offer| (stream, offer)).ok_or_else(|| "its offer cannot be read".to_owned());
         }
     }
 }

@@ -9,10 +9,10 @@
 //! over at once. Nobody waits for a stranger.
 //!
 //! Who is waited for is seen to hold the lock on this state directory or its writers' lock, or to have reserved a port. A
-//! gateway and its children give these up by ending and in no other way. Whether whoever locks the directory and does not answer is a gateway that begins or ends, or
-//! a stranger, cannot be told, so a stranger is waited for until it ends as well, and that is said: a backup ends, and of a
-//! program that does not the operator is told the pid. Every other refusal is final, and so is one that cannot name the
-//! process.
+//! gateway and its children give these up by ending; one that hands them over ends as well, and its successor is waited for
+//! then. Whether whoever locks the directory and does not answer is a gateway that begins or ends, or a stranger, cannot be
+//! told, so a stranger is waited for until it ends as well, and that is said: a backup ends, and of a program that does not the
+//! operator is told the pid. Every other refusal is final, and so is one that cannot name the process.
 //!
 //! # Invariants
 //!

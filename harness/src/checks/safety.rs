@@ -113,7 +113,7 @@ impl Checks {
     }
 
     /// Who forces its start may signal an owner that was stopped at some time since it began; who takes over may tell a gateway
-    /// to begin anew, which finds out by itself what is wanted of it. Nobody else may be signalled.
+    /// of its state directory to begin anew, which finds out by itself what is wanted of it. Nobody else may be signalled.
     pub(super) fn no_collateral(
         &self,
         memory: &Memory,
@@ -125,9 +125,11 @@ impl Checks {
             let Some(actor) = self.actor(view, *by) else { continue };
             let is_meant = self.stake(actor).is_some_and(|stake| stake.force)
                 && view.slot_of(*target).is_some_and(|target| memory.was_stopped(actor, target));
-            let is_asked = self.stake(actor).is_some_and(|stake| stake.takeover)
-                && *signal == Signal::User1
-                && view.slot_of(*target).is_some_and(|target| self.stake(target).is_some());
+            let is_asked = *signal == Signal::User1
+                && self.stake(actor).filter(|stake| stake.takeover).is_some_and(|stake| {
+                    let target = view.slot_of(*target).and_then(|target| self.stake(target));
+                    target.is_some_and(|target| target.state == stake.state)
+                });
             if by != target && !is_meant && !is_asked {
                 let target = view.slot_of(*target).map_or("a stranger", |slot| self.name(slot));
                 let actor = self.name(actor);

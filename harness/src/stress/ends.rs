@@ -65,6 +65,9 @@ impl Life {
     fn misfit(&self, status: i32) -> Option<String> {
         let (word, expected) = match &self.word {
             Word::Nothing => return Some(format!("ended with status {status} and said nothing")),
+            Word::Released if !self.is_told => {
+                return Some(format!("released by itself and ended with status {status}"));
+            }
             Word::Released => ("released".to_owned(), 0),
             Word::Refused(code) => {
                 let Some(reason) = Reason::ALL.into_iter().find(|reason| reason.code() == code) else {
@@ -96,7 +99,8 @@ mod tests {
             (true, true, Word::Released, Signaled(6), Some("ended by signal 6, which nobody had sent")),
             (false, true, Word::Released, Exited(0), None),
             (false, true, Word::Released, Exited(101), Some("panicked")),
-            (false, false, Word::Released, Exited(1), Some("said released and ended with status 1, not 0")),
+            (false, true, Word::Released, Exited(1), Some("said released and ended with status 1, not 0")),
+            (false, false, Word::Released, Exited(0), Some("released by itself and ended with status 0")),
             (false, false, Word::Nothing, Exited(0), Some("ended with status 0 and said nothing")),
             (false, false, refused("held-ready"), Exited(78), None),
             (false, false, refused("held-starting"), Exited(75), None),

@@ -242,7 +242,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    126 scenarios, 154 cases: no mistake
+    129 scenarios, 157 cases: no mistake
     (exit 0)
     ");
 }
