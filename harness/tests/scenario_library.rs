@@ -37,6 +37,27 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     host/reboot
     host/second-host-on-shared-storage
     host/shared-storage-with-locks
+    incident/desktop-app-kills-the-service
+    incident/detached-child-and-service
+    incident/first-restart-after-a-kill
+    incident/forced-where-nothing-can-be-seen
+    incident/killed-after-shutdown-timeout
+    incident/lock-inherited-by-a-child
+    incident/new-container-of-a-dead-owner
+    incident/orphan-holds-the-port
+    incident/own-pid-in-the-lock
+    incident/rebind-after-restart
+    incident/respawned-between-stop-and-start
+    incident/scheduler-ignores-start
+    incident/slow-start
+    incident/stop-during-restart
+    incident/stopped-during-start
+    incident/three-containers-on-one-volume
+    incident/two-boot-entries
+    incident/two-successors-after-a-restart
+    incident/two-updates-at-once
+    incident/warm-up-taken-for-stale
+    incident/wizard-beside-the-launch-agent
     isolation/disjoint-port-blocks
     isolation/neighbouring-workspaces
     isolation/nested-workspaces[inner]
@@ -146,6 +167,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     race/three-in-the-dark
     race/two-gateways
     race/two-gateways-one-killed
+    restart/full-while-handing-over
     restart/handed-over
     restart/killed-while-handing-over
     restart/killed-while-restarting-in-place
@@ -156,12 +178,14 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     restart/parked-behind-a-writer
     restart/parked-takes-over
     restart/parked-while-owner-stops
+    restart/read-only-while-handing-over
     restart/restarted-in-place
     restart/rival-starts-while-handing-over
     restart/rival-starts-while-owner-stops
     restart/successor-paused-while-handing-over
     restart/two-parked
     restart/two-rivals-start-while-owner-stops
+    storage/broken-while-restarting-in-place
     storage/file-lock-only
     storage/full-while-raising-the-epoch
     storage/full-while-restarting-in-place

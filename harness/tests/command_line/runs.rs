@@ -242,7 +242,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    129 scenarios, 157 cases: no mistake
+    150 scenarios, 178 cases: no mistake
     (exit 0)
     ");
 }
