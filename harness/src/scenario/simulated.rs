@@ -1,6 +1,8 @@
 //! Why a scenario is for the simulator alone: what it asks for cannot be had on the machine that runs this.
 
-use super::model::{Action, Scenario};
+use std::collections::BTreeSet;
+
+use super::model::{Action, Scenario, Wait};
 
 impl Scenario {
     /// Why real processes cannot show this: what it asks for exists in the simulator only.
@@ -56,6 +58,38 @@ impl Scenario {
         if steps.any(|step| matches!(step.value, Action::Operate(_))) {
             return Some("what is done to clocks, disks and directories needs the simulator");
         }
+        if self.recycles_while_one_starts() {
+            return Some(
+                "a pid that is given out again while a gateway starts needs the simulator: threads take pids too",
+            );
+        }
         None
+    }
+
+    /// Whether a pid is given out again before a gateway that was started has settled.
+    fn recycles_while_one_starts(&self) -> bool {
+        let mut starting = BTreeSet::new();
+        self.setup.iter().chain(&self.steps).any(|step| {
+            match &step.value {
+                Action::Start(names) => {
+                    starting
+                        .extend(names.iter().filter(|name| self.gateways.iter().any(|it| it.name == **name)));
+                }
+                Action::Wait(Wait::Settled) => starting.clear(),
+                Action::Kill(names) => starting.retain(|name| !names.contains(name)),
+                Action::Wait(Wait::ReadyOf(name) | Wait::SettledOf(name) | Wait::GoneOf(name)) => {
+                    starting.remove(name);
+                }
+                Action::Recycle { .. } => return !starting.is_empty(),
+                Action::Stop(_)
+                | Action::Pause(_)
+                | Action::Resume(_)
+                | Action::Restart(_)
+                | Action::Order(..)
+                | Action::RemoveLockFile { .. }
+                | Action::Operate(_) => {}
+            }
+            false
+        })
     }
 }
