@@ -67,10 +67,11 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
             (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None)
         }
         // The pid of an owner that cannot be seen from here is that of the process itself.
-        "container/second-container-shares-state" | "host/shared-storage-with-locks" => {
+        "container/second-container-shares-state"
+        | "host/shared-storage-with-locks"
+        | "host/network-file-system-refused" => {
             (Design::Naive(Naive::PidfileKillOwner), "single-owner", None)
         }
-        "host/network-file-system-refused" => (Design::Naive(Naive::PidfileKillOwner), "single-owner", None),
         "operator/backup-reads-lock" | "operator/state-directory-moved" => {
             (Design::Naive(Naive::PidfileKillOwner), "single-owner", None)
         }
@@ -85,10 +86,8 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
         "operator/paused-at-any-call" => (Design::Naive(Naive::LeaseHeartbeat), "single-owner", None),
         "isolation/state-directory-by-two-paths" => (Design::Naive(Naive::PathHash), "single-owner", None),
         "operator/old-files-cleaned-up" => (Design::Naive(Naive::PidfileUnlinkStale), "single-owner", None),
-        // It has no port to be found by, so nobody makes room.
-        "operator/port-freed-by-force" => (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None),
-        // It knows no force.
-        "operator/force-stopped-owner" | "operator/two-forced-starts" => {
+        // It has no port to be found by, so nobody makes room, and it knows no force.
+        "operator/port-freed-by-force" | "operator/force-stopped-owner" | "operator/two-forced-starts" => {
             (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None)
         }
         // It waits for nobody.
@@ -122,6 +121,10 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
         // It knows no token but its file, needs fewer files, and knows one reason only.
         _ if COARSE.iter().any(|prefix| id.starts_with(prefix)) => {
             (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None)
+        }
+        // It refuses nobody who shares less than the lock file.
+        _ if id.starts_with("lock/equal-tick-any-token[") => {
+            (Design::Naive(Naive::PidfileUnlinkStale), "reach", None)
         }
         "lock/clock-steps-at-any-call" => (Design::Naive(Naive::LeaseWallClock), "single-owner", None),
         // The pid of the other one means somebody else here, or nobody.
