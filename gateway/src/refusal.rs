@@ -155,21 +155,19 @@ impl Reason {
     }
 
     /// The exit status: 78 will fail again until somebody changes something, 75 may succeed by itself later,
-    /// 77 permission, 74 input/output, 70 anything else (the numbers of sysexits.h).
+    /// 77 permission, 74 input/output, 70 anything else (the numbers of sysexits.h). A [`Refusal`] in which nobody is
+    /// seen may have 75 instead, see [`Refusal::is_unexplained`].
     pub const fn exit_status(self) -> u8 {
         match self {
             Self::HeldReady
             | Self::HeldStopped
-            | Self::HeldUnknown
             | Self::ConfigShared
             | Self::PortRange
             | Self::PortForeign
             | Self::PortReserved
-            | Self::PortUnknown
             | Self::UnsupportedFileSystem
             | Self::RemoteFileSystem
             | Self::HeldOrphan
-            | Self::HeldWriters
             | Self::WorkspaceShared
             | Self::WorkspaceNested
             | Self::PortGateway
@@ -181,12 +179,27 @@ impl Reason {
             Self::HeldStarting
             | Self::HeldDraining
             | Self::HeldHung
+            | Self::HeldUnknown
+            | Self::HeldWriters
             | Self::PortEphemeral
+            | Self::PortUnknown
             | Self::PathUnstable => 75,
             Self::InsecureDirectory | Self::Permission => 77,
             Self::ReadOnly | Self::DiskFull | Self::DescriptorLimit => 74,
             Self::Fenced | Self::Error => 70,
         }
+    }
+
+    /// Whether it may be told of something that is held by nobody who is seen.
+    pub const fn may_be_unexplained(self) -> bool {
+        matches!(
+            self,
+            Self::HeldUnknown
+                | Self::ConfigShared
+                | Self::WorkspaceShared
+                | Self::WorkspaceNested
+                | Self::PortUnknown
+        )
     }
 
     /// The reason behind an error that is not about a lock.
@@ -290,6 +303,8 @@ pub struct Refusal {
     pub next: String,
     /// What people do in this situation and should not.
     pub do_not: Option<&'static str>,
+    /// Whether what was seen may pass by itself, though it need not with this reason: then the exit status is 75.
+    pub may_pass: bool,
 }
 
 impl Refusal {
@@ -298,9 +313,15 @@ impl Refusal {
         self.reason.code()
     }
 
-    /// The exit status of the reason.
+    /// The exit status of the reason; 75 if what was seen may pass, or nobody is seen who holds what is needed.
     pub const fn exit_status(&self) -> u8 {
-        self.reason.exit_status()
+        if self.may_pass || self.is_unexplained() { 75 } else { self.reason.exit_status() }
+    }
+
+    /// Whether something is held and nobody is seen who holds it. That may be a process that is dying, so nothing shows that
+    /// it lasts.
+    pub const fn is_unexplained(&self) -> bool {
+        self.reason.may_be_unexplained() && self.holder.is_none()
     }
 
     /// One sentence of help.
@@ -312,7 +333,7 @@ impl Refusal {
             Reason::HeldHung => "Look at the process; try again if it recovers.",
             Reason::HeldStopped => "Let the process continue, or end it; the lock is free when it is gone.",
             Reason::HeldUnknown => {
-                "Look for the holder in the other containers and hosts that mount this directory."
+                "Try again: it may be about to end. If it stays, look for it in the other containers and hosts that mount this directory."
             }
             Reason::ConfigShared => "Give each gateway a configuration file of its own.",
             Reason::PortRange => "Choose base ports at least 111 apart.",
@@ -365,6 +386,7 @@ impl Refusal {
             evidence: vec![format!("{doing} {path}: {errno}")],
             next: format!("ls -ld {}", quoted(path)),
             do_not: None,
+            may_pass: false,
         }
     }
 }

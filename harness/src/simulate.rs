@@ -225,7 +225,7 @@ impl Simulation {
                 },
                 kills: scenario.explore.kills,
                 power_losses: scenario.explore.power_losses,
-                states: MOST_STATES,
+                states: scenario.explore.states,
             },
             lock_files,
         }

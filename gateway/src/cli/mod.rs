@@ -464,6 +464,7 @@ fn no_runtime(why: &str) -> Refusal {
         evidence: vec![why.to_owned()],
         next: "ulimit -n -u".to_owned(),
         do_not: None,
+        may_pass: false,
     }
 }
 

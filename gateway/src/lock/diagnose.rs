@@ -305,6 +305,7 @@ impl Sighting {
             holder: self.holder.map(Box::new),
             evidence,
             do_not: Some(do_not(reason)),
+            may_pass: false,
         }
     }
 }

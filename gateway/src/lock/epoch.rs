@@ -339,6 +339,7 @@ fn newer(claim: &Claim, why: &str) -> Refusal {
         )],
         next: format!("head -c 300 {}/{EPOCH_FILE} {0}/journal.*", quoted(&state.to_string())),
         do_not: Some("delete the files to get in: an earlier version would take up epochs that were used"),
+        may_pass: false,
     }
 }
 
@@ -354,5 +355,6 @@ fn overtaken(claim: &Claim, evidence: &str) -> Refusal {
         evidence: vec![evidence.to_owned()],
         next: format!("ls -lid {} {0}/journal.*", quoted(&state.to_string())),
         do_not: Some("run two gateways on a file system whose locks do not exclude"),
+        may_pass: false,
     }
 }

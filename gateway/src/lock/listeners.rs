@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use portcullis_os::{Descriptor, Errno, Notice, Os, Port, TcpRow, TcpState};
+use portcullis_os::{Descriptor, Errno, Notice, Os, Port, TcpRow, TcpState, Uid};
 
 use super::{ATTEMPTS, PAUSE_MS, diagnose};
 use crate::claim::Claim;
@@ -17,11 +17,11 @@ const MOST_ROWS: usize = 5;
 const BACKLOG: u16 = 1024;
 
 /// Listens wherever the claim says, 127.0.0.1 or its wildcard first.
-pub(super) async fn take<O: Os>(os: &O, claim: &Claim) -> Result<Vec<Descriptor<O>>, Refusal> {
+pub(super) async fn take<O: Os>(os: &O, claim: &Claim, own: Uid) -> Result<Vec<Descriptor<O>>, Refusal> {
     let mut listeners = Vec::new();
     for ip in claim.listen.addresses() {
         let address = SocketAddr::new(ip, claim.ports.base().get());
-        match take_one(os, address).await? {
+        match take_one(os, address, own).await? {
             Some(listener) => listeners.push(listener),
             // Where the machine has no IPv6 nobody else can hold its addresses either.
             None if ip.is_ipv6() => {}
@@ -58,7 +58,7 @@ pub(super) async fn note_foreign<O: Os>(os: &O, claim: &Claim) {
 }
 
 /// Listens on one address; `None` if the machine has no such address.
-async fn take_one<O: Os>(os: &O, address: SocketAddr) -> Result<Option<Descriptor<O>>, Refusal> {
+async fn take_one<O: Os>(os: &O, address: SocketAddr, own: Uid) -> Result<Option<Descriptor<O>>, Refusal> {
     for attempt in 1..=ATTEMPTS {
         match try_listen(os, address).await {
             Ok(listener) => return Ok(Some(listener)),
@@ -79,7 +79,7 @@ async fn take_one<O: Os>(os: &O, address: SocketAddr) -> Result<Option<Descripto
         Ok(listener) => Ok(Some(listener)),
         Err(_) => {
             let seen = format!("listen on {address}: {}", Errno::AddressInUse);
-            Err(refusal(address, &blocking, holder, seen))
+            Err(refusal(address, &blocking, holder, own, seen))
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) struct Observed {
 }
 
 /// Looks who listens where the gateway would.
-pub(super) async fn observe<O: Os>(os: &O, claim: &Claim) -> Result<Observed, Errno> {
+pub(super) async fn observe<O: Os>(os: &O, claim: &Claim, own: Uid) -> Result<Observed, Errno> {
     let rows = os.tcp_sockets(claim.ports.base()).await?;
     for ip in claim.listen.addresses() {
         let address = SocketAddr::new(ip, claim.ports.base().get());
@@ -106,7 +106,8 @@ pub(super) async fn observe<O: Os>(os: &O, claim: &Claim) -> Result<Observed, Er
         if !blocking.is_empty() {
             let holder = holder(os, &blocking).await;
             let seen = format!("/proc/net/tcp: somebody listens where {address} would");
-            return Ok(Observed { refusal: Some(refusal(address, &blocking, holder, seen)), connections: 0 });
+            let refusal = refusal(address, &blocking, holder, own, seen);
+            return Ok(Observed { refusal: Some(refusal), connections: 0 });
         }
     }
     let connections = rows.iter().filter(|row| row.state != TcpState::Listen).count();
@@ -149,7 +150,13 @@ async fn holder<O: Os>(os: &O, blocking: &[TcpRow]) -> Option<Holder> {
 }
 
 /// The refusal. `seen` is how it shows that the address is taken.
-fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>, seen: String) -> Refusal {
+fn refusal(
+    address: SocketAddr,
+    blocking: &[TcpRow],
+    holder: Option<Holder>,
+    own: Uid,
+    seen: String,
+) -> Refusal {
     let listening = blocking.iter().find(|row| row.state == TcpState::Listen);
     let mut evidence = vec![seen];
     let mut rows: Vec<&TcpRow> = blocking.iter().collect();
@@ -167,6 +174,11 @@ fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>, see
                 "{address} is held by pid {} ({}), which holds no token of that port",
                 holder.pid, holder.name
             ),
+        ),
+        // A process of the same user shows its descriptors while it has any: this one is in another container, or dying.
+        (Some(row), None) if row.uid == own => (
+            Reason::PortUnknown,
+            format!("{address} is held by a process of this user that is not visible from here"),
         ),
         (Some(row), None) => (
             Reason::PortForeign,
@@ -194,6 +206,7 @@ fn refusal(address: SocketAddr, blocking: &[TcpRow], holder: Option<Holder>, see
         evidence,
         next,
         do_not: Some("kill by port number: that ends whoever holds it"),
+        may_pass: false,
     }
 }
 

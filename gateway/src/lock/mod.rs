@@ -147,7 +147,7 @@ async fn take_all<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
     let config = config::take(os, claim, uid).await?;
     let workspaces = workspace::take(os, claim, uid, state.id).await?;
     let ports = ports::take(os, claim, uid).await?;
-    let listeners = listeners::take(os, claim).await?;
+    let listeners = listeners::take(os, claim, uid).await?;
     listeners::note_foreign(os, claim).await;
     responder::answer_on(os, ports.iter().map(Descriptor::fd).collect(), &identity);
     Ok(Owned { listeners, ports, workspaces, config, control, writers, state, identity })
@@ -220,6 +220,7 @@ fn path_unstable(path: &Path) -> Refusal {
         evidence: vec![format!("the inode behind {name} or its lock file changed after each lock")],
         next: format!("ls -lid {}", quoted(&name.to_string())),
         do_not: None,
+        may_pass: false,
     }
 }
 

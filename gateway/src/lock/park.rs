@@ -12,7 +12,8 @@
 //! gateway and its children give these up by ending; one that hands them over ends as well, and its successor is waited for
 //! then. Whether whoever locks the directory and does not answer is a gateway that begins or ends, or a stranger, cannot be
 //! told, so a stranger is waited for until it ends as well, and that is said: a backup ends, and of a program that does not the
-//! operator is told the pid. Every other refusal is final, and so is one that cannot name the process.
+//! operator is told the pid. Where nobody is seen who has what is needed, it may be a process that is dying, so it is looked at
+//! again a few times. Every other refusal is final.
 //!
 //! # Invariants
 //!
@@ -24,6 +25,11 @@ use super::{Owned, acquire};
 use crate::claim::Claim;
 use crate::refusal::{Reason, Refusal};
 
+/// How often is looked again where nobody is seen: a process that dies gives back its memory before its locks.
+const LOOKS: u32 = 3;
+/// How long between two of these looks, in milliseconds.
+const LOOK_AGAIN_MS: u32 = 1_000;
+
 /// Takes every token of the claim, once those who have them are gone.
 ///
 /// # Errors
@@ -31,12 +37,25 @@ use crate::refusal::{Reason, Refusal};
 /// A refusal that waiting does not cure.
 pub async fn park<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
     let mut told = None;
+    let mut looks = 0;
     let mut refused = match acquire(os, claim).await {
         Ok(owned) => return Ok(owned),
         Err(refusal) => refusal,
     };
     loop {
-        let Some(pid) = in_the_way(&refused) else { return Err(refused) };
+        let Some(pid) = in_the_way(&refused) else {
+            if looks == LOOKS || !refused.is_unexplained() {
+                return Err(refused);
+            }
+            looks += 1;
+            // A sleep that fails has only made the pause shorter.
+            let _ = os.sleep(LOOK_AGAIN_MS).await;
+            refused = match acquire(os, claim).await {
+                Ok(owned) => return Ok(owned),
+                Err(refusal) => refusal,
+            };
+            continue;
+        };
         let process = match os.open_pidfd(pid).await {
             Ok(process) => Some(process),
             Err(Errno::NoProcess) => None,

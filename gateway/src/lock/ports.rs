@@ -93,6 +93,7 @@ impl Sighting<'_> {
         }
         evidence.extend(self.answer.evidence());
         let (reason, what) = self.judge();
+        let may_pass = self.may_pass();
         let holder = self.holder;
         let next = holder
             .as_ref()
@@ -102,7 +103,20 @@ impl Sighting<'_> {
         } else {
             "move a gateway by less than 111 ports"
         };
-        Refusal { reason, what, holder, evidence, next, do_not: Some(do_not) }
+        Refusal { reason, what, holder, evidence, next, do_not: Some(do_not), may_pass }
+    }
+
+    /// Whether the holder is about to end, or may be: it is silent, and was not stopped by anybody.
+    fn may_pass(&self) -> bool {
+        match &self.answer {
+            Answer::Identity(identity) => identity.phase == Some(PhaseName::Draining),
+            Answer::Silent | Answer::Crowded => !self.is_paused(),
+            Answer::NotListening | Answer::Unasked(_) | Answer::Unreadable | Answer::NotAsked => false,
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.holder.as_ref().is_some_and(|holder| holder.state == ProcessState::Stopped)
     }
 
     /// The gateway that has reserved the port, if it says so of itself. One that has not explains nothing.
@@ -123,10 +137,9 @@ impl Sighting<'_> {
         if let Some(theirs) = self.gateway() {
             return self.overlap(theirs, &mine, &who);
         }
-        let paused = self.holder.as_ref().is_some_and(|holder| holder.state == ProcessState::Stopped);
         match (&self.answer, self.peer) {
             // The kernel shows a holder that does not tell its block: the port is reserved all the same.
-            (Answer::Silent, _) if paused => {
+            (Answer::Silent, _) if self.is_paused() => {
                 (Reason::PortRange, format!("{mine} is reserved by {who}, which is paused"))
             }
             (Answer::Silent | Answer::Crowded, _) => {

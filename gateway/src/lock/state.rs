@@ -135,6 +135,7 @@ pub(super) fn insecure(what: &str, path: &Path, status: &FileStatus, uid: Uid, p
         evidence: vec![format!("stat {path}: uid {}, mode {:04o}", status.uid, status.mode)],
         next: if status.uid == uid { format!("chmod 700 {name}") } else { format!("ls -ld {name}") },
         do_not: None,
+        may_pass: false,
     }
 }
 
@@ -155,6 +156,7 @@ pub(super) async fn check_file_system<O: Os>(
         evidence: vec![format!("statfs {path}: magic {:#x} ({name})", system.magic)],
         next: format!("df {}", quoted(&path.to_string())),
         do_not: Some("start it on two machines: neither can see the other's lock"),
+        may_pass: false,
     })
 }
 
@@ -172,6 +174,7 @@ pub(super) fn cannot_lock(path: &Path, errno: Errno) -> Refusal {
         evidence: vec![format!("flock {path}: {errno}")],
         next: format!("df {}", quoted(&path.to_string())),
         do_not: Some("run without a lock: two gateways would write to one state"),
+        may_pass: false,
     }
 }
 
@@ -184,5 +187,6 @@ fn not_regular(path: &Path) -> Refusal {
         evidence: vec![format!("stat {path}: not a regular file")],
         next: format!("ls -l {}", quoted(&path.to_string())),
         do_not: None,
+        may_pass: false,
     }
 }

@@ -134,7 +134,7 @@ pub async fn survey<O: Os>(os: &O, claim: &Claim) -> Survey {
     look_at_config(os, claim, uid, &mut survey).await;
     look_at_workspaces(os, claim, uid, state, &mut survey).await;
     if !look_at_ports(os, claim, uid, &mut survey).await {
-        look_at_listeners(os, claim, &mut survey).await;
+        look_at_listeners(os, claim, uid, &mut survey).await;
     }
     look_at_epoch(os, claim, &mut survey).await;
     survey.last_owner = last_owner(os, claim, &mut survey.unseen).await;
@@ -260,8 +260,8 @@ async fn look_at_ports<O: Os>(os: &O, claim: &Claim, uid: Uid, survey: &mut Surv
     false
 }
 
-async fn look_at_listeners<O: Os>(os: &O, claim: &Claim, survey: &mut Survey) {
-    match listeners::observe(os, claim).await {
+async fn look_at_listeners<O: Os>(os: &O, claim: &Claim, uid: Uid, survey: &mut Survey) {
+    match listeners::observe(os, claim, uid).await {
         Ok(listeners::Observed { refusal: Some(refusal), .. }) => {
             if !survey.names(&refusal) {
                 survey.add(refusal);

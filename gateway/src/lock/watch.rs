@@ -186,6 +186,7 @@ impl<O: Os> Tenure<'_, O> {
             evidence: vec![format!("{path}: expected {}, found {}", told(place.leads), told(found))],
             next: format!("ls -lid {}", quoted(&path.to_string())),
             do_not: Some("move or remove the state of a gateway that runs: stop it first"),
+            may_pass: false,
         }
     }
 }

@@ -91,5 +91,6 @@ fn not_enforced(claim: &Claim, path: &std::path::Path) -> Refusal {
         ],
         next: format!("df {}", quoted(&state.to_string())),
         do_not: Some("run without a lock: two gateways would write to one state"),
+        may_pass: false,
     }
 }

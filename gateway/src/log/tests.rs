@@ -55,6 +55,7 @@ fn refusal() -> Refusal {
         evidence: vec![FORGED.to_owned(), "second".to_owned()],
         next: format!("ls {FORGED}"),
         do_not: Some("delete it"),
+        may_pass: false,
     }
 }
 

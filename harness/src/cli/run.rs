@@ -20,7 +20,7 @@ use crate::designs::Design;
 use crate::reports::event::Shard;
 use crate::reports::human::Loudness;
 use crate::runner::{self, Ended, Planned, Request};
-use crate::scenario::Paint;
+use crate::scenario::{Paint, Policy};
 use crate::select::expression::Expression;
 use crate::select::{Selection, parse_shard};
 use crate::verdict::Executor;
@@ -106,6 +106,15 @@ pub(super) struct RunOptions {
     /// Search each case on the simulated machine twice, and compare every step
     #[arg(long, conflicts_with = "sample")]
     twice: bool,
+    /// Search cases that are bounded by preemptions with at most so many, for a quicker and weaker run
+    #[arg(long, value_name = "NUMBER")]
+    max_preemptions: Option<u8>,
+    /// Search cases that are bounded by preemptions with at least so many, for a longer and stronger run
+    #[arg(long, value_name = "NUMBER")]
+    min_preemptions: Option<u8>,
+    /// Visit at most so many states of each case, 16 to 48 bytes each [default: 8000000]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    max_states: Option<u64>,
     /// Cases at once on the simulated machine [default: one for each core]
     #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
@@ -160,6 +169,28 @@ impl RunOptions {
             })
     }
 
+    /// Why the bounds on preemptions leave nothing, with a remedy.
+    fn contradiction(&self) -> Option<String> {
+        let (least, most) = (self.min_preemptions?, self.max_preemptions?);
+        (least > most).then(|| {
+            format!(
+                "error: no number of preemptions is at least {least} and at most {most}\n  = help: leave out \
+                 `--min-preemptions` or `--max-preemptions`"
+            )
+        })
+    }
+
+    /// A bound of the scenario, within those of the options.
+    fn bounded(&self, policy: Policy) -> Policy {
+        match policy {
+            Policy::Preemptions(bound) => {
+                let bound = bound.max(self.min_preemptions.unwrap_or(0));
+                Policy::Preemptions(bound.min(self.max_preemptions.unwrap_or(u8::MAX)))
+            }
+            Policy::Exhaustive | Policy::Sampled(_) => policy,
+        }
+    }
+
     /// The cases to be run, or the status to end with.
     fn select(&self, remembered: &Remembered, on: &[Executor]) -> Result<Vec<Planned>, u8> {
         let among = match self.rerun {
@@ -176,7 +207,14 @@ impl RunOptions {
         }
         let selection =
             Selection { tags: self.selecting.tag.clone(), expressions, among, shard: self.partition };
-        let planned = selection.of(runner::plan(&scenarios, on));
+        let mut planned = selection.of(runner::plan(&scenarios, on));
+        for Planned { case, .. } in &mut planned {
+            let explore = &mut case.scenario.explore;
+            explore.policy = self.bounded(explore.policy);
+            if let Some(states) = self.max_states {
+                explore.states = usize::try_from(states).unwrap_or(usize::MAX);
+            }
+        }
         // A part of few cases may be empty; the other parts are not.
         if planned.is_empty() && self.partition.is_none() { Err(nothing_selected()) } else { Ok(planned) }
     }
@@ -184,7 +222,7 @@ impl RunOptions {
 
 /// Runs scenarios.
 pub(super) fn run(options: RunOptions) -> io::Result<u8> {
-    if let Some(why) = options.without_effect() {
+    if let Some(why) = options.without_effect().or_else(|| options.contradiction()) {
         complain(&why);
         return Ok(status::USAGE);
     }

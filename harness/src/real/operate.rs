@@ -20,7 +20,7 @@ use super::attempt::{Attempt, Stop};
 use super::files;
 use super::lane::state_directory;
 use super::wire::Room;
-use crate::scenario::{Action, Disk, Operation, Scenario, Step};
+use crate::scenario::{Disk, Operation, Scenario, Step};
 
 /// The size of a disk that fills up, in bytes: more than any gateway here needs, and quickly filled.
 const DISK_BYTES: usize = 4 * 1024 * 1024;
@@ -31,19 +31,7 @@ const FILLER: &str = ".portcullis-filler";
 
 /// A scenario without those steps that can be carried out here: what is left may need the simulator.
 pub(super) fn without_operations(scenario: &Scenario) -> Scenario {
-    let is_left = |step: &Step| match &step.value {
-        Action::Operate(operation) => !is_possible(operation),
-        Action::Start(_)
-        | Action::Stop(_)
-        | Action::Kill(_)
-        | Action::Pause(_)
-        | Action::Resume(_)
-        | Action::Restart(_)
-        | Action::Order(..)
-        | Action::Recycle { .. }
-        | Action::RemoveLockFile { .. }
-        | Action::Wait(_) => true,
-    };
+    let is_left = |step: &Step| !step.value.operation().is_some_and(is_possible);
     let mut rest = scenario.clone();
     rest.setup.retain(is_left);
     rest.steps.retain(is_left);
@@ -70,19 +58,17 @@ fn is_possible(operation: &Operation) -> bool {
 pub(super) fn disks(scenario: &Scenario) -> Vec<String> {
     let steps = scenario.setup.iter().chain(&scenario.steps);
     let mut labels: Vec<String> = steps
-        .filter_map(|step| match &step.value {
-            Action::Operate(Operation::Disk { state, .. }) => Some(state.clone()),
-            Action::Operate(_)
-            | Action::Start(_)
-            | Action::Stop(_)
-            | Action::Kill(_)
-            | Action::Pause(_)
-            | Action::Resume(_)
-            | Action::Restart(_)
-            | Action::Order(..)
-            | Action::Recycle { .. }
-            | Action::RemoveLockFile { .. }
-            | Action::Wait(_) => None,
+        .filter_map(|step| match step.value.operation()? {
+            Operation::Disk { state, .. } => Some(state.clone()),
+            Operation::SetMode { .. }
+            | Operation::RemoveState { .. }
+            | Operation::MoveAway { .. }
+            | Operation::MoveBack { .. }
+            | Operation::LoseLocks { .. }
+            | Operation::StepClock { .. }
+            | Operation::Suspend { .. }
+            | Operation::Pass(_)
+            | Operation::Reboot { .. } => None,
         })
         .collect();
     labels.sort();

@@ -15,6 +15,7 @@ use sim::supervisor::Order;
 use sim::{Sampling, Supervised};
 
 use super::vocabulary::{Check, Fate, FinalState};
+use crate::simulate::MOST_STATES;
 
 /// A value and the line of the file that it stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -417,6 +418,8 @@ pub struct Explore {
     pub slow_release: bool,
     /// How many runs real processes make.
     pub tries: u16,
+    /// How many states the simulator visits at most. A scenario does not say it; who runs it may.
+    pub states: usize,
 }
 
 impl Explore {
@@ -429,6 +432,7 @@ impl Explore {
             span: 110,
             slow_release: false,
             tries: 10,
+            states: MOST_STATES,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::diagnostics::Diagnostics;
 use super::fields::{Bounds, Field, integer, text, word};
-use super::model::{Disk, Operation};
+use super::model::{Action, Disk, Operation};
 use super::names::Names;
 use super::problem::Problem;
 
@@ -23,6 +23,25 @@ const DISKS: [(&str, Disk); 5] = [
     ("read-only", Disk::ReadOnly),
     ("broken", Disk::Broken),
 ];
+
+impl Action {
+    /// What is done to the machine, if it is that and nothing to a process or a lock file.
+    pub const fn operation(&self) -> Option<&Operation> {
+        match self {
+            Self::Operate(operation) => Some(operation),
+            Self::Start(_)
+            | Self::Stop(_)
+            | Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Restart(_)
+            | Self::Order(..)
+            | Self::Recycle { .. }
+            | Self::RemoveLockFile { .. }
+            | Self::Wait(_) => None,
+        }
+    }
+}
 
 /// The modifiers of a step, each of which belongs to some verbs.
 #[derive(Clone, Copy, Default)]

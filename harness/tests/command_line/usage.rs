@@ -53,6 +53,18 @@ fn wrong_usage_is_told_with_the_remedy() {
 }
 
 #[test]
+fn a_run_may_be_bounded_less_or_more_than_its_scenarios_say() {
+    let run = |options: &[&str]| {
+        let mut arguments = vec!["run", "scenarios/race/three-gateways.toml"];
+        arguments.extend(options);
+        shown(&portcullis(&arguments))
+    };
+    assert_snapshot!(run(&["--max-preemptions", "0"]), @"");
+    assert_snapshot!(run(&["--max-states", "1000"]), @"");
+    assert_snapshot!(run(&["--min-preemptions", "2", "--max-preemptions", "1"]), @"");
+}
+
+#[test]
 fn an_option_that_would_have_no_effect_is_wrong_usage() {
     assert_snapshot!(shown(&portcullis(&["run", "--tries", "3"])), @"
     (stderr)

@@ -159,35 +159,26 @@ fn every_naive_lock_is_caught_somewhere_but_those_that_hold_until_somebody_touch
 /// Whether somebody takes away what a lock file stands on: its name, its locks, its disk.
 fn is_touched(case: &Case) -> bool {
     let scenario = &case.scenario;
-    let is_taken_away = |action: &Action| match action {
-        Action::RemoveLockFile { .. } => true,
-        Action::Operate(operation) => match operation {
-            Operation::RemoveState { .. }
-            | Operation::MoveAway { .. }
-            | Operation::MoveBack { .. }
-            | Operation::Disk { .. }
-            | Operation::LoseLocks { .. } => true,
-            Operation::SetMode { .. }
-            | Operation::StepClock { .. }
-            | Operation::Suspend { .. }
-            | Operation::Pass(_)
-            | Operation::Reboot { .. } => false,
-        },
-        Action::Start(_)
-        | Action::Stop(_)
-        | Action::Kill(_)
-        | Action::Pause(_)
-        | Action::Resume(_)
-        | Action::Restart(_)
-        | Action::Order(..)
-        | Action::Recycle { .. }
-        | Action::Wait(_) => false,
+    let is_taken_away = |operation: &Operation| match operation {
+        Operation::RemoveState { .. }
+        | Operation::MoveAway { .. }
+        | Operation::MoveBack { .. }
+        | Operation::Disk { .. }
+        | Operation::LoseLocks { .. } => true,
+        Operation::SetMode { .. }
+        | Operation::StepClock { .. }
+        | Operation::Suspend { .. }
+        | Operation::Pass(_)
+        | Operation::Reboot { .. } => false,
+    };
+    let loses_a_lock = |action: &Action| {
+        matches!(action, Action::RemoveLockFile { .. }) || action.operation().is_some_and(is_taken_away)
     };
     let mut actions = scenario.setup.iter().chain(&scenario.steps);
     // Who may read a lock file of somebody else may hold it, and does.
     let is_let_in = scenario.gateways.iter().any(|gateway| gateway.uid.is_some());
     let excludes_nobody = |locks| matches!(locks, Some(Locks::PerHost | Locks::Nothing | Locks::Unenforced));
-    actions.any(|step| is_taken_away(&step.value))
+    actions.any(|step| loses_a_lock(&step.value))
         || scenario.processes.iter().any(|process| matches!(process.does, Some(Deed::Clean { .. })))
         || scenario.mounts.iter().any(|mount| excludes_nobody(mount.locks))
         || is_let_in
