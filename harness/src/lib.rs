@@ -3,6 +3,8 @@
 //! One file runs on a simulated machine, where every schedule is tried, and on real processes of the reference gateway,
 //! where real signals and a real kernel are used. The lock code is the same in both.
 
+#[cfg(feature = "proptest")]
+pub mod arbitrary;
 pub mod causal;
 pub mod checks;
 pub mod cli;
@@ -27,7 +29,17 @@ pub mod stale;
 pub mod stepped;
 #[cfg(target_os = "linux")]
 pub mod stress;
+pub mod suite;
 pub mod target;
 pub mod token;
 pub mod twice;
 pub mod verdict;
+
+pub use designs::own::{self, Lock};
+pub use gateway::Claim;
+pub use suite::{Cases, Judged, On, real, scenario, scenario_text, sim};
+
+/// The examples of the documentation are tests.
+#[cfg(all(doctest, feature = "proptest"))]
+#[doc = include_str!("../../docs/library.md")]
+struct Documentation;

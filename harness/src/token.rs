@@ -79,12 +79,25 @@ impl Token {
         file_of(&self.case)
     }
 
-    /// Reads a token.
+    /// Reads a token of a design of the catalogue.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
+        Self::parse_with(text, Design::of)
+    }
+
+    /// Reads a token of a design of the catalogue, or of this one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(crate) fn parse_for(text: &str, own: Design) -> Result<Self, TokenError> {
+        Self::parse_with(text, |name| if own.name() == name { Some(own) } else { Design::of(name) })
+    }
+
+    fn parse_with(text: &str, design_of: impl Fn(&str) -> Option<Design>) -> Result<Self, TokenError> {
         if text.len() > LONGEST {
             return Err(TokenError::TooLong);
         }
@@ -104,7 +117,7 @@ impl Token {
         };
         Ok(Self {
             case: case.to_owned(),
-            design: Design::of(design).ok_or_else(|| TokenError::Design { name: design.to_owned() })?,
+            design: design_of(design).ok_or_else(|| TokenError::Design { name: design.to_owned() })?,
             scenario: parse_hash(scenario)?,
             trace: parse_hash(trace)?,
             schedule: Schedule::parse(schedule)?,

@@ -38,6 +38,8 @@ pub(super) struct Memory {
     past: Vec<(usize, ProcessId, u8)>,
     /// Who was told to begin anew and has not said since that it is ready.
     restarting: Vec<usize>,
+    /// Who was told so before it was ready: it begins anew once it is.
+    told_early: Vec<usize>,
 }
 
 impl Memory {
@@ -48,6 +50,7 @@ impl Memory {
             lives: vec![0; slots],
             past: Vec::new(),
             restarting: Vec::new(),
+            told_early: Vec::new(),
         }
     }
 
@@ -94,11 +97,22 @@ impl Memory {
         for effect in step.effects {
             match effect {
                 Effect::Signalled { target, signal: Signal::User1, .. } => {
-                    let slot = view.slot_of(*target).filter(|slot| view.slots[*slot].ready);
-                    self.restarting.extend(slot.filter(|slot| !self.restarting.contains(slot)));
+                    let Some(slot) = view.slot_of(*target) else { continue };
+                    let told =
+                        if view.slots[slot].ready { &mut self.restarting } else { &mut self.told_early };
+                    if !told.contains(&slot) {
+                        told.push(slot);
+                    }
                 }
-                Effect::Notified { process, notice: Notice::Ready } | Effect::Died { process, .. } => {
-                    self.restarting.retain(|slot| view.slot_of(*process) != Some(*slot));
+                Effect::Notified { process, notice: Notice::Ready } => {
+                    let is_it = |slot: &usize| view.slot_of(*process) == Some(*slot);
+                    self.restarting.retain(|slot| !is_it(slot));
+                    self.restarting.extend(self.told_early.extract_if(.., |slot| is_it(slot)));
+                }
+                Effect::Died { process, .. } => {
+                    let is_it = |slot: &usize| view.slot_of(*process) == Some(*slot);
+                    self.restarting.retain(|slot| !is_it(slot));
+                    self.told_early.retain(|slot| !is_it(slot));
                 }
                 Effect::Signalled { .. }
                 | Effect::Notified { .. }

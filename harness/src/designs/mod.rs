@@ -6,6 +6,7 @@ mod blind;
 mod endless;
 mod naive;
 mod openclaw;
+pub mod own;
 mod unfenced;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use crate::mutants::{Leak, Token};
 pub use endless::Endless;
 pub use naive::Naive;
 pub use openclaw::{Generation, Surroundings};
+pub use own::Own;
 pub use unfenced::Slip;
 
 /// A way to own a state directory.
@@ -41,6 +43,8 @@ pub enum Design {
     Openclaw(Generation),
     /// A lock that is asked for without end.
     Endless(Endless),
+    /// A lock of somebody's own, which is in no catalogue.
+    Own(Own),
 }
 
 impl Design {
@@ -66,6 +70,7 @@ impl Design {
             Self::Naive(naive) => naive.name().to_owned(),
             Self::Openclaw(generation) => generation.name().to_owned(),
             Self::Endless(which) => which.name().to_owned(),
+            Self::Own(own) => own.name().to_owned(),
         }
     }
 
@@ -81,6 +86,7 @@ impl Design {
             Self::Naive(naive) => naive.describe().to_owned(),
             Self::Openclaw(generation) => generation.describe().to_owned(),
             Self::Endless(which) => which.describe().to_owned(),
+            Self::Own(_) => "A lock of somebody's own.".to_owned(),
         }
     }
 
@@ -90,7 +96,7 @@ impl Design {
             Self::Refgate => Some("N27"),
             Self::Naive(naive) => Some(naive.id()),
             Self::Openclaw(generation) => Some(generation.id()),
-            Self::Without(_) | Self::Slipping(_) | Self::Leaking(_) | Self::Endless(_) => None,
+            Self::Without(_) | Self::Slipping(_) | Self::Leaking(_) | Self::Endless(_) | Self::Own(_) => None,
         }
     }
 
@@ -101,10 +107,17 @@ impl Design {
 
     /// The program of one gateway.
     pub fn program(self, claim: Claim, around: Surroundings) -> Program {
+        if let Self::Own(own) = self {
+            return own.program(claim, around);
+        }
         Program::new(self.name(), move |process| self.run_in(process, claim.clone(), around.clone()))
     }
 
     /// The whole life of one gateway that was started by hand, on whatever operating system. Answers the exit status.
+    ///
+    /// # Panics
+    ///
+    /// If it is a lock of somebody's own: [`own::Lock::run`] is its life.
     pub async fn run<O: Os>(self, os: O, claim: Claim) -> u8 {
         self.run_in(os, claim, Surroundings::host()).await
     }
@@ -134,6 +147,7 @@ impl Design {
             Self::Naive(naive) => naive.run(os, claim).await,
             Self::Openclaw(generation) => generation.run(os, claim, around).await,
             Self::Endless(which) => endless::run(which, os, claim).await,
+            Self::Own(own) => panic!("the life of {} is `Lock::run`", own.name()),
         }
     }
 
@@ -147,7 +161,7 @@ impl Design {
     pub(crate) const fn keeps_journals(self) -> bool {
         match self {
             Self::Refgate | Self::Without(_) | Self::Slipping(_) | Self::Leaking(_) => true,
-            Self::Naive(_) | Self::Openclaw(_) | Self::Endless(_) => false,
+            Self::Naive(_) | Self::Openclaw(_) | Self::Endless(_) | Self::Own(_) => false,
         }
     }
 
@@ -165,15 +179,19 @@ impl Design {
             Self::Naive(naive) => naive.lock_files(state),
             Self::Openclaw(generation) => generation.lock_files(state),
             Self::Endless(_) => vec![endless::lock_file(state)],
+            Self::Own(own) => own.lock_files(state),
         }
     }
 
     /// The child that each gateway of this design starts: the path of its program, and the program.
     pub fn child(self) -> Option<(&'static str, Program)> {
         match self {
-            Self::Refgate | Self::Without(_) | Self::Slipping(_) | Self::Openclaw(_) | Self::Endless(_) => {
-                None
-            }
+            Self::Refgate
+            | Self::Without(_)
+            | Self::Slipping(_)
+            | Self::Openclaw(_)
+            | Self::Endless(_)
+            | Self::Own(_) => None,
             Self::Naive(naive) => naive.child(),
             Self::Leaking(_) => Some((mutants::CHILD_PROGRAM, Program::new("child", mutants::child))),
         }

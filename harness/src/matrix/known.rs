@@ -52,7 +52,11 @@ impl Known {
                 let told = self.naive.iter().find(|(_, locks)| locks.contains(&naive));
                 told.map_or(O, |(answer, _)| *answer)
             }
-            Design::Without(_) | Design::Slipping(_) | Design::Leaking(_) | Design::Endless(_) => O,
+            Design::Without(_)
+            | Design::Slipping(_)
+            | Design::Leaking(_)
+            | Design::Endless(_)
+            | Design::Own(_) => O,
         }
     }
 }

@@ -242,6 +242,6 @@ pub fn judged(scenario: &Scenario, known: Option<&Known>, design: Design) -> Sce
 const fn is_reference(design: Design) -> bool {
     match design {
         Design::Refgate | Design::Without(_) | Design::Slipping(_) | Design::Leaking(_) => true,
-        Design::Naive(_) | Design::Openclaw(_) | Design::Endless(_) => false,
+        Design::Naive(_) | Design::Openclaw(_) | Design::Endless(_) | Design::Own(_) => false,
     }
 }

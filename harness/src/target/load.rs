@@ -102,6 +102,16 @@ impl Target {
         self.env = env;
     }
 
+    /// Puts another program in the place of the one that it starts, and asks that one for its version if it was the same.
+    pub(crate) fn run_as(&mut self, program: &Path) {
+        let program = Template::plain(&program.to_string_lossy());
+        let Some(first) = self.start.first_mut() else { return };
+        let named = std::mem::replace(first, program.clone());
+        if let Some(first) = self.version.first_mut().filter(|first| **first == named) {
+            *first = program;
+        }
+    }
+
     /// The reference gateway, which is run under this path.
     pub fn refgate(program: &Path) -> Self {
         let Ok(mut target) = parse(Path::new("targets/refgate.toml"), REFGATE) else {
