@@ -174,6 +174,9 @@ impl<'a, C: Checker> Engine<'a, C> {
         bounds: &Bounds,
     ) -> Result<Vec<Choice>, Violation> {
         let mut choices = Vec::new();
+        if self.checker.is_over(&world.memory) {
+            return Ok(choices);
+        }
         for slot in 0..world.slots.len() {
             self.steps_of(world, slot, &mut choices);
         }

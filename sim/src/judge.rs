@@ -61,7 +61,8 @@ impl<C: Checker> Engine<'_, C> {
     /// Looks at a state in which nothing can happen by itself any more.
     pub(crate) fn end(&self, world: &World<C::Memory>) -> Result<usize, Violation> {
         // A fault may well keep a script from going on; without one, a wait that never ends is a mistake somewhere.
-        if world.kills == 0
+        if self.checker.minds_stuck_scripts()
+            && world.kills == 0
             && world.power_losses == 0
             && let Some(action) = self.setup.script.get(world.position)
         {

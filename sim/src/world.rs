@@ -193,6 +193,18 @@ pub trait Checker {
         false
     }
 
+    /// Whether nothing that can follow is of interest. Then nothing follows: such a state is an end, whatever could happen.
+    fn is_over(&self, memory: &Self::Memory) -> bool {
+        let _ = memory;
+        false
+    }
+
+    /// Whether a script that waits for what never comes breaks a promise. A checker that looks for one execution, and not for
+    /// what is wrong, has no interest in those that come to nothing.
+    fn minds_stuck_scripts(&self) -> bool {
+        true
+    }
+
     /// Slots that the script never starts. Wherever one of them is free to start, it is started alone, and
     /// [`Checker::probed`] judges how far it came.
     fn probes(&self) -> &[usize] {

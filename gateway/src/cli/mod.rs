@@ -257,7 +257,7 @@ fn look(target: Target, doctor: Option<Mode>) -> ExitCode {
     let format = target.format();
     let told = target.claim(&log).ok_or(SettingsError::EXIT_STATUS).and_then(|claim| {
         let runtime = runtime(&log).map_err(|refusal| {
-            log.refused(&refusal);
+            log.refused(&refusal, None);
             refusal.exit_status()
         })?;
         let os = portcullis_os::Linux::new(|_| ());
@@ -373,7 +373,7 @@ fn show_history(log: &Log, state: &Path) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(refusal) => {
-            log.refused(&refusal);
+            log.refused(&refusal, None);
             ExitCode::from(refusal.exit_status())
         }
     }
@@ -392,7 +392,7 @@ fn serve(log: &Log, claim: Claim) -> ExitCode {
     let runtime = match runtime(log) {
         Ok(runtime) => runtime,
         Err(refusal) => {
-            log.refused(&refusal);
+            log.refused(&refusal, None);
             return ExitCode::from(refusal.exit_status());
         }
     };
@@ -407,13 +407,13 @@ fn serve(log: &Log, claim: Claim) -> ExitCode {
         }
     });
     let server = Told::new(Server::new(Limits::personal()), manager);
-    let outcome = runtime.block_on(crate::run(os, claim, server));
+    let outcome = runtime.block_on(crate::run(os, claim.clone(), server));
     // What still runs belongs to clients that were told to go; it must not keep the process alive.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
-            log.refused(&refusal);
+            log.refused(&refusal, Some(&claim));
             ExitCode::from(refusal.exit_status())
         }
     }
@@ -449,7 +449,7 @@ fn runtime(log: &Log) -> Result<tokio::runtime::Runtime, Refusal> {
 #[expect(clippy::exit, reason = "nothing is owned yet, and the way back through `main` would not end")]
 fn refuse_and_exit(log: &Log, why: &str) {
     let refusal = no_runtime(why);
-    log.refused(&refusal);
+    log.refused(&refusal, None);
     log.flush();
     std::process::exit(i32::from(refusal.exit_status()));
 }

@@ -4,12 +4,14 @@
 //! or look like a line of its own. Saying something never waits for a reader.
 
 mod sink;
+mod stamp;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
 use portcullis_os::Notice;
 use serde::Serialize;
@@ -19,6 +21,7 @@ use crate::refusal::{HolderLine, Refusal};
 use crate::settings::SettingsError;
 use crate::text::{block, one_line};
 use sink::Sink;
+use stamp::Stamp;
 
 /// How it is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub enum Format {
 pub struct Log {
     format: Format,
     pid: u32,
+    began: Instant,
     sink: Arc<Sink>,
 }
 
@@ -43,6 +47,12 @@ pub struct Log {
 struct Line<'a> {
     event: &'static str,
     pid: u32,
+    /// When it was said, by the wall clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
+    /// How old the process was then, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_us: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +87,8 @@ impl Log {
 
     /// To any writer, in the name of any process. Only [`Log::flush`] says that it is there.
     pub fn to(format: Format, pid: u32, out: Box<dyn Write + Send>) -> Self {
-        Self { format, pid, sink: Arc::new(Sink::new(out, move |dropped| gap(format, pid, dropped))) }
+        let sink = Arc::new(Sink::new(out, move |dropped| gap(format, pid, dropped)));
+        Self { format, pid, began: stamp::begin(), sink }
     }
 
     /// The process in whose name it is said.
@@ -117,16 +128,18 @@ impl Log {
                 port: Some(claim.ports.base().get()),
                 state: Some(claim.state.to_string_lossy().into_owned()),
                 message: Some(message),
-                ..self.event(event)
+                ..self.stamped(event)
             }),
         }
     }
 
-    /// Why the gateway did not start, and what to do about it.
-    pub fn refused(&self, refusal: &Refusal) {
+    /// Why the gateway did not start, and what to do about it; and what it would have owned, if that was settled.
+    pub fn refused(&self, refusal: &Refusal, claim: Option<&Claim>) {
         match self.format {
             Format::Text => self.sink.say(refusal_text(refusal)),
             Format::Json => self.line(&Line {
+                port: claim.map(|claim| claim.ports.base().get()),
+                state: claim.map(|claim| claim.state.to_string_lossy().into_owned()),
                 code: Some(refusal.code()),
                 exit: Some(refusal.exit_status()),
                 holder: refusal.holder.as_deref().map(HolderLine::of),
@@ -135,7 +148,7 @@ impl Log {
                 help: Some(refusal.help()),
                 next: Some(&refusal.next),
                 do_not: refusal.do_not,
-                ..self.event("refused")
+                ..self.stamped("refused")
             }),
         }
     }
@@ -175,6 +188,12 @@ impl Log {
 
     fn event(&self, event: &'static str) -> Line<'static> {
         Line { event, pid: self.pid, ..Line::default() }
+    }
+
+    /// An event of an owner, or the last word of one that was refused: nobody else reads the wall clock.
+    fn stamped(&self, event: &'static str) -> Line<'static> {
+        let stamp = Stamp::now(self.began);
+        Line { at: Some(stamp.at_text()), uptime_us: Some(stamp.uptime_us()), ..self.event(event) }
     }
 
     fn line(&self, line: &Line<'_>) {

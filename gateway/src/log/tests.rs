@@ -61,7 +61,7 @@ fn refusal() -> Refusal {
 
 #[test]
 fn no_value_of_a_refusal_forges_a_line() {
-    insta::assert_snapshot!(shown(Format::Text, |log| log.refused(&refusal())), @"
+    insta::assert_snapshot!(shown(Format::Text, |log| log.refused(&refusal(), None)), @"
     refgate: the state directory x�refgate: ready��[2K�y� is owned by pid 4 (x�refgate: ready��[2K�y�)
       code      held-ready (exit 78)
       holder    pid 4 (x�refgate: ready��[2K�y�), started 9 s ago (tick 8 after boot)
@@ -76,7 +76,7 @@ fn no_value_of_a_refusal_forges_a_line() {
 
 #[test]
 fn a_refusal_is_one_line_of_json_whatever_it_holds() {
-    assert_eq!(shown(Format::Json, |log| log.refused(&refusal())).lines().count(), 1);
+    assert_eq!(shown(Format::Json, |log| log.refused(&refusal(), None)).lines().count(), 1);
 }
 
 #[test]

@@ -7,7 +7,9 @@
 mod conform;
 mod executable;
 mod explain;
+mod import;
 mod interrupts;
+mod matching;
 mod matrix;
 mod merge;
 mod on;
@@ -63,14 +65,16 @@ const STATUSES: &str = "Exit status:
        for conform: no difference; for matrix: every cell is as known;
        for stress: the writes of all owners are in order, and every contender ended as it should;
        for report merge: as for the runs;
-       for target check: the gateway does what the file says
+       for target check: the gateway does what the file says;
+       for run --match: a schedule shows the timeline; for import: the scenario was made
   1    a case failed, or a known deviation did not show;
        for replay: the schedule still breaks something;
        for conform: the kernels differ, or an ending of a call was not seen that should be;
        for matrix: a cell is not as known; for stress: an owner wrote after a later one,
        or a contender hung or ended as none should;
-       for target check: the gateway does something else
-  2    wrong usage, an invalid scenario or target file, profile or file of events, or a damaged token
+       for target check: the gateway does something else;
+       for run --match: no schedule shows the timeline
+  2    wrong usage, an invalid scenario or target file, profile or log or file of events, or a damaged token
   3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
        its schedule asks for a step that cannot happen, its scenario has changed, or its case
        is gone; for a saved failure: one of its steps does not happen any more;
@@ -135,6 +139,8 @@ enum Command {
     /// Test target files, which describe other gateways
     #[cfg(target_os = "linux")]
     Target(target::TargetOptions),
+    /// Make one timeline and one scenario of the logs of an incident
+    Import(import::ImportOptions),
     /// Read scenario files and show every mistake in them
     Check {
         /// Scenario files, or directories of them
@@ -224,6 +230,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Stress(options) => stress::run(&mut out, &options),
         #[cfg(target_os = "linux")]
         Command::Target(options) => target::run(&mut out, &options),
+        Command::Import(options) => import::run(&mut out, &options),
         Command::Check { paths } => check(&mut out, &paths),
         Command::Report { what: ReportCommand::Merge(options) } => merge::run(options),
         Command::Schema { what: Published::Events } => {

@@ -15,7 +15,7 @@ use super::executable::Executable;
 use super::on::{self, On};
 use super::outputs::{Outputs, ReportFiles, Shown};
 use super::remembered::Remembered;
-use super::{complain, interrupts, load, parse_design, sampling, status};
+use super::{complain, interrupts, load, matching, parse_design, sampling, status};
 use crate::designs::Design;
 use crate::reports::event::Shard;
 use crate::reports::human::Loudness;
@@ -64,10 +64,17 @@ enum Rerun {
     Failed,
 }
 
+/// What a schedule is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Matching {
+    /// The timeline of the scenario
+    Timeline,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     #[command(flatten)]
-    selecting: Selecting,
+    pub(super) selecting: Selecting,
     /// Take options from this profile of `portcullis.toml`
     #[arg(long, value_name = "NAME", env = "PORTCULLIS_PROFILE", hide_env_values = true)]
     pub(super) profile: Option<String>,
@@ -81,13 +88,13 @@ pub(super) struct RunOptions {
     /// gateway), `stepped` (schedules of the simulated machine call by call on the real kernel), or a target file (real
     /// processes of the gateway that it describes); may be given more than once
     #[arg(long, value_name = "EXECUTOR", value_parser = on::parse, default_value = "sim")]
-    on: Vec<On>,
+    pub(super) on: Vec<On>,
     /// End with status 5 unless real processes can do this, for instance `recycle`; may be given more than once
     #[arg(long, value_name = "CAPABILITY", value_parser = on::parse_capability)]
     require: Vec<crate::target::Capability>,
     /// The lock that the simulated gateways have, by its name or number [default: refgate]
     #[arg(long, value_parser = parse_design)]
-    design: Option<Design>,
+    pub(super) design: Option<Design>,
     /// The executable of the reference gateway [default: the one built into this program]
     #[arg(long, value_name = "PATH")]
     refgate: Option<PathBuf>,
@@ -120,7 +127,13 @@ pub(super) struct RunOptions {
     jobs: Option<u16>,
     /// How long all of it may take, for instance `90s`, `10m` or `1h`; what has not ended then is inconclusive
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    budget: Option<Duration>,
+    pub(super) budget: Option<Duration>,
+    /// Look for a schedule that shows what the logs have shown (`[timeline]`), and do nothing else; what varies is tried in turn
+    #[arg(long = "match", value_enum, value_name = "WHAT")]
+    #[arg(conflicts_with_all = [
+        "rerun", "partition", "require", "refgate", "tries", "sample", "twice", "artifacts", "jsonl", "junit", "html", "perfetto",
+    ])]
+    matching: Option<Matching>,
     /// What the standard output shows
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "human")]
     message_format: Shown,
@@ -226,6 +239,9 @@ pub(super) fn run(options: RunOptions) -> io::Result<u8> {
         complain(&why);
         return Ok(status::USAGE);
     }
+    if options.matching.is_some() {
+        return matching::run(&options);
+    }
     let remembered = Remembered::here();
     let targets = match on::targets(&options.on, &options.require) {
         Ok(targets) => targets,
@@ -307,7 +323,7 @@ fn parse_seed(text: &str) -> Result<u64, String> {
 }
 
 /// Reads a number and its unit; without one these are seconds.
-fn parse_time(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong = || "it is a number with a unit, for instance `90s`, `10m` or `1h`".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor: u64 = match &text[digits.len()..] {

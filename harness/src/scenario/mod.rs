@@ -27,6 +27,7 @@ pub(crate) mod problem;
 mod simulated;
 mod steps;
 mod supervised;
+mod timeline;
 mod varied;
 mod vocabulary;
 
@@ -37,7 +38,9 @@ pub use model::{
     Action, Bystander, Case, Deed, Disk, Expect, Explore, Gateway, Located, Locks, Mount, Named, Operation,
     Outcome, Policy, Reach, Refusal, Scenario, Step, Variant, Wait,
 };
+pub(crate) use names::is_name;
 pub use parse::{parse, parse_as};
 pub(crate) use parse::{schema, with_syntax_errors};
 pub use problem::{Note, Paint, Problem};
+pub use timeline::{Happening, Seen, Timeline};
 pub use vocabulary::{Check, Fate, FinalState, REASONS, Reason};

@@ -14,6 +14,7 @@ use sim::kernel::Persistence;
 use sim::supervisor::Order;
 use sim::{Sampling, Supervised};
 
+use super::timeline::Timeline;
 use super::vocabulary::{Check, Fate, FinalState};
 use crate::simulate::MOST_STATES;
 
@@ -55,6 +56,8 @@ pub struct Scenario {
     pub expect: Expect,
     /// What to try.
     pub explore: Explore,
+    /// What logs have shown.
+    pub timeline: Option<Timeline>,
     /// The scenario with its varied values put in, once for each combination. Empty if nothing varies.
     pub variants: Vec<Variant>,
 }

@@ -207,7 +207,7 @@ impl Names {
 }
 
 /// `[a-z][a-z0-9-]*`, as a name of a process.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(rest)
 }

@@ -19,6 +19,7 @@ use super::names::{Names, is_tag};
 use super::outcome::Stage;
 use super::problem::{Problem, line_at};
 use super::steps::Steps;
+use super::timeline::timeline;
 use super::varied::combinations;
 
 /// The folder that scenarios are named from, wherever it is.
@@ -119,6 +120,7 @@ impl File<'_> {
         let kills = explore.kills.max(explore.power_losses).max(u8::from(names.has_killer()));
         let stage = Stage { source: &self.source, names: &names, lives: &lives, kills };
         let expect = expect(expected, &stage, diagnostics);
+        let timeline = timeline(fields.take("timeline"), &self.source, &names, diagnostics);
         // Read by `combinations`, which puts its values into what is read here.
         fields.take("vary");
         fields.finish(diagnostics);
@@ -137,6 +139,7 @@ impl File<'_> {
             steps,
             expect,
             explore,
+            timeline,
             variants: Vec::new(),
         })
     }

@@ -10,6 +10,7 @@
 
 mod builtin;
 mod capability;
+mod events;
 mod gateway;
 mod known;
 mod load;
@@ -22,6 +23,7 @@ mod template;
 
 pub use builtin::REFGATE;
 pub use capability::Capability;
+pub use events::{Emits, Log, LogLine};
 pub use load::{load, locate};
 pub use model::{
     Extra, Feature, Known, Locks, Patience, Ports, Probe, Range, Refusal, Request, Signs, StopSignal, Target,

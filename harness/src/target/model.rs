@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::events::Log;
 use super::pattern::{Day, Glob, Pattern};
 use super::template::{Piece, Template};
 
@@ -49,6 +50,8 @@ pub struct Target {
     pub options: BTreeMap<Feature, Extra>,
     /// What its refusals look like; the first that fits counts.
     pub refusals: Vec<Refusal>,
+    /// What the lines of its log mean.
+    pub log: Log,
     /// Where it is known not to do what a scenario expects.
     pub known: Vec<Known>,
 }

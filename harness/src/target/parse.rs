@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+use super::events::log;
 use super::gateway::{gateway, options};
 use super::known::known;
 use super::model::{Extra, Feature, Locks, Patience, Ports, Range, Signs, StopSignal, Target};
@@ -67,6 +68,7 @@ fn read(path: &Path, source: &str, root: &DeTable<'_>, diagnostics: &mut Diagnos
     let locks = fields.take("lock").map(|field| locks(field, &words, diagnostics)).unwrap_or_default();
     let options = fields.take("options").map(|field| options(field, &words, diagnostics)).unwrap_or_default();
     let refusals = fields.take("refusal").map(|field| refusals(field, diagnostics)).unwrap_or_default();
+    let log = log(fields.take("log"), fields.take("event"), diagnostics);
     let known = fields.take("known").map(|field| known(field, source, diagnostics)).unwrap_or_default();
     fields.finish(diagnostics);
     let (name, gateway) = name.zip(gateway)?;
@@ -96,6 +98,7 @@ fn read(path: &Path, source: &str, root: &DeTable<'_>, diagnostics: &mut Diagnos
         locks,
         options,
         refusals,
+        log,
         known,
     };
     // Without these every gateway of a scenario would be the same one.

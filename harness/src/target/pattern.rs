@@ -33,6 +33,16 @@ impl Pattern {
         self.0.captures(line)?.name("pid")?.as_str().parse().ok()
     }
 
+    /// What a group holds, if the pattern occurs and the group took part.
+    pub fn group<'l>(&self, line: &'l str, name: &str) -> Option<&'l str> {
+        self.0.captures(line)?.name(name).map(|found| found.as_str())
+    }
+
+    /// The names of its groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.0.capture_names().flatten()
+    }
+
     /// Whether it has a group of that name.
     pub fn has_group(&self, name: &str) -> bool {
         self.0.capture_names().flatten().any(|group| group == name)

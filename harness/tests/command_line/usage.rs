@@ -111,6 +111,7 @@ fn the_help_documents_the_exit_statuses() {
       stress       Kill, stop and rob real contenders for one lock, and judge whether their writes are
                    in order
       target       Test target files, which describe other gateways
+      import       Make one timeline and one scenario of the logs of an incident
       check        Read scenario files and show every mistake in them
       report       Make reports of runs that have ended
       schema       Print the JSON Schema of something that this program writes
@@ -144,15 +145,17 @@ fn the_help_documents_the_exit_statuses() {
            for conform: no difference; for matrix: every cell is as known;
            for stress: the writes of all owners are in order, and every contender ended as it should;
            for report merge: as for the runs;
-           for target check: the gateway does what the file says
+           for target check: the gateway does what the file says;
+           for run --match: a schedule shows the timeline; for import: the scenario was made
       1    a case failed, or a known deviation did not show;
            for replay: the schedule still breaks something;
            for conform: the kernels differ, or an ending of a call was not seen that should be;
            for matrix: a cell is not as known; for stress: an owner wrote after a later one,
            or a contender hung or ended as none should;
-           for target check: the gateway does something else
-      2    wrong usage, an invalid scenario or target file, profile or file of events, or a damaged
-      token
+           for target check: the gateway does something else;
+           for run --match: no schedule shows the timeline
+      2    wrong usage, an invalid scenario or target file, profile or log or file of events, or a
+      damaged token
       3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
            its schedule asks for a step that cannot happen, its scenario has changed, or its case
            is gone; for a saved failure: one of its steps does not happen any more;
@@ -245,6 +248,13 @@ fn the_help_of_run_documents_every_option() {
           --twice
               Search each case on the simulated machine twice, and compare every step
 
+      -j, --jobs <JOBS>
+              Cases at once on the simulated machine [default: one for each core]
+
+          --budget <TIME>
+              How long all of it may take, for instance `90s`, `10m` or `1h`; what has not ended then is
+              inconclusive
+
           --color <COLOR>
               When to use colours
 
@@ -255,12 +265,12 @@ fn the_help_of_run_documents_every_option() {
               
               [default: auto]
 
-      -j, --jobs <JOBS>
-              Cases at once on the simulated machine [default: one for each core]
+          --match <WHAT>
+              Look for a schedule that shows what the logs have shown (`[timeline]`), and do nothing
+              else; what varies is tried in turn
 
-          --budget <TIME>
-              How long all of it may take, for instance `90s`, `10m` or `1h`; what has not ended then is
-              inconclusive
+              Possible values:
+              - timeline: The timeline of the scenario
 
           --message-format <FORMAT>
               What the standard output shows

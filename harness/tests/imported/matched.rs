@@ -1,0 +1,276 @@
+//! A schedule shows what logs have shown, or the whole search shows that none does.
+
+use insta::assert_snapshot;
+
+use super::{Room, summary};
+
+/// A gateway on one host that is ready, and one on another host that was refused before, by the clocks of the two.
+const TWO_HOSTS: [(&str, &str); 2] = [
+    (
+        "east.log",
+        r#"{"event":"owner","pid":70,"at":"2026-11-22T10:00:01.000000Z","uptimeUs":5000,"state":"/s","port":18789}
+{"event":"ready","pid":70,"at":"2026-11-22T10:00:01.100000Z","uptimeUs":105000,"state":"/s","port":18789}
+"#,
+    ),
+    (
+        "west.log",
+        r#"{"event":"refused","pid":9,"at":"2026-11-22T10:00:00.500000Z","uptimeUs":2000,"state":"/s","port":18789,"code":"held-ready","exit":78,"holder":{"pid":70}}
+"#,
+    ),
+];
+
+#[test]
+fn the_logs_of_a_race_a_death_and_a_stop_are_reproduced_and_the_token_takes_the_schedule_again() {
+    let room = Room::new();
+    room.import(&["one.log", "two.log", "three.log"]);
+    let shown = room.shown(&["run", "incident.toml", "--match", "timeline"]);
+    assert!(shown.ends_with("(exit 0)"), "{shown}");
+    let token = shown.split_whitespace().find(|word| word.starts_with("v1.")).unwrap();
+    let replayed = room.shown(&["replay", token]);
+    assert!(replayed.contains("  nothing is broken: all of its "), "{replayed}");
+    assert!(replayed.ends_with("(exit 0)"), "{replayed}");
+    assert_eq!(shown, room.shown(&["run", "incident.toml", "--match", "timeline"]), "the same again");
+}
+
+#[test]
+fn what_nobody_may_do_is_not_shown() {
+    let room = Room::new();
+    room.import(&["one.log", "three.log"]);
+    let text = room.text("incident.toml").replace("kills = 1", "kills = 0");
+    let lines = text.lines().filter(|line| !line.contains("\"killed\""));
+    room.put("incident.toml", lines.collect::<Vec<_>>().join("\n"));
+    assert_snapshot!(room.matched(&[]), @"
+    match incident   on sim   design refgate   incident.toml
+      no schedule of this protocol gives this log, whatever comes between its steps
+      furthest     4 of 7 events
+      unmatched    b owner   incident.toml:57
+      instead      b says refused:held-hung and names a
+      instead      b says refused:held-ready and names a
+      one that comes so far:
+     needed       0 faults, 0 preemptions, 57 steps; nothing less comes so far
+    (exit 1)
+    ");
+}
+
+#[test]
+fn the_clocks_of_two_hosts_order_only_what_they_can() {
+    let room = Room::new();
+    for (name, text) in TWO_HOSTS {
+        room.put(name, text);
+    }
+    room.import(&["east.log", "west.log"]);
+    let strict = room.matched(&[]);
+    assert!(strict.ends_with("(exit 1)\n"), "{strict}");
+    assert_snapshot!(strict, @"
+    match incident   on sim   design refgate   incident.toml
+      no schedule of this protocol gives this log, whatever comes between its steps
+      furthest     1 of 5 events
+      unmatched    a refused:held-ready, naming b   incident.toml:55
+      instead      a is killed
+      instead      a says owner
+      one that comes so far:
+     needed       0 faults, 0 preemptions, 1 step; nothing less comes so far
+    (exit 1)
+    ");
+    std::fs::remove_file(room.path("incident.toml")).unwrap();
+    let shown = room.import(&["east.log", "west.log", "--skew", "700ms"]);
+    assert_snapshot!(shown, @"
+    east.log: 2 lines, 2 events
+    west.log: 1 line, 1 event
+
+      a  pid 9, west.log:1, state /s, port 18789
+      b  pid 70, east.log:1, state /s, port 18789
+
+           seconds  a                             b
+          0.000000  started
+          0.002001  refused:held-ready by b
+          0.497000                                started
+          0.502001                                owner
+          0.602001                                ready
+
+     not known  whether b still runs or was killed: its log just ends
+                how they were started: taken for plain starts, without `force`, `park` or `takeover`
+     written    incident.toml; `portcullis run incident.toml --match timeline` looks for a schedule
+    (exit 0)
+    ");
+    let lenient = room.matched(&[]);
+    assert!(lenient.contains("  reproduced: "), "{lenient}");
+}
+
+#[test]
+fn a_log_that_says_something_else_is_not_reproduced() {
+    let room = Room::new();
+    for (wrong, right, unmatched) in [
+        ("\"code\":\"held-hung\"", "\"code\":\"held-ready\"", "b refused:held-hung, naming a"),
+        ("\"code\":\"port-range\"", "\"code\":\"held-ready\"", "b refused:port-range, naming a"),
+    ] {
+        room.put("wrong.log", room.text("two.log").replace(right, wrong));
+        let _ = std::fs::remove_file(room.path("incident.toml"));
+        room.import(&["one.log", "wrong.log"]);
+        let shown =
+            room.shown(&["run", "incident.toml", "--match", "timeline", "--design", "flock-never-unlink"]);
+        assert!(shown.contains(&format!("  unmatched    {unmatched}   incident.toml:")), "{shown}");
+        assert!(shown.ends_with("(exit 1)"), "{shown}");
+    }
+}
+
+#[test]
+fn a_split_brain_is_shown_by_the_naive_lock_and_by_no_other() {
+    let room = Room::new();
+    room.import(&["both.log", "--target", "naive.toml"]);
+    for (design, is_shown) in
+        [("refgate", false), ("N2", true), ("flock-never-unlink", false), ("verify-then-write", false)]
+    {
+        let shown = room.shown(&["run", "incident.toml", "--match", "timeline", "--design", design]);
+        assert_eq!(shown.ends_with("(exit 0)"), is_shown, "{design}\n{}", summary(&shown));
+        assert_eq!(shown.ends_with("(exit 1)"), !is_shown, "{design}\n{}", summary(&shown));
+    }
+}
+
+#[test]
+fn a_search_that_is_cut_decides_nothing() {
+    let room = Room::new();
+    room.import(&["one.log", "two.log"]);
+    let shown = room.shown(&["run", "incident.toml", "--match", "timeline", "--budget", "0s"]);
+    assert!(shown.contains("  undecided: it was interrupted\n"), "{shown}");
+    assert!(shown.ends_with("(exit 3)"), "{shown}");
+}
+
+#[test]
+fn wrong_usage_and_mistakes_in_a_timeline_are_told_at_their_place() {
+    let room = Room::new();
+    room.import(&["one.log"]);
+    let whole = room.text("incident.toml");
+    let (before, _) = whole.split_once("[timeline]").unwrap();
+    room.put("incident.toml", before);
+    assert_snapshot!(room.shown(&["run", "incident.toml", "--match", "timeline"]), @"
+    (stderr)
+    error: incident.toml has no `[timeline]`, so there is nothing to match
+      = help: `portcullis import LOG...` writes a scenario with one
+    (exit 2)
+    ");
+    assert_snapshot!(room.shown(&["run", "incident.toml", "--match", "timeline", "--on", "refgate"]), @"
+    (stderr)
+    error: `--match` looks for a schedule, and only the simulated machine has them all
+      = help: leave out `--on`
+    (exit 2)
+    ");
+    let wrong = r#"[timeline]
+tells   = ["reddy", "started"]
+skew_ms = -1
+logs    = [["a"], ["a", "x"]]
+clocks  = 1
+events  = [
+  { a = "reddy" },
+  { a = "refused:held-redy", names = "y" },
+  { a = "ready", at_us = 9, names = "a" },
+  { a = "refused", at_us = 8 },
+  { a = "ready" },
+  { },
+]
+"#;
+    room.put("incident.toml", format!("{before}{wrong}"));
+    assert_snapshot!(room.shown(&["check", "incident.toml"]), @r#"
+    (stderr)
+    error: `reddy` is not what a gateway tells
+      --> incident.toml:41:12
+       |
+    41 | tells   = ["reddy", "started"]
+       |            ^^^^^^^ not known
+       |
+       = help: did you mean `ready`?
+
+    error: `started` is not what a gateway tells
+      --> incident.toml:41:21
+       |
+    41 | tells   = ["reddy", "started"]
+       |                     ^^^^^^^^^ not known
+       |
+       = help: it can tell: `owner`, `ready`, `released`, `refused`
+
+    error: `skew_ms` is -1, which is out of range
+      --> incident.toml:42:11
+       |
+    42 | skew_ms = -1
+       |           ^^ not in 0 to 86400000
+
+    error: `a` stands in two logs
+      --> incident.toml:43:20
+       |
+    43 | logs    = [["a"], ["a", "x"]]
+       |                    ^^^ again here
+
+    error: no process is called `x`
+      --> incident.toml:43:25
+       |
+    43 | logs    = [["a"], ["a", "x"]]
+       |                         ^^^ not declared in this file
+       |
+       = help: declared are: `a`
+
+    error: `[timeline]` has no key `clocks`
+      --> incident.toml:44:1
+       |
+    44 | clocks  = 1
+       | ^^^^^^ unknown key
+       |
+       = help: its keys are: `tells`, `skew_ms`, `logs`, `events`
+
+    error: no event is called `reddy`
+      --> incident.toml:46:9
+       |
+    46 |   { a = "reddy" },
+       |         ^^^^^^^ not known
+       |
+       = help: did you mean `ready`?
+
+    error: no refusal has the reason `held-redy`
+      --> incident.toml:47:9
+       |
+    47 |   { a = "refused:held-redy", names = "y" },
+       |         ^^^^^^^^^^^^^^^^^^^ not known
+       |
+       = help: did you mean `held-ready`?
+
+    error: no process is called `y`
+      --> incident.toml:47:38
+       |
+    47 |   { a = "refused:held-redy", names = "y" },
+       |                                      ^^^ not declared in this file
+       |
+       = help: declared are: `a`
+
+    error: only a refusal names anybody
+      --> incident.toml:48:29
+       |
+    48 |   { a = "ready", at_us = 9, names = "a" },
+       |                             ^^^^^ not part of this event
+
+    error: time runs backwards in a log
+      --> incident.toml:49:3
+       |
+    48 |   { a = "ready", at_us = 9, names = "a" },
+       |   --------------------------------------- after this
+    49 |   { a = "refused", at_us = 8 },
+       |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ 1 us earlier
+       |
+       = help: list the events of one log in their order, or put them into two `logs`
+
+    error: `a` is ready after it was refused
+      --> incident.toml:50:3
+       |
+    50 |   { a = "ready" },
+       |   ^^^^^^^^^^^^^^^ one name has one life
+       |
+       = help: give the process that came later a name of its own
+
+    error: an event is about one gateway
+      --> incident.toml:51:3
+       |
+    51 |   { },
+       |   ^^^ 0 are named
+       |
+       = help: for instance `{ b = "refused:held-ready", names = "a" }`
+    (exit 2)
+    "#);
+}
