@@ -4,8 +4,8 @@ use sim::{Sampler, Sampling};
 use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
+use super::effort::{Explore, Policy};
 use super::fields::{Bounds, Field, Fields, boolean, integer, wrong_type};
-use super::model::{Explore, Policy};
 use super::problem::Problem;
 
 const PREEMPTIONS: Bounds = Bounds::new(0, 100);

@@ -13,6 +13,7 @@
 mod declared;
 mod deeds;
 pub(crate) mod diagnostics;
+mod effort;
 mod expected;
 mod explored;
 pub(crate) mod fields;
@@ -31,12 +32,13 @@ mod timeline;
 mod varied;
 mod vocabulary;
 
+pub use effort::{Explore, Policy};
 pub(crate) use explored::PCT_DEPTH;
 pub(crate) use load::read_file;
 pub use load::{LoadError, LoadErrors, MAX_FILE_BYTES, load};
 pub use model::{
-    Action, Bystander, Case, Deed, Disk, Expect, Explore, Gateway, Located, Locks, Mount, Named, Operation,
-    Outcome, Policy, Reach, Refusal, Scenario, Step, Variant, Wait,
+    Action, Bystander, Case, Deed, Disk, Expect, Gateway, Located, Locks, Mount, Named, Operation, Outcome,
+    Reach, Refusal, Scenario, Step, Variant, Wait,
 };
 pub(crate) use names::is_name;
 pub use parse::{parse, parse_as};

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_os::{Port, Signal};
+use sim::Supervised;
 use sim::actors::ReadLock;
 use sim::kernel::Persistence;
 use sim::supervisor::Order;
-use sim::{Sampling, Supervised};
 
+use super::effort::Explore;
 use super::timeline::Timeline;
 use super::vocabulary::{Check, Fate, FinalState};
-use crate::simulate::MOST_STATES;
 
 /// A value and the line of the file that it stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -404,51 +404,6 @@ pub enum Named {
     Owner,
     /// This gateway or bystander.
     Process(String),
-}
-
-/// What to try, apart from what is true.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explore {
-    /// Which schedules the simulator visits.
-    pub policy: Policy,
-    /// How many gateways the explorer may kill, each at any call.
-    pub kills: u8,
-    /// How often the power of the first host may fail, each time at any call.
-    pub power_losses: u8,
-    /// How many ports above its base a gateway claims in the simulator.
-    pub span: u16,
-    /// Whether a process that dies gives back what it holds one by one, in any order, each in a step of its own.
-    pub slow_release: bool,
-    /// How many runs real processes make.
-    pub tries: u16,
-    /// How many states the simulator visits at most. A scenario does not say it; who runs it may.
-    pub states: usize,
-}
-
-impl Explore {
-    /// Every schedule, nobody killed but by a step, the whole port block, 10 real runs.
-    pub const fn everything() -> Self {
-        Self {
-            policy: Policy::Exhaustive,
-            kills: 0,
-            power_losses: 0,
-            span: 110,
-            slow_release: false,
-            tries: 10,
-            states: MOST_STATES,
-        }
-    }
-}
-
-/// Which schedules the simulator visits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// All.
-    Exhaustive,
-    /// Those with at most so many preemptions.
-    Preemptions(u8),
-    /// So many random ones.
-    Sampled(Sampling),
 }
 
 /// The scenario with one combination of varied values put in.
