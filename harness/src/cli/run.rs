@@ -131,7 +131,7 @@ pub(super) struct RunOptions {
     /// Look for a schedule that shows what the logs have shown (`[timeline]`), and do nothing else; what varies is tried in turn
     #[arg(long = "match", value_enum, value_name = "WHAT")]
     #[arg(conflicts_with_all = [
-        "rerun", "partition", "require", "refgate", "tries", "sample", "twice", "artifacts", "jsonl", "junit", "html", "perfetto",
+        "rerun", "partition", "require", "refgate", "tries", "sample", "twice", "max_preemptions", "min_preemptions", "max_states", "artifacts", "jsonl", "junit", "html", "perfetto",
     ])]
     matching: Option<Matching>,
     /// What the standard output shows

@@ -148,6 +148,6 @@ fn monitor<'t>(simulation: &'t Simulation, timeline: &'t Timeline, design: Desig
 fn naming(design: Design) -> Naming {
     match design {
         Design::Refgate | Design::Without(_) | Design::Slipping(_) | Design::Leaking(_) => Naming::Faithful,
-        Design::Naive(_) | Design::Openclaw(_) | Design::Endless(_) => Naming::Silent,
+        Design::Naive(_) | Design::Openclaw(_) | Design::Endless(_) | Design::Own(_) => Naming::Silent,
     }
 }
