@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use harness::arbitrary::{Checked, Drawn, Property, Scenarios, scenario};
+use harness::arbitrary::{Drawn, Property, Scenarios, scenario};
 use harness::designs::Design;
 use harness::scenario::{Check, parse};
 use harness::{On, sim};
@@ -126,9 +126,10 @@ fn a_drawn_scenario_shrinks_to_two_gateways_that_start_at_once() {
 #[test]
 fn the_reference_lock_keeps_every_promise_on_drawn_scenarios() {
     let property =
-        Property { cases: 20, states: 6_000, scenarios: Scenarios::all(2..=3), ..Property::named("refgate") };
+        Property { cases: 12, states: 5_000, scenarios: Scenarios::all(2..=3), ..Property::named("refgate") };
     let checked = property.check(&sim(Design::Refgate)).unwrap_or_else(|broken| panic!("{broken}"));
-    assert_eq!((checked.kept, checked.drawn), (0, 20), "{checked:?}");
+    // A restart that was asked for before its owner was ready, which `truthful` did not take for one.
+    assert_eq!((checked.kept, checked.drawn), (1, 12), "{checked:?}");
 }
 
 #[test]
@@ -167,12 +168,18 @@ fn a_naive_lock_is_refuted_by_a_small_scenario_which_is_kept_and_tried_first() {
     assert!(told.contains("\n needed       ") && told.contains("  replay  PORTCULLIS_REPLAY=v1."), "{told}");
     let again = property.check(&naive()).unwrap_err();
     assert_eq!((again.was_kept, &again.file, &again.text), (true, &broken.file, &broken.text));
-    // Another property does not take it for its own.
-    let other = Property { name: "pid".to_owned(), cases: 1, ..property.clone() };
-    let checked = other.check(&sim(Design::Refgate)).unwrap_or_else(|broken| panic!("{broken}"));
-    assert_eq!(checked.kept, 0);
-    let holds = Property { cases: 1, ..property }.check(&sim(Design::Refgate));
-    assert!(matches!(holds.map_err(|broken| broken.to_string()), Ok(Checked { kept: 1, drawn: 1, .. })));
+    // A lock that is sound where nobody deletes its file holds on what was kept; another property has nothing kept.
+    let sound = sim(Design::of("flock-never-unlink").unwrap());
+    let quiet = Scenarios { most_faults: 0, ..property.scenarios.clone() };
+    let holds = Property { cases: 3, scenarios: quiet, ..property };
+    for (name, kept) in [("pidfile", 1), ("pid", 0)] {
+        let checked = Property { name: name.to_owned(), ..holds.clone() }.check(&sound);
+        assert_eq!(
+            checked.map_err(|broken| broken.to_string()).map(|checked| checked.kept),
+            Ok(kept),
+            "{name}"
+        );
+    }
 }
 
 #[test]
