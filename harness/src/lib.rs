@@ -3,6 +3,7 @@
 //! One file runs on a simulated machine, where every schedule is tried, and on real processes of the reference gateway,
 //! where real signals and a real kernel are used. The lock code is the same in both.
 
+pub mod accepted;
 #[cfg(feature = "proptest")]
 pub mod arbitrary;
 pub mod causal;

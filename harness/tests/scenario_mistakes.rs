@@ -43,7 +43,7 @@ const MISTAKES: [Mistake; 70] = [
     Mistake {
         right: r#"title = "t""#,
         wrong: "title = \"t\"\ntags = [\"a\", \"a\", \"B\"]",
-        seen: &["3: `a` is listed twice", "3: `B` is no tag"],
+        seen: &["3: `a` is listed twice", "3: `B` is no tag; for instance `race` or `pid-reuse`"],
     },
     Mistake {
         right: r#"title = "t""#,
@@ -166,7 +166,13 @@ const MISTAKES: [Mistake; 70] = [
             "11: `[mount.S]` has no `directory_locks`; add `directory_locks`, for instance `directory_locks = false`",
         ],
     },
-    Mistake { right: "[run]", wrong: "[[run]]", seen: &["11: `[run]` must be a table, not a list"] },
+    Mistake {
+        right: "[run]",
+        wrong: "[[run]]",
+        seen: &[
+            "11: `[run]` must be a table, not a list; a table is `{ key = value }`, or keys below a `[header]`",
+        ],
+    },
     Mistake { right: "steps = [", wrong: "steps = []\nsetup = [", seen: &["12: `steps` is empty"] },
     Mistake {
         right: r#"{ wait = "settled" }"#,
@@ -185,7 +191,9 @@ const MISTAKES: [Mistake; 70] = [
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#""wait""#,
-        seen: &["14: a step must be a table, not a string"],
+        seen: &[
+            "14: a step must be a table, not a string; a table is `{ key = value }`, or keys below a `[header]`",
+        ],
     },
     Mistake {
         right: r#"{ wait = "settled" }"#,
@@ -284,7 +292,7 @@ const MISTAKES: [Mistake; 70] = [
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#"{ wait = "settled", state = "S" }"#,
-        seen: &["14: `state` belongs to `remove`"],
+        seen: &["14: `state` belongs to `remove`; leave it out"],
     },
     Mistake {
         right: r#"["a", "b", "cron"]"#,

@@ -108,6 +108,8 @@ fn syntax_errors_are_shown_with_the_other_mistakes_outside_their_lines() {
       |
     4 | state = S
       |         ^ not valid TOML
+      |
+      = help: a line is `key = value`, a string has quotes, a list is `[a, b]`, a table is `{ key = value }`
     error: `port` is 0, which is out of range
      --> scenarios/x.toml:5:8
       |
@@ -127,11 +129,15 @@ fn a_key_that_is_given_twice_does_not_hide_other_mistakes() {
       |
     3 | title = "u"
       | ^^^^^ not valid TOML
+      |
+      = help: a line is `key = value`, a string has quotes, a list is `[a, b]`, a table is `{ key = value }`
     error: `UP` is no tag
      --> scenarios/x.toml:4:9
       |
     4 | tags = ["UP"]
       |         ^^^^ lower-case letters, digits and `-` only
+      |
+      = help: for instance `race` or `pid-reuse`
     "#);
 }
 

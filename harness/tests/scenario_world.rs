@@ -93,12 +93,12 @@ state = "T""#,
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#"{ pass_ms = 1, mode = 1 }"#,
-        seen: &[r#"14: `mode` belongs to `chmod`"#],
+        seen: &[r#"14: `mode` belongs to `chmod`; leave it out"#],
     },
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#"{ pass_ms = 1, host = "local" }"#,
-        seen: &[r#"14: `host` belongs to `step_clock_ms`"#],
+        seen: &[r#"14: `host` belongs to `step_clock_ms`; leave it out"#],
     },
     Mistake {
         right: r#"{ wait = "settled" }"#,

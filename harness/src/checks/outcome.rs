@@ -34,7 +34,8 @@ fn waits_for_restart(state: &SlotState) -> bool {
 }
 
 impl Checks {
-    fn fates(&self, view: &View<'_>) -> BTreeMap<String, Fate> {
+    /// How everybody who takes part ended up.
+    pub(crate) fn fates(&self, view: &View<'_>) -> BTreeMap<String, Fate> {
         let shown = |slot: &usize| !matches!(self.slots[*slot].1, Role::Probe(_));
         (0..self.slots.len())
             .filter(shown)

@@ -3,24 +3,31 @@
 //! Who reads the answer may leave before it is complete. Then the work stops and the exit status says that it is unknown:
 //! a status that means "passed" is never given for an answer that was not.
 
+mod accept;
+mod check;
 #[cfg(target_os = "linux")]
 mod conform;
+mod difference;
 mod executable;
 mod explain;
+mod fmt;
 mod import;
 mod interrupts;
 mod matching;
 mod matrix;
 mod merge;
+mod new;
 mod on;
 mod outputs;
 mod profiles;
 mod remembered;
 mod replay;
+mod rewritten;
 mod run;
 mod sampling;
 #[cfg(target_os = "linux")]
 mod schedules;
+mod schema;
 #[cfg(target_os = "linux")]
 mod stress;
 #[cfg(target_os = "linux")]
@@ -36,7 +43,6 @@ pub use executable::BUILT_IN;
 use run::{RunOptions, Selecting};
 
 use crate::designs::Design;
-use crate::reports;
 use crate::runner;
 use crate::scenario::{self, Paint, Scenario};
 use crate::select::Selection;
@@ -142,21 +148,23 @@ enum Command {
     /// Make one timeline and one scenario of the logs of an incident
     Import(import::ImportOptions),
     /// Read scenario files and show every mistake in them
-    Check {
-        /// Scenario files, or directories of them
-        #[arg(default_value = "scenarios")]
-        paths: Vec<PathBuf>,
-    },
+    Check(check::CheckOptions),
+    /// Write a scenario to begin with
+    New(new::NewOptions),
+    /// Take the outcomes that the simulator finds into scenario files
+    Accept(accept::AcceptOptions),
+    /// Lay out scenario files: the same data and comments, always written in one way
+    Fmt(fmt::FmtOptions),
     /// Make reports of runs that have ended
     Report {
         #[command(subcommand)]
         what: ReportCommand,
     },
-    /// Print the JSON Schema of something that this program writes
+    /// Print the JSON Schema of something that this program reads or writes
     Schema {
         /// Of what
         #[arg(value_enum)]
-        what: Published,
+        what: schema::Published,
     },
     /// Print what makes a shell complete the arguments of this program
     Completions {
@@ -176,13 +184,6 @@ enum Command {
 enum ReportCommand {
     /// Make one run of the events of several, and reports of it
     Merge(merge::MergeOptions),
-}
-
-/// What has a published shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Published {
-    /// A line of `run --message-format json`
-    Events,
 }
 
 fn parse_design(name: &str) -> Result<Design, String> {
@@ -231,11 +232,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(target_os = "linux")]
         Command::Target(options) => target::run(&mut out, &options),
         Command::Import(options) => import::run(&mut out, &options),
-        Command::Check { paths } => check(&mut out, &paths),
+        Command::Check(options) => check::run(&mut out, &options),
+        Command::New(options) => new::run(&mut out, &options),
+        Command::Accept(options) => accept::run(&mut out, &options),
+        Command::Fmt(options) => fmt::run(&mut out, &options),
         Command::Report { what: ReportCommand::Merge(options) } => merge::run(options),
-        Command::Schema { what: Published::Events } => {
-            write!(out, "{}", reports::schema::events()).map(|()| status::PASSED)
-        }
+        Command::Schema { what } => write!(out, "{}", what.text()).map(|()| status::PASSED),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "portcullis", &mut text);
@@ -247,6 +249,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Man { directory: Some(directory) } => manuals(&mut out, &directory),
     };
     ExitCode::from(told(ended.and_then(|status| out.flush().map(|()| status))))
+}
+
+/// Whether arguments, the name of the program first, say something. Nothing is done.
+///
+/// # Errors
+///
+/// What is wrong with them, for people.
+pub fn understands(arguments: impl IntoIterator<Item = String>) -> Result<(), String> {
+    match Arguments::command().try_get_matches_from(arguments) {
+        Err(error) if error.use_stderr() => Err(error.to_string()),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Reads the arguments. Those of `run` are completed by a profile; if that cannot be used, the status to end with.
@@ -344,16 +358,4 @@ fn read_token(out: &mut impl Write, token: &str) -> io::Result<Result<Token, u8>
             Err(status::USAGE)
         }
     })
-}
-
-fn check(out: &mut impl Write, paths: &[PathBuf]) -> io::Result<u8> {
-    let scenarios = match load(paths) {
-        Ok(scenarios) => scenarios,
-        Err(status) => return Ok(status),
-    };
-    let cases: usize = scenarios.iter().map(|scenario| scenario.cases().len()).sum();
-    let (scenarios, cases) =
-        (crate::report::count(scenarios.len(), "scenario"), crate::report::count(cases, "case"));
-    writeln!(out, "{scenarios}, {cases}: no mistake")?;
-    Ok(status::PASSED)
 }

@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::complain;
-use crate::scenario::{Paint, Problem};
+use crate::scenario::{Paint, Problem, Severity};
 
 /// The name of the file.
 pub(super) const FILE: &str = "portcullis.toml";
@@ -238,6 +238,7 @@ fn id_of(command: &Command, key: &str) -> Option<String> {
 
 fn problem(message: impl Into<String>, span: Range<usize>, label: &str, help: Option<&str>) -> Problem {
     Problem {
+        severity: Severity::Error,
         message: message.into(),
         span,
         label: label.to_owned(),

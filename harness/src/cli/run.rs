@@ -15,12 +15,12 @@ use super::executable::Executable;
 use super::on::{self, On};
 use super::outputs::{Outputs, ReportFiles, Shown};
 use super::remembered::Remembered;
-use super::{complain, interrupts, load, matching, parse_design, sampling, status};
+use super::{check, complain, interrupts, load, matching, parse_design, sampling, status};
 use crate::designs::Design;
 use crate::reports::event::Shard;
 use crate::reports::human::Loudness;
 use crate::runner::{self, Ended, Planned, Request};
-use crate::scenario::{Paint, Policy};
+use crate::scenario::{Paint, Policy, Scenario};
 use crate::select::expression::Expression;
 use crate::select::{Selection, parse_shard};
 use crate::verdict::Executor;
@@ -227,6 +227,11 @@ impl RunOptions {
             if let Some(states) = self.max_states {
                 explore.states = usize::try_from(states).unwrap_or(usize::MAX);
             }
+        }
+        if !self.quiet {
+            let is_planned =
+                |scenario: &&Scenario| planned.iter().any(|it| it.case.scenario.file == scenario.file);
+            check::warn(scenarios.iter().filter(is_planned));
         }
         // A part of few cases may be empty; the other parts are not.
         if planned.is_empty() && self.partition.is_none() { Err(nothing_selected()) } else { Ok(planned) }

@@ -11,26 +11,29 @@ use super::diagnostics::Diagnostics;
 use super::fields::{
     Bounds, Field, Fields, Value, boolean, in_file_order, integer, list, table, text, word, wrong_type,
 };
+use super::format::{GATEWAY, MOUNT, PROCESS};
 use super::model::{Bystander, Deed, Gateway, Locks, Mount};
 use super::names::{Kind, Names, is_label, is_name};
 use super::operations::LOCAL_HOST;
 use super::problem::Problem;
 use super::supervised::supervised;
 
-const BASE_PORTS: Bounds = Bounds {
+pub(super) const BASE_PORTS: Bounds = Bounds {
     least: 1,
     most: 65_425,
     why: "a gateway claims its base port and the 110 above it, so 65425 is the highest base",
 };
 
-const PORTS: Bounds = Bounds::new(1, 65_535);
+pub(super) const PORTS: Bounds = Bounds::new(1, 65_535);
 
-const UIDS: Bounds = Bounds { least: 1, most: 65_533, why: "permissions count for nobody who is root" };
+pub(super) const UIDS: Bounds =
+    Bounds { least: 1, most: 65_533, why: "permissions count for nobody who is root" };
 
-const OPEN_FILES: Bounds = Bounds { least: 4, most: 1024, why: "three are open from the beginning" };
+pub(super) const OPEN_FILES: Bounds =
+    Bounds { least: 4, most: 1024, why: "three are open from the beginning" };
 
 /// What a refusal names is a process or `owner`, so no process may be called that.
-const RESERVED_NAME: &str = "owner";
+pub(super) const RESERVED_NAME: &str = "owner";
 
 /// `[gateway.*]`
 pub(super) fn gateways(
@@ -63,7 +66,7 @@ fn flag(fields: &mut Fields<'_>, key: &'static str, diagnostics: &mut Diagnostic
 
 fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -> Option<Gateway> {
     let place = format!("`[gateway.{}]`", entry.name());
-    let mut fields = Fields::of(place, entry.key.span(), entry.value, diagnostics)?;
+    let mut fields = Fields::of(place, entry.key.span(), entry.value, diagnostics)?.listed(GATEWAY);
     let state = fields.require("state", "state = \"S\"");
     let state = state.and_then(|field| label("`state`", field.value, diagnostics));
     if let Some(state) = &state {
@@ -149,7 +152,7 @@ pub(super) fn bystanders(
 
 fn bystander(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -> Option<Bystander> {
     let place = format!("`[process.{}]`", entry.name());
-    let mut fields = Fields::of(place, entry.key.span(), entry.value, diagnostics)?;
+    let mut fields = Fields::of(place, entry.key.span(), entry.value, diagnostics)?.listed(PROCESS);
     let looks_like = fields.require("looks_like", "looks_like = \"/usr/sbin/cron -f\"");
     let looks_like = looks_like.and_then(|field| command("`looks_like`", field.value, diagnostics));
     let listens = fields.take("listens").and_then(|field| list("`listens`", field.value, diagnostics));
@@ -239,12 +242,13 @@ pub(super) fn mounts(
     for entry in in_file_order(tables) {
         let state = names.resolve_state(entry.name(), entry.key.span(), diagnostics);
         let place = format!("`[mount.{}]`", entry.name());
-        let Some(mut fields) = Fields::of(place, entry.key.span(), entry.value, diagnostics) else {
+        let Some(fields) = Fields::of(place, entry.key.span(), entry.value, diagnostics) else {
             continue;
         };
+        let mut fields = fields.listed(MOUNT);
         let locks = fields.take("locks");
         let directory_locks = match &locks {
-            None => fields.require("directory_locks", "directory_locks = false"),
+            None => fields.require_without("locks", "directory_locks", "directory_locks = false"),
             Some(_) => fields.take("directory_locks"),
         };
         let directory_locks = directory_locks
@@ -269,14 +273,14 @@ pub(super) fn mounts(
     mounts
 }
 
-const LOCKS: [(&str, Locks); 4] = [
+pub(super) const LOCKS: [(&str, Locks); 4] = [
     ("per-host", Locks::PerHost),
     ("emulated", Locks::Emulated),
     ("nothing", Locks::Nothing),
     ("unenforced", Locks::Unenforced),
 ];
 
-const PERSISTENCE: [(&str, Persistence); 5] = [
+pub(super) const PERSISTENCE: [(&str, Persistence); 5] = [
     ("kept", Persistence::Kept),
     ("ext4", Persistence::Ext4),
     ("ordered", Persistence::Ordered),

@@ -5,25 +5,25 @@ use sim::actors::ReadLock;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
 use super::fields::{Bounds, Field, Fields, integer, text, word};
+use super::format::{self, kinds};
 use super::model::Deed;
 use super::names::{Kind, Names};
 use super::problem::Problem;
 
 const PORTS: Bounds = Bounds::new(1, 65_535);
-const AGES: Bounds =
+pub(super) const AGES: Bounds =
     Bounds { least: 0, most: 366 * 86_400_000, why: "times are in milliseconds, up to a year" };
 
-const KINDS: [&str; 5] = ["kill-by-port", "read", "clean", "write", "edit-config"];
+pub(super) const SIGNALS: [(&str, Signal); 2] = [("SIGKILL", Signal::Kill), ("SIGTERM", Signal::Terminate)];
 
-const SIGNALS: [(&str, Signal); 2] = [("SIGKILL", Signal::Kill), ("SIGTERM", Signal::Terminate)];
-
-const READ_LOCKS: [(&str, ReadLock); 3] =
+pub(super) const READ_LOCKS: [(&str, ReadLock); 3] =
     [("none", ReadLock::None), ("flock", ReadLock::Flock), ("process", ReadLock::Process)];
 
 /// `does` of a process.
 pub(super) fn deed(field: Field<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option<Deed> {
     let mut fields = Fields::of("`does`", field.key.span(), field.value, diagnostics)?;
     let (kind, at) = fields.kind("kill-by-port", diagnostics)?;
+    fields.list(format::deed(kind));
     let deed = match kind {
         "kill-by-port" => {
             let port = fields.require("port", "port = 18789");
@@ -67,7 +67,7 @@ pub(super) fn deed(field: Field<'_>, names: &Names, diagnostics: &mut Diagnostic
             diagnostics.add(
                 Problem::new(format!("no process does `{kind}`"), at.value.span())
                     .label("not known")
-                    .maybe_help(did_you_mean_or_list("what can be done is", kind, &KINDS)),
+                    .maybe_help(did_you_mean_or_list("what can be done is", kind, &kinds(format::DEEDS))),
             );
             return None;
         }

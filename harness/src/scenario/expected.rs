@@ -4,6 +4,7 @@ use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
 use super::fields::{Bounds, Field, Fields, Value, filled_list, integer, list, text, wrong_type};
+use super::format::{EXPECT, REFUSAL};
 use super::model::{Expect, Located, Named, Reach, Refusal};
 use super::names::Names;
 use super::outcome::Stage;
@@ -11,9 +12,9 @@ use super::problem::{Problem, line_at};
 use super::vocabulary::Check;
 
 const OWNER: &str = "owner";
-const EVERY_OUTCOME: &str = "every-outcome";
+pub(super) const EVERY_OUTCOME: &str = "every-outcome";
 
-const EXIT_STATUSES: Bounds =
+pub(super) const EXIT_STATUSES: Bounds =
     Bounds { least: 1, most: 255, why: "an exit status is one byte, and 0 means success" };
 
 /// `[expect]`
@@ -23,7 +24,7 @@ pub(super) fn expect(
     diagnostics: &mut Diagnostics,
 ) -> Option<Expect> {
     let field = field?;
-    let mut fields = Fields::of("`[expect]`", field.key.span(), field.value, diagnostics)?;
+    let mut fields = Fields::of("`[expect]`", field.key.span(), field.value, diagnostics)?.listed(EXPECT);
     let always = fields.take("always").map(|field| checks(field, stage.source, diagnostics));
     let outcomes = fields
         .require("outcomes", "outcomes = [{ a = \"ready\" }]")
@@ -72,7 +73,7 @@ fn reach(field: Field<'_>, diagnostics: &mut Diagnostics) -> Reach {
 }
 
 fn refusal(field: Field<'_>, stage: &Stage<'_>, diagnostics: &mut Diagnostics) -> Option<Located<Refusal>> {
-    let mut fields = Fields::of("`refusal`", field.key.span(), field.value, diagnostics)?;
+    let mut fields = Fields::of("`refusal`", field.key.span(), field.value, diagnostics)?.listed(REFUSAL);
     let names = fields.take("names");
     let exit = fields.take("exit");
     if names.is_none() && exit.is_none() {

@@ -6,21 +6,22 @@ use toml::de::DeValue;
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
 use super::effort::{Explore, Policy};
 use super::fields::{Bounds, Field, Fields, boolean, integer, wrong_type};
+use super::format::EXPLORE;
 use super::problem::Problem;
 
-const PREEMPTIONS: Bounds = Bounds::new(0, 100);
-const KILLS: Bounds = Bounds::new(0, 4);
-const POWER_LOSSES: Bounds = Bounds::new(0, 2);
-const SPAN: Bounds =
+pub(super) const PREEMPTIONS: Bounds = Bounds::new(0, 100);
+pub(super) const KILLS: Bounds = Bounds::new(0, 4);
+pub(super) const POWER_LOSSES: Bounds = Bounds::new(0, 2);
+pub(super) const SPAN: Bounds =
     Bounds { least: 1, most: 110, why: "a gateway never claims more than 110 ports above its base" };
 /// With more ports than these the orders in which a dying gateway gives them back are too many.
 const SLOW_SPAN: u16 = 2;
-const TRIES: Bounds = Bounds::new(1, 10_000);
-const SCHEDULES: Bounds = Bounds::new(1, 1_000_000_000);
-const SEEDS: Bounds = Bounds::new(0, i64::MAX);
+pub(super) const TRIES: Bounds = Bounds::new(1, 10_000);
+pub(super) const SCHEDULES: Bounds = Bounds::new(1, 1_000_000_000);
+pub(super) const SEEDS: Bounds = Bounds::new(0, i64::MAX);
 /// The seed of a sample that names none, as on the command line.
 const SEED: u64 = 1;
-const DEPTHS: Bounds = Bounds::new(1, 100);
+pub(super) const DEPTHS: Bounds = Bounds::new(1, 100);
 /// How many steps must come in a certain order where nobody says: more than most races need.
 pub(crate) const PCT_DEPTH: u16 = 3;
 /// The ways to draw schedules.
@@ -30,9 +31,10 @@ const RANDOM: [&str; 3] = ["random", "pct", "swarm"];
 pub(super) fn explore(field: Option<Field<'_>>, diagnostics: &mut Diagnostics) -> Explore {
     let mut explore = Explore::everything();
     let Some(field) = field else { return explore };
-    let Some(mut fields) = Fields::of("`[explore]`", field.key.span(), field.value, diagnostics) else {
+    let Some(fields) = Fields::of("`[explore]`", field.key.span(), field.value, diagnostics) else {
         return explore;
     };
+    let mut fields = fields.listed(EXPLORE);
     if let Some(field) = fields.take("policy") {
         explore.policy = policy(field, diagnostics).unwrap_or(explore.policy);
     }

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Diagnostics, closest, did_you_mean_or_list};
+use super::format::{Key, Need};
 use super::problem::Problem;
 
 /// A value and its place in the file.
@@ -40,13 +41,33 @@ pub(crate) struct Fields<'t> {
     at: Range<usize>,
     left: Vec<Field<'t>>,
     asked: Vec<&'static str>,
+    /// The keys that the published format has here; none of a table that has no published format.
+    listed: Vec<&'static Key>,
     missing: Vec<(&'static str, &'static str)>,
 }
 
 impl<'t> Fields<'t> {
     /// `place` is what people call the table, `at` where a missing key is reported.
     pub(crate) fn new(place: impl Into<String>, at: Range<usize>, table: &'t DeTable<'t>) -> Self {
-        Self { place: place.into(), at, left: in_file_order(table), asked: Vec::new(), missing: Vec::new() }
+        Self {
+            place: place.into(),
+            at,
+            left: in_file_order(table),
+            asked: Vec::new(),
+            listed: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Says which keys the published format has here. Whoever asks for another one, or not for all, has made a mistake.
+    pub(crate) fn listed(mut self, keys: &'static [Key]) -> Self {
+        self.list(keys);
+        self
+    }
+
+    /// The same for keys that belong to a `kind`.
+    pub(crate) fn list(&mut self, keys: &'static [Key]) {
+        self.listed.extend(keys);
     }
 
     /// The same for a value, if it is a table.
@@ -63,6 +84,8 @@ impl<'t> Fields<'t> {
 
     /// The field of that name.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<Field<'t>> {
+        let is_listed = || self.listed.is_empty() || self.listed.iter().any(|key| key.name == name);
+        debug_assert!(is_listed(), "{} has a key `{name}` that is not published", self.place);
         self.asked.push(name);
         let index = self.left.iter().position(|field| field.name() == name)?;
         Some(self.left.remove(index))
@@ -70,6 +93,23 @@ impl<'t> Fields<'t> {
 
     /// The field of that name, which must be there; `example` shows how it is written.
     pub(crate) fn require(&mut self, name: &'static str, example: &'static str) -> Option<Field<'t>> {
+        let is_published = |key: &&Key| key.name != name || key.need == Need::Required;
+        debug_assert!(self.listed.iter().all(|key| is_published(key)), "`{name}` is published as optional");
+        let field = self.take(name);
+        if field.is_none() {
+            self.missing.push((name, example));
+        }
+        field
+    }
+
+    /// The field of that name, which must be there because the other one is not.
+    pub(crate) fn require_without(
+        &mut self,
+        other: &'static str,
+        name: &'static str,
+        example: &'static str,
+    ) -> Option<Field<'t>> {
+        debug_assert!(self.asked.contains(&other), "the other one was looked for");
         let field = self.take(name);
         if field.is_none() {
             self.missing.push((name, example));
@@ -84,6 +124,7 @@ impl<'t> Fields<'t> {
         example: &str,
         diagnostics: &mut Diagnostics,
     ) -> Option<(&'t str, Field<'t>)> {
+        debug_assert!(self.listed.is_empty(), "the kind says which keys there are");
         let Some(field) = self.take("kind") else {
             diagnostics.add_if_whole(
                 Problem::new(format!("{} has no `kind`", self.place), self.at.clone())
@@ -98,6 +139,11 @@ impl<'t> Fields<'t> {
     /// Reports what is missing and what nobody asked for. A key that is only misspelt is one mistake, not two.
     pub(crate) fn finish(self, diagnostics: &mut Diagnostics) {
         let place = &self.place;
+        let is_read = |key: &&Key| self.asked.contains(&key.name);
+        debug_assert!(
+            self.listed.iter().all(|key| is_read(key)),
+            "{place} has published keys that are not read"
+        );
         for (name, example) in &self.missing {
             if self.left.iter().any(|field| closest(field.name(), self.asked.iter().copied()) == Some(*name))
             {
@@ -254,6 +300,9 @@ pub(crate) fn wrong_type(what: &str, wanted: &str, value: &Value<'_>, diagnostic
         }
         DeValue::String(_) | DeValue::Integer(_) | DeValue::Table(_) if wanted == "a list" => {
             Some("put it in brackets: `[ ... ]`".to_owned())
+        }
+        DeValue::String(_) | DeValue::Array(_) if wanted == "a table" => {
+            Some("a table is `{ key = value }`, or keys below a `[header]`".to_owned())
         }
         DeValue::String(_)
         | DeValue::Integer(_)

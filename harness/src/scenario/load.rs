@@ -151,11 +151,17 @@ impl LoadError {
 ///
 /// Every reason why one of the paths, or a file below it, is no scenario.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Scenario>, LoadErrors> {
+    let (scenarios, errors) = load_what_is_valid(paths);
+    if errors.errors.is_empty() { Ok(scenarios) } else { Err(errors) }
+}
+
+/// The same, with the scenarios that are valid beside the errors.
+pub fn load_what_is_valid(paths: &[PathBuf]) -> (Vec<Scenario>, LoadErrors) {
     let mut library = Library::default();
     for path in paths {
         library.add(path);
     }
-    if library.errors.is_empty() { Ok(library.scenarios) } else { Err(LoadErrors { errors: library.errors }) }
+    (library.scenarios, LoadErrors { errors: library.errors })
 }
 
 #[derive(Default)]

@@ -17,6 +17,9 @@ mod effort;
 mod expected;
 mod explored;
 pub(crate) mod fields;
+mod format;
+mod layout;
+mod lints;
 mod lives;
 mod load;
 mod model;
@@ -34,8 +37,11 @@ mod vocabulary;
 
 pub use effort::{Explore, Policy};
 pub(crate) use explored::PCT_DEPTH;
+pub(crate) use format::schema::json_schema;
+pub use layout::laid_out;
+pub(crate) use layout::with_outcomes;
 pub(crate) use load::read_file;
-pub use load::{LoadError, LoadErrors, MAX_FILE_BYTES, load};
+pub use load::{LoadError, LoadErrors, MAX_FILE_BYTES, load, load_what_is_valid};
 pub use model::{
     Action, Bystander, Case, Deed, Disk, Expect, Gateway, Located, Locks, Mount, Named, Operation, Outcome,
     Reach, Refusal, Scenario, Step, Variant, Wait,
@@ -43,6 +49,6 @@ pub use model::{
 pub(crate) use names::is_name;
 pub use parse::{parse, parse_as};
 pub(crate) use parse::{schema, with_syntax_errors};
-pub use problem::{Note, Paint, Problem};
+pub use problem::{Note, Paint, Problem, Severity};
 pub use timeline::{Happening, Seen, Timeline};
 pub use vocabulary::{Check, Fate, FinalState, REASONS, Reason};

@@ -9,14 +9,18 @@ use super::problem::Problem;
 /// The host that every gateway runs on that names no other.
 pub(super) const LOCAL_HOST: &str = "local";
 
-const MODES: Bounds =
+pub(super) const MODES: Bounds =
     Bounds { least: 0, most: 0o7777, why: "permission bits are written in octal, for instance `0o755`" };
 const YEAR_MS: i64 = 366 * 86_400_000;
-const STEPS: Bounds =
+pub(super) const STEPS: Bounds =
     Bounds { least: -YEAR_MS, most: YEAR_MS, why: "a step is in milliseconds, up to a year either way" };
-const SPANS: Bounds = Bounds { least: 1, most: YEAR_MS, why: "times are in milliseconds, up to a year" };
+pub(super) const SPANS: Bounds =
+    Bounds { least: 1, most: YEAR_MS, why: "times are in milliseconds, up to a year" };
 
-const DISKS: [(&str, Disk); 5] = [
+pub(super) const MOVES: [(&str, bool); 2] = [("away", true), ("back", false)];
+pub(super) const CHMODS: [(&str, ()); 1] = [("state-directory", ())];
+pub(super) const LOSSES: [(&str, ()); 1] = [("locks", ())];
+pub(super) const DISKS: [(&str, Disk); 5] = [
     ("healthy", Disk::Healthy),
     ("full", Disk::Full),
     ("without-inodes", Disk::WithoutInodes),
@@ -74,12 +78,12 @@ pub(super) fn operation(
 ) -> Option<Operation> {
     match work {
         Work::Move => {
-            let away = word("`move`", verb.value, &[("away", true), ("back", false)], diagnostics);
+            let away = word("`move`", verb.value, &MOVES, diagnostics);
             let state = state(verb, modifiers.state, names, diagnostics)?;
             Some(if away? { Operation::MoveAway { state } } else { Operation::MoveBack { state } })
         }
         Work::Chmod => {
-            word("`chmod`", verb.value, &[("state-directory", ())], diagnostics)?;
+            word("`chmod`", verb.value, &CHMODS, diagnostics)?;
             let state = state(verb, modifiers.state, names, diagnostics);
             let Some(mode) = modifiers.mode else {
                 diagnostics.add_if_whole(
@@ -100,7 +104,7 @@ pub(super) fn operation(
             Some(Operation::Disk { state, disk })
         }
         Work::Lose => {
-            word("`lose`", verb.value, &[("locks", ())], diagnostics)?;
+            word("`lose`", verb.value, &LOSSES, diagnostics)?;
             mounted(verb, modifiers.state, names, diagnostics).map(|state| Operation::LoseLocks { state })
         }
         Work::Clock => {

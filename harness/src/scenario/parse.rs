@@ -13,6 +13,7 @@ use super::diagnostics::{Diagnostics, Syntax, quoted};
 use super::expected::expect;
 use super::explored::explore;
 use super::fields::{Bounds, Field, Fields, Value, integer, list, text};
+use super::format::FILE;
 use super::lives::Lives;
 use super::model::{Scenario, Variant};
 use super::names::{Names, is_tag};
@@ -25,8 +26,12 @@ use super::varied::combinations;
 /// The folder that scenarios are named from, wherever it is.
 pub(super) const LIBRARY: &str = "scenarios";
 
+/// What to do about a line that is not TOML.
+const OF_TOML: &str =
+    "a line is `key = value`, a string has quotes, a list is `[a, b]`, a table is `{ key = value }`";
+
 /// The only version of the format so far.
-const SCHEMA: i64 = 1;
+pub(super) const SCHEMA: i64 = 1;
 
 /// Reads one scenario, named after its path: from the last folder called `scenarios`, or from its own folder.
 ///
@@ -96,7 +101,7 @@ struct File<'a> {
 impl File<'_> {
     fn read(&self, root: &DeTable<'_>, diagnostics: &mut Diagnostics) -> Option<Scenario> {
         let before = diagnostics.count();
-        let mut fields = Fields::new("the file", 0..0, root);
+        let mut fields = Fields::new("the file", 0..0, root).listed(FILE);
         if let Some(field) = fields.require("schema", "schema = 1") {
             schema(field, diagnostics);
         }
@@ -168,7 +173,8 @@ fn tags(field: Field<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
         if !is_tag(tag) {
             diagnostics.add(
                 Problem::new(format!("`{tag}` is no tag"), value.span())
-                    .label("lower-case letters, digits and `-` only"),
+                    .label("lower-case letters, digits and `-` only")
+                    .help("for instance `race` or `pid-reuse`"),
             );
         } else if tags.iter().any(|earlier| earlier == tag) {
             diagnostics.add(
@@ -191,7 +197,7 @@ pub(crate) fn with_syntax_errors(
     for error in errors {
         let span = error.span().unwrap_or(text.len()..text.len());
         lines.push(line_at(text, span.start));
-        all.add(Problem::new(error.message(), span).label("not valid TOML"));
+        all.add(Problem::new(error.message(), span).label("not valid TOML").help(OF_TOML));
     }
     for problem in diagnostics.into_problems() {
         // A value that the parser has made up to go on has no place of its own.

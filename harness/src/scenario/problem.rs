@@ -17,9 +17,20 @@ pub enum Paint {
     Coloured,
 }
 
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nobody can have meant it, and nothing is run.
+    Error,
+    /// It says nothing, and probably something was meant.
+    Warning,
+}
+
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
     /// What is wrong, as a lower-case fragment.
     pub message: String,
     /// Where: bytes of the text.
@@ -43,7 +54,12 @@ pub struct Note {
 
 impl Problem {
     pub(crate) fn new(message: impl Into<String>, span: Range<usize>) -> Self {
-        Self { message: message.into(), span, label: String::new(), notes: Vec::new(), help: None }
+        let severity = Severity::Error;
+        Self { severity, message: message.into(), span, label: String::new(), notes: Vec::new(), help: None }
+    }
+
+    pub(super) fn warning(message: impl Into<String>, span: Range<usize>) -> Self {
+        Self { severity: Severity::Warning, ..Self::new(message, span) }
     }
 
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
@@ -80,7 +96,11 @@ impl Problem {
             .map(|note| AnnotationKind::Context.span(clamp(text, &note.span)).label(some(&note.label)));
         let snippet =
             Snippet::source(text).path(path.display().to_string()).annotation(primary).annotations(notes);
-        draw(Level::ERROR.primary_title(&self.message).element(snippet), self.help.as_deref(), paint)
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        draw(level.primary_title(&self.message).element(snippet), self.help.as_deref(), paint)
     }
 }
 

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, closest, did_you_mean_or_list, quoted};
 use super::fields::{Field, Fields, Value, filled_list, list, table, text, wrong_type};
+use super::format;
 use super::lives::{Lives, Sent};
 use super::model::{Action, Located, Operation, Step, Wait};
 use super::names::{Declared, Kind, Names};
@@ -110,13 +111,9 @@ impl Verb {
     }
 }
 
-/// The verbs that each modifier belongs to.
-const OF_STATE: [Verb; 5] = [Verb::Remove, Verb::Move, Verb::Chmod, Verb::Disk, Verb::Lose];
-const OF_HOST: [Verb; 2] = [Verb::Clock, Verb::Suspend];
-
 const MOMENTS: [&str; 3] = ["ready", "settled", "gone"];
-const LOCK_FILE: &str = "lock-file";
-const STATE_DIRECTORY: &str = "state-directory";
+pub(super) const LOCK_FILE: &str = "lock-file";
+pub(super) const STATE_DIRECTORY: &str = "state-directory";
 
 /// What reading the steps needs to know and to remember.
 pub(super) struct Steps<'a> {
@@ -187,17 +184,12 @@ impl Steps<'_> {
             }
             return None;
         };
-        if verb != Verb::Recycle {
-            misplaced(heir, "recycle", diagnostics);
-        }
-        if !OF_STATE.contains(&verb) {
-            misplaced(modifiers.state, "remove", diagnostics);
-        }
-        if verb != Verb::Chmod {
-            misplaced(modifiers.mode, "chmod", diagnostics);
-        }
-        if !OF_HOST.contains(&verb) {
-            misplaced(modifiers.host, "step_clock_ms", diagnostics);
+        let Modifiers { state, mode, host } = modifiers;
+        let listed = format::step(verb.word());
+        for (modifier, example) in
+            [(heir, "recycle"), (state, "remove"), (mode, "chmod"), (host, "step_clock_ms")]
+        {
+            misplaced(modifier.filter(|field| !listed.takes(field.name())), example, diagnostics);
         }
         let mut operate = |work| operation(work, field, modifiers, self.names, diagnostics);
         let operated = match verb {
@@ -436,7 +428,18 @@ fn misplaced(field: Option<Field<'_>>, verb: &str, diagnostics: &mut Diagnostics
         let name = field.name();
         diagnostics.add(
             Problem::new(format!("`{name}` belongs to `{verb}`"), field.key.span())
-                .label("means nothing here"),
+                .label("means nothing here")
+                .help("leave it out"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Verb, format};
+
+    #[test]
+    fn the_verbs_that_are_read_are_those_that_are_published() {
+        assert_eq!(Verb::ALL.map(Verb::word), format::STEPS.map(|step| step.verb.name));
     }
 }

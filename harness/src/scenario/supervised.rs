@@ -9,20 +9,20 @@ use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
 use super::fields::{Bounds, Field, Fields, Value, boolean, filled_list, integer, word, wrong_type};
+use super::format::{LAUNCHD, SUPERVISOR, SUPERVISORS, SYSTEMD, TASK_SCHEDULER, kinds};
 use super::problem::Problem;
 
-const STARTS: Bounds =
+pub(super) const STARTS: Bounds =
     Bounds { least: 1, most: 20, why: "each start is explored from its first step on; 2 or 3 show a loop" };
-const DAY: Bounds = Bounds { least: 0, most: 86_400_000, why: "times are in milliseconds, up to a day" };
-const BURST: Bounds = Bounds { least: 0, most: 1000, why: "0 means any number" };
-const STATUS: Bounds = Bounds { least: 0, most: 255, why: "an exit status is one byte" };
+pub(super) const DAY: Bounds =
+    Bounds { least: 0, most: 86_400_000, why: "times are in milliseconds, up to a day" };
+pub(super) const BURST: Bounds = Bounds { least: 0, most: 1000, why: "0 means any number" };
+pub(super) const STATUS: Bounds = Bounds { least: 0, most: 255, why: "an exit status is one byte" };
 
 /// How many processes a supervisor starts before the execution is cut, if the file does not say.
 const MOST_STARTS: u8 = 3;
 
-const KINDS: [&str; 3] = ["systemd", "launchd", "task-scheduler"];
-
-const RESTARTS: [(&str, Restart); 6] = [
+pub(super) const RESTARTS: [(&str, Restart); 6] = [
     ("no", Restart::No),
     ("always", Restart::Always),
     ("on-success", Restart::OnSuccess),
@@ -31,20 +31,21 @@ const RESTARTS: [(&str, Restart); 6] = [
     ("on-abort", Restart::OnAbort),
 ];
 
-const KEEP_ALIVES: [(&str, KeepAlive); 4] = [
+pub(super) const KEEP_ALIVES: [(&str, KeepAlive); 4] = [
     ("never", KeepAlive::Never),
     ("always", KeepAlive::Always),
     ("after-success", KeepAlive::AfterSuccess),
     ("after-failure", KeepAlive::AfterFailure),
 ];
 
-const SIGNALS: [(&str, Signal); 3] =
+pub(super) const SIGNALS: [(&str, Signal); 3] =
     [("SIGINT", Signal::Interrupt), ("SIGKILL", Signal::Kill), ("SIGTERM", Signal::Terminate)];
 
 /// `supervisor` of a gateway.
 pub(super) fn supervised(field: Field<'_>, diagnostics: &mut Diagnostics) -> Option<Supervised> {
     let mut fields = Fields::of("`supervisor`", field.key.span(), field.value, diagnostics)?;
     let (kind, at) = fields.kind("systemd", diagnostics)?;
+    fields.list(SUPERVISOR);
     let most_starts = fields
         .take("most_starts")
         .map_or(Some(MOST_STARTS), |field| integer("`most_starts`", field.value, STARTS, diagnostics));
@@ -52,14 +53,23 @@ pub(super) fn supervised(field: Field<'_>, diagnostics: &mut Diagnostics) -> Opt
         .take("reuse_pids")
         .map_or(Some(false), |field| boolean("`reuse_pids`", field.value, diagnostics));
     let by = match kind {
-        "systemd" => Supervisor::Systemd(systemd(&mut fields, diagnostics)),
-        "launchd" => Supervisor::Launchd(launchd(&mut fields, diagnostics)),
-        "task-scheduler" => Supervisor::TaskScheduler,
+        "systemd" => {
+            fields.list(SYSTEMD);
+            Supervisor::Systemd(systemd(&mut fields, diagnostics))
+        }
+        "launchd" => {
+            fields.list(LAUNCHD);
+            Supervisor::Launchd(launchd(&mut fields, diagnostics))
+        }
+        "task-scheduler" => {
+            fields.list(TASK_SCHEDULER);
+            Supervisor::TaskScheduler
+        }
         _ => {
             diagnostics.add(
                 Problem::new(format!("no supervisor is called `{kind}`"), at.value.span())
                     .label("not known")
-                    .maybe_help(did_you_mean_or_list("the supervisors are", kind, &KINDS)),
+                    .maybe_help(did_you_mean_or_list("the supervisors are", kind, &kinds(SUPERVISORS))),
             );
             return None;
         }

@@ -10,41 +10,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
 use super::fields::{Field, Value, filled_list, in_file_order};
+use super::format::{EXPLORE, VARIABLE};
 use super::problem::Problem;
 
 /// More cases than this are a mistake: somebody multiplied what was meant to be listed.
 const MOST_CASES: usize = 256;
-
-/// What may vary, by section; the sections with a name in between come first.
-const VARIABLE: [(&str, &[&str]); 3] = [
-    (
-        "gateway",
-        &[
-            "state",
-            "port",
-            "config",
-            "allow_file_lock",
-            "allow_remote_fs",
-            "force",
-            "park",
-            "takeover",
-            "workspace",
-            "pins",
-            "uid",
-            "bind_mount",
-            "blind",
-            "open_files",
-            "host",
-            "container",
-            "link",
-            "tmpdir",
-            "supervisor",
-        ],
-    ),
-    ("process", &["looks_like", "listens", "connects", "does"]),
-    ("mount", &["directory_locks", "locks", "remote", "persistence"]),
-];
-const VARIABLE_EXPLORE: [&str; 6] = ["policy", "kills", "power_losses", "span", "slow_release", "tries"];
 
 /// One combination of varied values.
 pub(super) struct Combination<'t> {
@@ -114,6 +84,18 @@ fn flatten<'t>(
     diagnostics: &mut Diagnostics,
 ) {
     let Some(table) = super::fields::table("`vary`", field.value, diagnostics) else { return };
+    if table.is_empty() {
+        let what = if prefix.is_empty() {
+            "`[vary]`".to_owned()
+        } else {
+            format!("`{}`", prefix.trim_end_matches('.'))
+        };
+        diagnostics.add_if_whole(
+            Problem::new(format!("{what} varies nothing"), field.key.span())
+                .label("no key and no values")
+                .help("for instance `\"gateway.a.port\" = [18789, 18790]`, or leave it out"),
+        );
+    }
     for entry in in_file_order(table) {
         let path = format!("{prefix}{}", entry.name());
         if entry.value.get_ref().is_table() {
@@ -164,10 +146,10 @@ fn variable_paths(root: &DeTable<'_>) -> Vec<String> {
     for (section, keys) in VARIABLE {
         let Some(tables) = root.get(section).and_then(|value| value.get_ref().as_table()) else { continue };
         for entry in in_file_order(tables).iter().filter(|entry| entry.value.get_ref().is_table()) {
-            paths.extend(keys.iter().map(|key| format!("{section}.{}.{key}", entry.name())));
+            paths.extend(keys.iter().map(|key| format!("{section}.{}.{}", entry.name(), key.name)));
         }
     }
-    paths.extend(VARIABLE_EXPLORE.map(|key| format!("explore.{key}")));
+    paths.extend(EXPLORE.iter().map(|key| format!("explore.{}", key.name)));
     paths
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use regex_lite::{Regex, RegexBuilder};
 
 use super::syntax::{self, Argument, Call, Term};
-use crate::scenario::{Paint, Problem};
+use crate::scenario::{Paint, Problem, Severity};
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 4096;
@@ -108,6 +108,7 @@ impl Expression {
 
 fn problem(message: impl Into<String>, span: Range<usize>, label: &str, help: Option<&str>) -> Problem {
     Problem {
+        severity: Severity::Error,
         message: message.into(),
         span,
         label: label.to_owned(),

@@ -113,8 +113,11 @@ fn the_help_documents_the_exit_statuses() {
       target       Test target files, which describe other gateways
       import       Make one timeline and one scenario of the logs of an incident
       check        Read scenario files and show every mistake in them
+      new          Write a scenario to begin with
+      accept       Take the outcomes that the simulator finds into scenario files
+      fmt          Lay out scenario files: the same data and comments, always written in one way
       report       Make reports of runs that have ended
-      schema       Print the JSON Schema of something that this program writes
+      schema       Print the JSON Schema of something that this program reads or writes
       completions  Print what makes a shell complete the arguments of this program
       man          Print the manual page of this program, or write those of all its commands
       help         Print this message or the help of the given subcommand(s)

@@ -1,0 +1,24 @@
+//! `portcullis schema`: the published shape of what this program reads and writes.
+
+use clap::ValueEnum;
+
+use crate::{reports, scenario};
+
+/// What has a published shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Published {
+    /// A line of `run --message-format json`
+    Events,
+    /// A scenario file, as JSON; an editor reads it with `#:schema` in the first line
+    Scenario,
+}
+
+impl Published {
+    /// The JSON Schema, with a line break at its end.
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Events => reports::schema::events(),
+            Self::Scenario => scenario::json_schema(),
+        }
+    }
+}
