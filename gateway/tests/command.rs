@@ -253,6 +253,24 @@ fn a_second_gateway_is_refused_and_names_the_first_until_that_one_has_stopped() 
 }
 
 #[test]
+fn the_lines_of_several_gateways_say_when_they_were_said_and_what_was_wanted() {
+    let home = home();
+    let (mut first, base) = Running::ready(home.path());
+    let (_, refused) = Running::start(home.path(), base);
+    block_on(first.terminate());
+    let released = first.next();
+    let at = |line: &Value| line["at"].as_str().map(str::to_owned).unwrap_or_default();
+    assert!(at(&refused) < at(&released), "{refused} {released}");
+    for line in [&refused, &released] {
+        let form: String = at(line).chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(form, "0000-00-00T00:00:00.000000Z", "{line}");
+        assert!(line["uptimeUs"].as_u64().is_some_and(|uptime| uptime > 0), "{line}");
+        assert_eq!(line["port"], base, "{line}");
+        assert_eq!(line["state"], home.path().join(".refgate").display().to_string(), "{line}");
+    }
+}
+
+#[test]
 fn a_gateway_of_another_state_on_the_same_port_is_told_in_the_words_that_people_search_for() {
     let homes = [home(), home()];
     let (first, base) = Running::ready(homes[0].path());

@@ -95,9 +95,19 @@ fn the_example_of_the_documentation_is_read_and_has_every_key_that_is_listed() {
 fn no_key_is_known_that_is_not_documented() {
     let readme = read_to_string(root().join("targets/README.md")).unwrap();
     // A table with an unknown key names all that it knows.
-    for place in
-        ["", "[gateway]", "[ready]", "[answers]", "[stop]", "[restart]", "[lock]", "[[refusal]]", "[[known]]"]
-    {
+    for place in [
+        "",
+        "[gateway]",
+        "[ready]",
+        "[answers]",
+        "[stop]",
+        "[restart]",
+        "[lock]",
+        "[[refusal]]",
+        "[log]",
+        "[[event]]",
+        "[[known]]",
+    ] {
         let text = format!("{place}\nxyzzyxyzzyxyzzy = 1\n");
         let drawn = shown(&text);
         let (_, after) = drawn.split_once("its keys are: ").unwrap_or_else(|| panic!("{place}: {drawn}"));

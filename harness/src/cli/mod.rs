@@ -80,7 +80,7 @@ const STATUSES: &str = "Exit status:
        or a contender hung or ended as none should;
        for target check: the gateway does something else;
        for run --match: no schedule shows the timeline
-  2    wrong usage, an invalid scenario or target file, profile or log or file of events, or a damaged token
+  2    wrong usage, an invalid scenario, target file, profile, log or file of events, or a damaged token
   3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
        its schedule asks for a step that cannot happen, its scenario has changed, or its case
        is gone; for a saved failure: one of its steps does not happen any more;
@@ -100,7 +100,8 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
     /// When to use colours
-    #[arg(long, global = true, value_enum, default_value = "auto")]
+    // Its place among the options of a command does not depend on how many commands there are.
+    #[arg(long, global = true, value_enum, default_value = "auto", display_order = 14)]
     color: Color,
 }
 

@@ -1,6 +1,7 @@
 //! Reads the lines of each log into the lives of processes.
 //!
-//! A line belongs to the process that wrote it, if it says which; a pid that speaks again after its end is another process.
+//! A line belongs to the process that wrote it, if it says which, else to the one that spoke last; a pid that speaks again
+//! after its end is another process.
 //! Where a line says how old its process is, the beginning of that process is an event of the log too.
 //!
 //! # Invariants
@@ -17,7 +18,7 @@ use crate::scenario::Happening;
 use crate::target::Target;
 
 /// More events than this are no incident.
-pub const MOST_EVENTS: usize = 10_000;
+pub const MOST_EVENTS: usize = 2_000;
 
 /// More processes than this cannot be explored, nor read.
 pub const MOST_LIVES: usize = 64;
@@ -201,7 +202,9 @@ impl Gathered {
             // Both are cut to whole microseconds, so it may have begun one before.
             at_us.saturating_sub_unsigned(uptime_us).saturating_sub(1)
         });
-        let known = self.lives.iter().rposition(|life| life.log == log && life.pid == heard.pid);
+        // A line that does not say whose it is belongs to whoever spoke last.
+        let may_be = |life: &Life| life.log == log && (heard.pid.is_none() || life.pid == heard.pid);
+        let known = self.lives.iter().rposition(may_be);
         let life = match known.filter(|known| self.lives[*known].goes_on(&heard, began_us)) {
             Some(life) => life,
             None if self.lives.len() >= MOST_LIVES => {
@@ -260,13 +263,11 @@ impl Life {
             Happening::Owner => !self.has_released || same_start == Some(true),
             // Without a pid nobody knows whether it has begun anew or another one began.
             Happening::Ready => {
-                (!self.has_released || same_start == Some(true)) && !(self.is_ready && self.pid.is_none())
+                (!self.has_released || same_start == Some(true)) && !(self.is_ready && heard.pid.is_none())
             }
-            Happening::Draining
-            | Happening::Released
-            | Happening::Refused(_)
-            | Happening::Exited
-            | Happening::Killed => true,
+            // Whoever serves is not refused; what it loses it says with its pid.
+            Happening::Refused(_) => !(self.is_ready && heard.pid.is_none()),
+            Happening::Draining | Happening::Released | Happening::Exited | Happening::Killed => true,
         }
     }
 

@@ -44,6 +44,9 @@ pub(super) struct Holder {
     pub(super) command: String,
 }
 
+/// The status with which a shell tells that a process was aborted.
+const ABORTED: u8 = 134;
+
 /// A line of `refgate gateway --json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +58,7 @@ struct Refgate {
     port: Option<u16>,
     state: Option<String>,
     code: Option<String>,
+    exit: Option<u8>,
     holder: Option<Holder>,
 }
 
@@ -85,7 +89,8 @@ fn refgate(line: &str) -> Says {
     if !line.starts_with('{') {
         return Says::Unknown;
     }
-    let Ok(Refgate { event, pid, at, uptime_us, port, state, code, holder }) = serde_json::from_str(line)
+    let Ok(Refgate { event, pid, at, uptime_us, port, state, code, exit, holder }) =
+        serde_json::from_str(line)
     else {
         return Says::Unknown;
     };
@@ -101,6 +106,9 @@ fn refgate(line: &str) -> Says {
         "owner" => Happening::Owner,
         "ready" => Happening::Ready,
         "released" => Happening::Released,
+        // An error of the program itself, which aborts it, or of whoever has started it.
+        "failed" if exit == Some(ABORTED) => Happening::Killed,
+        "failed" => Happening::Exited,
         _ => return Says::Unknown,
     };
     let at_us = at.as_deref().and_then(time::parse);
@@ -129,10 +137,8 @@ mod tests {
     use crate::scenario::Happening;
 
     fn event(line: &str) -> super::Heard {
-        match read(line, None) {
-            Says::Event(heard) => *heard,
-            other => panic!("{other:?}"),
-        }
+        let Says::Event(heard) = read(line, None) else { panic!("{line}") };
+        *heard
     }
 
     #[test]

@@ -308,7 +308,8 @@ impl Composer {
                     ));
                 }
                 "fenced" => {
-                    unknown.push(format!("what {who} has lost: taken for the lock file, removed by somebody"))
+                    unknown
+                        .push(format!("what {who} has lost: taken for the lock file, removed by somebody"));
                 }
                 "held-hung" => unknown.push(format!("what kept the owner from answering {who}")),
                 _ => {}

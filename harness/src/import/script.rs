@@ -93,14 +93,12 @@ impl Writer<'_> {
                 Happening::Ready if !ready.insert(who) => _ = self.send(event, who, "restart"),
                 Happening::Draining | Happening::Released => _ = self.send(event, who, "stop"),
                 Happening::Refused(Some(reason)) if reason.id == "fenced" => {
-                    _ = self.send(event, who, "remove")
+                    self.send(event, who, "remove");
                 }
                 Happening::Refused(Some(reason)) if reason.id == "held-stopped" => {
-                    if let Some(owner) = seen.names.as_ref().filter(|owner| !paused.contains(*owner)) {
-                        if self.send(event, owner, "pause") {
-                            paused.insert(owner.clone());
-                        }
-                    }
+                    let owner = seen.names.as_ref().filter(|owner| !paused.contains(*owner));
+                    let stopped = owner.filter(|owner| self.send(event, owner, "pause"));
+                    paused.extend(stopped.cloned());
                 }
                 Happening::Owner
                 | Happening::Ready
@@ -116,10 +114,11 @@ impl Writer<'_> {
     fn start(&mut self, event: usize, who: &str) {
         self.doubt(event, who);
         let events = &self.incident.events;
+        let before = self.order.before(event);
         let mut settled: Vec<(String, usize)> = Vec::new();
         for (earlier, seen) in events.iter().enumerate() {
             let is_known = self.waits.iter().chain(&settled).any(|(name, _)| *name == seen.who);
-            if is_settling(seen.what) && !is_known && self.order.precedes(earlier, event) {
+            if is_settling(seen.what) && !is_known && self.order.is_done(earlier, &before) {
                 settled.push((seen.who.clone(), earlier));
             }
         }
@@ -169,8 +168,9 @@ impl Writer<'_> {
     /// Notes what the steps wait for before this one although nobody knows that it came first.
     fn doubt(&mut self, event: usize, who: &str) {
         let seen = &self.incident.events[event];
+        let before = self.order.before(event);
         for (name, settling) in &self.waits {
-            if *settling != event && !self.order.precedes(*settling, event) {
+            if *settling != event && !self.order.is_done(*settling, &before) {
                 let before = self.incident.events[*settling].what;
                 self.script.unknown.push(format!(
                     "whether {name} was {before} before {who} was {}: the clocks do not tell, the steps say so",

@@ -94,7 +94,7 @@ impl<'t> Fields<'t> {
     /// The field of that name, which must be there; `example` shows how it is written.
     pub(crate) fn require(&mut self, name: &'static str, example: &'static str) -> Option<Field<'t>> {
         let is_published = |key: &&Key| key.name != name || key.need == Need::Required;
-        debug_assert!(self.listed.iter().all(|key| is_published(key)), "`{name}` is published as optional");
+        debug_assert!(self.listed.iter().all(is_published), "`{name}` is published as optional");
         let field = self.take(name);
         if field.is_none() {
             self.missing.push((name, example));
@@ -140,10 +140,7 @@ impl<'t> Fields<'t> {
     pub(crate) fn finish(self, diagnostics: &mut Diagnostics) {
         let place = &self.place;
         let is_read = |key: &&Key| self.asked.contains(&key.name);
-        debug_assert!(
-            self.listed.iter().all(|key| is_read(key)),
-            "{place} has published keys that are not read"
-        );
+        debug_assert!(self.listed.iter().all(is_read), "{place} has published keys that are not read");
         for (name, example) in &self.missing {
             if self.left.iter().any(|field| closest(field.name(), self.asked.iter().copied()) == Some(*name))
             {

@@ -199,7 +199,7 @@ impl Lints<'_> {
                 && explore.kills == 0
                 && explore.power_losses == 0;
         let since: Vec<&Step> = before.iter().rev().take_while(|step| !is_ready(step)).copied().collect();
-        is_plain && since.len() < before.len() && since.iter().all(|step| is_quiet(step))
+        is_plain && since.len() < before.len() && since.iter().all(is_quiet)
     }
 
     /// Demands on refusals that nobody gets.

@@ -13,16 +13,17 @@ use std::fmt;
 
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
 use super::fields::{Bounds, Field, Fields, Value, filled_list, in_file_order, integer, list, table, text};
+use super::format::TIMELINE;
 use super::model::Located;
 use super::names::{Kind, Names};
 use super::problem::{Problem, line_at};
 use super::vocabulary::{REASONS, Reason};
 
 /// Clocks that differ by more than a day are no clocks.
-const SKEW: Bounds = Bounds::new(0, 86_400_000);
-const AT: Bounds = Bounds::new(0, i64::MAX);
+pub(super) const SKEW: Bounds = Bounds::new(0, 86_400_000);
+pub(super) const AT: Bounds = Bounds::new(0, i64::MAX);
 /// More lines than this are no incident but a history.
-const MOST_EVENTS: usize = 10_000;
+const MOST_EVENTS: usize = 4_000;
 
 /// What the logs of an incident have shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,20 +113,23 @@ impl Happening {
     pub const fn kind(self) -> Self {
         match self {
             Self::Refused(_) => Self::Refused(None),
-            other => other,
+            Self::Started
+            | Self::Owner
+            | Self::Ready
+            | Self::Draining
+            | Self::Released
+            | Self::Exited
+            | Self::Killed => self,
         }
     }
 }
 
 impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(Some(reason)) => write!(f, "refused:{}", reason.id),
-            plain => {
-                let word = Self::ALL.iter().find(|(_, what)| what == plain).map_or("", |(word, _)| *word);
-                f.write_str(word)
-            }
+        if let Self::Refused(Some(reason)) = self {
+            return write!(f, "refused:{}", reason.id);
         }
+        f.write_str(Self::ALL.iter().find(|(_, what)| what == self).map_or("", |(word, _)| *word))
     }
 }
 
@@ -137,7 +141,8 @@ pub(super) fn timeline(
     diagnostics: &mut Diagnostics,
 ) -> Option<Timeline> {
     let field = field?;
-    let mut fields = Fields::of("`[timeline]`", field.key.span(), field.value, diagnostics)?;
+    let fields = Fields::of("`[timeline]`", field.key.span(), field.value, diagnostics)?;
+    let mut fields = fields.listed(TIMELINE);
     let tells = fields.take("tells").map(|field| tells(field, diagnostics));
     let skew_ms: Option<u64> =
         fields.take("skew_ms").and_then(|field| integer("`skew_ms`", field.value, SKEW, diagnostics));

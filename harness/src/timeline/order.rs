@@ -81,25 +81,30 @@ impl Order {
         self.logs.iter().map(|log| small(log.len())).collect()
     }
 
-    /// Whether one event must come before another.
-    pub fn precedes(&self, one: usize, other: usize) -> bool {
-        let mut reached = vec![0; self.logs.len()];
-        self.close(other, &mut reached);
-        let (log, place) = self.places[one];
-        one != other && reached[log] > place
+    /// How many events of each log must come before an event.
+    pub fn before(&self, event: usize) -> Vec<u16> {
+        let mut reached = self.needs[event].clone();
+        loop {
+            let latest = (0..self.logs.len()).filter_map(|log| self.next(log, reached[log].checked_sub(1)?));
+            let mut further = reached.clone();
+            latest.for_each(|event| raise(&mut further, &self.needs[event]));
+            if further == reached {
+                return reached;
+            }
+            reached = further;
+        }
     }
 
-    /// Raises `reached` to what comes before an event.
-    fn close(&self, event: usize, reached: &mut Vec<u16>) {
-        for (log, need) in self.needs[event].iter().enumerate() {
-            while reached[log] < *need {
-                let next = self.next(log, reached[log]);
-                reached[log] += 1;
-                if let Some(next) = next {
-                    self.close(next, reached);
-                }
-            }
-        }
+    /// Whether one event must come before another.
+    pub fn precedes(&self, one: usize, other: usize) -> bool {
+        one != other && self.is_done(one, &self.before(other))
+    }
+}
+
+/// Raises each number to that of another list.
+fn raise(numbers: &mut [u16], to: &[u16]) {
+    for (number, least) in numbers.iter_mut().zip(to) {
+        *number = (*number).max(*least);
     }
 }
 

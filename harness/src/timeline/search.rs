@@ -94,7 +94,7 @@ pub fn seek(
                     return (undecided(why.to_owned()), searched);
                 }
                 Evidence::Cut if should_stop() => {
-                    return (undecided("it was interrupted".to_owned()), searched);
+                    return (undecided("it was stopped before everything was tried".to_owned()), searched);
                 }
                 Evidence::Cut if states < MOST_STATES => {}
                 Evidence::Cut => {

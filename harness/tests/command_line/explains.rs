@@ -277,7 +277,7 @@ fn a_death_at_any_call_of_the_reference_lock_is_nothing_to_the_next_gateway() {
         169                         store 1 in cell 0                             held: new   new
         170                         ready                                         held: new   new
      needed       0 faults, 0 preemptions, 170 steps; nothing less ends so
-      replay  portcullis replay v1.scenarios/pid/recycled-pid+cron.refgate.cecad5c1.494e06ac.00a9.269a
+      replay  portcullis replay v1.scenarios/pid/recycled-pid+cron.refgate.807af43e.494e06ac.00a9.0f81
 
     new starts alone after the setup, dies after a call, and another new starts alone:
 

@@ -157,8 +157,8 @@ fn the_help_documents_the_exit_statuses() {
            or a contender hung or ended as none should;
            for target check: the gateway does something else;
            for run --match: no schedule shows the timeline
-      2    wrong usage, an invalid scenario or target file, profile or log or file of events, or a
-      damaged token
+      2    wrong usage, an invalid scenario, target file, profile, log or file of events, or a damaged
+      token
       3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
            its schedule asks for a step that cannot happen, its scenario has changed, or its case
            is gone; for a saved failure: one of its steps does not happen any more;

@@ -64,6 +64,25 @@ fn a_huge_log_is_read_without_being_kept() {
     );
 }
 
+#[test]
+fn as_many_events_as_are_read_are_read_quickly_and_one_more_is_told_at_its_place() {
+    let room = Room::new();
+    let line = |second: usize| {
+        let (pid, minute) = (second % 60 + 1, second / 60);
+        let at = format!("2026-11-22T{:02}:{:02}:{:02}Z", minute / 60, minute % 60, second % 60);
+        format!("{{\"event\":\"ready\",\"pid\":{pid},\"at\":\"{at}\",\"state\":\"/s\",\"port\":18789}}\n")
+    };
+    assert_eq!(harness::import::MOST_EVENTS, 2_000);
+    for (name, remainder) in [("left.log", 0), ("right.log", 1)] {
+        room.put(name, (0..1_940).filter(|second| second % 2 == remainder).map(line).collect::<String>());
+    }
+    let shown = room.import(&["left.log", "right.log"]);
+    assert!(shown.starts_with("left.log: 970 lines, 970 events\nright.log: 970 lines, 970 events\n"));
+    room.put("more.log", (0..61).map(|minute| line(minute * 60)).collect::<String>());
+    let shown = room.shown(&["import", "left.log", "right.log", "more.log"]);
+    assert!(shown.contains("error: more.log:61: more than 2000 events\n  = help: cut the log"), "{shown}");
+}
+
 /// A line that a log may hold, more or less.
 fn line() -> impl Strategy<Value = String> {
     let event = prop_oneof![

@@ -10,6 +10,8 @@
 mod hostile;
 mod live;
 mod matched;
+mod mistakes;
+mod openclaw;
 mod page;
 mod written;
 

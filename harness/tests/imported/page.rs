@@ -76,3 +76,22 @@ outcomes = [{ a = "ready" }]
     let timeline = scenario.timeline.unwrap();
     assert_eq!((timeline.events.len(), timeline.skew_us, timeline.logs.len()), (4, 200_000, 2));
 }
+
+#[test]
+fn the_timeline_of_the_documentation_of_scenarios_is_one() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(root.join("scenarios/README.md")).unwrap();
+    let (_, section) = readme.split_once("## `[timeline]`").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let [example] = blocks(section, "toml").try_into().unwrap();
+    let frame = "schema = 1\ntitle = \"A frame\"\n";
+    let rest = "[run]\nsteps = [{ start = [\"a\", \"b\"] }]\n[expect]\noutcomes = [{ a = \"ready\" }]\n";
+    let scenario = parse(std::path::Path::new("t.toml"), &format!("{frame}{example}{rest}")).unwrap();
+    assert_eq!(scenario.timeline.unwrap().events.len(), 3);
+    for (word, _) in harness::scenario::Happening::ALL {
+        assert!(section.contains(&format!("`{word}`")), "{word} is not documented");
+    }
+    for key in ["tells", "skew_ms", "logs", "events", "names", "at_us"] {
+        assert!(section.contains(&format!("`{key}`")) && example.contains(key), "{key} is not documented");
+    }
+}

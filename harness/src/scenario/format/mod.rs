@@ -7,11 +7,13 @@
 mod parties;
 mod run;
 pub(crate) mod schema;
+mod timeline;
 
 pub(super) use parties::{
     DEEDS, GATEWAY, LAUNCHD, MOUNT, PROCESS, SUPERVISOR, SUPERVISORS, SYSTEMD, TASK_SCHEDULER, deed,
 };
 pub(super) use run::{EXPECT, EXPLORE, POLICIES, REFUSAL, RUN, STEPS, step};
+pub(super) use timeline::TIMELINE;
 
 use super::fields::Bounds;
 
@@ -166,6 +168,7 @@ pub(super) const FILE: &[Key] = &[
     required("expect", Shape::Table(EXPECT), "what must come of it"),
     optional("explore", Shape::Table(EXPLORE), "what to try"),
     optional("vary", Shape::Vary, "one file, several cases"),
+    optional("timeline", Shape::Table(TIMELINE), "what the logs of an incident have shown"),
 ];
 
 /// The sections whose keys may vary, those with a name in between first.
