@@ -13,8 +13,8 @@ use crate::lanes;
 use crate::report::{self, count};
 use crate::reports::event::{About, CaseEnd};
 use crate::reports::human;
-use crate::scenario::{Case, Fate, Policy};
-use crate::simulate::{MOST_STATES, Simulation};
+use crate::scenario::{Case, Fate, MOST_STATES, Policy};
+use crate::simulate::Simulation;
 use crate::token::Token;
 use crate::verdict::{CaseResult, Executor, Verdict};
 

@@ -21,9 +21,6 @@ use crate::scenario::{self, Case, Check, Gateway, Scenario, Wait};
 use crate::token::Token;
 use crate::verdict::{Evidence, Failure, Verdict};
 
-/// How many states a case may have before it is given up as inconclusive.
-pub const MOST_STATES: usize = 8_000_000;
-
 /// How many states a case may have for its risk to be reckoned.
 pub const MOST_RISK_STATES: usize = 50_000;
 

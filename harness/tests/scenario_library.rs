@@ -139,6 +139,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     lock/writer-ends-while-the-next-starts
     lock/writer-left-behind
     operator/backup-reads-lock
+    operator/backup-while-service-restarts
     operator/config-edited
     operator/force-and-recycled-pid
     operator/force-healthy-owner
@@ -175,6 +176,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     restart/owner-paused-while-handing-over
     restart/parked-and-recycled-pid
     restart/parked-behind-a-backup
+    restart/parked-behind-a-dying-owner
     restart/parked-behind-a-writer
     restart/parked-takes-over
     restart/parked-while-owner-stops
@@ -198,6 +200,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     storage/without-inodes-while-raising-the-epoch
     storage/without-inodes-while-restarting-in-place
     supervisor/launchd-ignores-statuses
+    supervisor/predecessor-still-stopping
     supervisor/service-restart
     supervisor/systemd-restarts-after-crashes
     supervisor/systemd-rival-refused

@@ -53,7 +53,8 @@ const OF_SHAPE: [&str; 29] = [
 ];
 
 /// Messages about what the words of a file mean together.
-const OF_MEANING: [&str; 18] = [
+const OF_MEANING: [&str; 19] = [
+    "is for gateways with few ports",
     "no process is called `",
     "no gateway ",
     "is never started",

@@ -79,13 +79,15 @@ const STATUSES: &str = "Exit status:
        for matrix: a cell is not as known; for stress: an owner wrote after a later one,
        or a contender hung or ended as none should;
        for target check: the gateway does something else;
-       for run --match: no schedule shows the timeline
-  2    wrong usage, an invalid scenario, target file, profile, log or file of events, or a damaged token
+       for run --match: no schedule shows the timeline; for fmt --check: a file is not laid out;
+       for accept: a check is broken, so that its outcomes are none to accept
+  2    wrong usage, an invalid scenario, target, profile, log or file of events, a damaged
+       token; for check --deny warnings: a warning
   3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
        its schedule asks for a step that cannot happen, its scenario has changed, or its case
        is gone; for a saved failure: one of its steps does not happen any more;
        for stress: too few acquisitions, kills, stops or removals;
-       for report merge: a part is missing or was cut
+       for report merge: a part is missing or was cut; for accept: the search is not complete
   4    no case was selected
   5    the environment lacks something, for instance the gateway's executable, namespaces, or
        what `--require` demands; or a report cannot be written

@@ -2,7 +2,8 @@
 
 use sim::Sampling;
 
-use crate::simulate::MOST_STATES;
+/// How many states a case may have before it is given up as inconclusive, unless whoever runs it says otherwise.
+pub const MOST_STATES: usize = 8_000_000;
 
 /// What to try, apart from what is true.
 #[derive(Clone, Debug, PartialEq, Eq)]

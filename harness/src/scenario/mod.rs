@@ -35,7 +35,7 @@ mod timeline;
 mod varied;
 mod vocabulary;
 
-pub use effort::{Explore, Policy};
+pub use effort::{Explore, MOST_STATES, Policy};
 pub(crate) use explored::PCT_DEPTH;
 pub(crate) use format::schema::json_schema;
 pub use layout::laid_out;

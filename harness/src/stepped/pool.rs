@@ -18,8 +18,8 @@ use super::{Driven, Options, Trouble, Which};
 use crate::designs::Design;
 use crate::machine::USER;
 use crate::real::Helper;
-use crate::scenario::Case;
-use crate::simulate::{MOST_STATES, Simulation};
+use crate::scenario::{Case, MOST_STATES};
+use crate::simulate::Simulation;
 use crate::token::Token;
 
 /// How much of what a driver complains about is shown, in bytes.

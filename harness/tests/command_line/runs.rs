@@ -8,8 +8,9 @@ use super::{portcullis, root, shown};
 fn a_passing_run_says_what_it_rests_on() {
     let output = portcullis(&["run", "scenarios/operator", "scenarios/pid/recycled-pid.toml"]);
     assert_snapshot!(shown(&output), @"
-    portcullis 0.1.0   14 scenarios, 15 cases   on sim   design refgate
+    portcullis 0.1.0   15 scenarios, 16 cases   on sim   design refgate
        PASS [   TIME] sim operator/backup-reads-lock                 complete  4 053 states, 10 303 steps
+       PASS [   TIME] sim operator/backup-while-service-restarts     bounded   3 starts by a supervisor, 255 229 states, 472 578 steps
        PASS [   TIME] sim operator/config-edited                     complete  62 states, 66 steps
        PASS [   TIME] sim operator/force-and-recycled-pid            complete  4 602 states, 5 878 steps
        PASS [   TIME] sim operator/force-healthy-owner               complete  422 states, 741 steps
@@ -25,7 +26,7 @@ fn a_passing_run_says_what_it_rests_on() {
        PASS [   TIME] sim pid/recycled-pid[cron]                     complete  171 states, 170 steps
        PASS [   TIME] sim pid/recycled-pid[api-gateway]              complete  171 states, 170 steps
     --------------------------------------------------------------------------------
-    Summary [   TIME] 15 cases: 15 passed (1 bounded, 14 complete), 0 failed, 0 inconclusive, 0 unsupported
+    Summary [   TIME] 16 cases: 16 passed (2 bounded, 14 complete), 0 failed, 0 inconclusive, 0 unsupported
     (exit 0)
     ");
 }
@@ -150,6 +151,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     pid/stale-lock-race                            Two gateways start at once where a killed one has left its lock behind
     pid/stale-lock-three-starters                  Three gateways start at once where a killed one has left its lock behind
     operator/backup-reads-lock                     A backup reads the files of a gateway and locks each while it reads
+    operator/backup-while-service-restarts         A service is restarted while a backup has files of its state locked for reading
     operator/config-edited                         The configuration is edited while its owner runs, and a rival starts with it
     operator/force-and-recycled-pid                A forced start finds a stopped owner, which dies, and its pid goes to another process
     operator/force-healthy-owner                   The owner is healthy, and a gateway is started with --force
@@ -242,7 +244,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    150 scenarios, 178 cases: no mistake
+    153 scenarios, 181 cases: no mistake
     (exit 0)
     ");
 }

@@ -59,9 +59,26 @@ fn a_run_may_be_bounded_less_or_more_than_its_scenarios_say() {
         arguments.extend(options);
         shown(&portcullis(&arguments))
     };
-    assert_snapshot!(run(&["--max-preemptions", "0"]), @"");
-    assert_snapshot!(run(&["--max-states", "1000"]), @"");
-    assert_snapshot!(run(&["--min-preemptions", "2", "--max-preemptions", "1"]), @"");
+    assert_snapshot!(run(&["--max-preemptions", "0"]), @"
+    portcullis 0.1.0   1 scenario, 1 case   on sim   design refgate
+       PASS [   TIME] sim race/three-gateways                        bounded   0 preemptions, 1 663 states, 1 956 steps
+    --------------------------------------------------------------------------------
+    Summary [   TIME] 1 case: 1 passed (1 bounded), 0 failed, 0 inconclusive, 0 unsupported
+    (exit 0)
+    ");
+    assert_snapshot!(run(&["--max-states", "1000"]), @"
+    portcullis 0.1.0   1 scenario, 1 case   on sim   design refgate
+       INCO [   TIME] sim race/three-gateways                        the budget of 1000 states is spent (1001 visited)
+    --------------------------------------------------------------------------------
+    Summary [   TIME] 1 case: 0 passed, 0 failed, 1 inconclusive, 0 unsupported
+    (exit 3)
+    ");
+    assert_snapshot!(run(&["--min-preemptions", "2", "--max-preemptions", "1"]), @"
+    (stderr)
+    error: no number of preemptions is at least 2 and at most 1
+      = help: leave out `--min-preemptions` or `--max-preemptions`
+    (exit 2)
+    ");
 }
 
 #[test]
@@ -156,14 +173,15 @@ fn the_help_documents_the_exit_statuses() {
            for matrix: a cell is not as known; for stress: an owner wrote after a later one,
            or a contender hung or ended as none should;
            for target check: the gateway does something else;
-           for run --match: no schedule shows the timeline
-      2    wrong usage, an invalid scenario, target file, profile, log or file of events, or a damaged
-      token
+           for run --match: no schedule shows the timeline; for fmt --check: a file is not laid out;
+           for accept: a check is broken, so that its outcomes are none to accept
+      2    wrong usage, an invalid scenario, target, profile, log or file of events, a damaged
+           token; for check --deny warnings: a warning
       3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
            its schedule asks for a step that cannot happen, its scenario has changed, or its case
            is gone; for a saved failure: one of its steps does not happen any more;
            for stress: too few acquisitions, kills, stops or removals;
-           for report merge: a part is missing or was cut
+           for report merge: a part is missing or was cut; for accept: the search is not complete
       4    no case was selected
       5    the environment lacks something, for instance the gateway's executable, namespaces, or
            what `--require` demands; or a report cannot be written
@@ -251,13 +269,6 @@ fn the_help_of_run_documents_every_option() {
           --twice
               Search each case on the simulated machine twice, and compare every step
 
-      -j, --jobs <JOBS>
-              Cases at once on the simulated machine [default: one for each core]
-
-          --budget <TIME>
-              How long all of it may take, for instance `90s`, `10m` or `1h`; what has not ended then is
-              inconclusive
-
           --color <COLOR>
               When to use colours
 
@@ -267,6 +278,24 @@ fn the_help_of_run_documents_every_option() {
               - never:  Never
               
               [default: auto]
+
+          --max-preemptions <NUMBER>
+              Search cases that are bounded by preemptions with at most so many, for a quicker and
+              weaker run
+
+          --min-preemptions <NUMBER>
+              Search cases that are bounded by preemptions with at least so many, for a longer and
+              stronger run
+
+          --max-states <NUMBER>
+              Visit at most so many states of each case, 16 to 48 bytes each [default: 8000000]
+
+      -j, --jobs <JOBS>
+              Cases at once on the simulated machine [default: one for each core]
+
+          --budget <TIME>
+              How long all of it may take, for instance `90s`, `10m` or `1h`; what has not ended then is
+              inconclusive
 
           --match <WHAT>
               Look for a schedule that shows what the logs have shown (`[timeline]`), and do nothing
