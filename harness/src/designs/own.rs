@@ -1,6 +1,6 @@
 //! A lock of somebody's own becomes a design: the same code that runs on a real system is explored on the simulated one.
 //!
-//! Whoever writes one implements [`Lock`] for a type and hands a value of it to [`sim`](crate::sim). What is judged is what
+//! Whoever writes one implements [`Lock`] for a type and hands a value of it to [`sim`](crate::sim()). What is judged is what
 //! the lock does to the machine and what it tells, which is little: [`announce`] when it is the owner, [`refuse`] when it
 //! gives up, [`serve`] for the life in between, or any [`Notice`] of its own.
 //!

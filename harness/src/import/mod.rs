@@ -1,8 +1,8 @@
 //! The logs of an incident as one timeline and one scenario, offline: nothing of it is run here.
 //!
-//! Each log is read line by line into the lives of processes ([`gather`]); these get names, and their events one order as far
-//! as the clocks tell ([`incident`]); from the order follow the steps that there must have been ([`script`]), and all of it
-//! becomes a scenario file ([`write`](mod@write)) and a picture ([`lanes`]).
+//! Each log is read line by line into the lives of processes (`gather`); these get names, and their events one order as far
+//! as the clocks tell (`incident`); from the order follow the steps that there must have been (`script`), and all of it
+//! becomes a scenario file (`write`) and a picture (`lanes`).
 //!
 //! # Invariants
 //!

@@ -1,7 +1,7 @@
 //! The harness inside somebody's own tests: each case of a library is one test, or one scenario is one assertion.
 //!
-//! [`suite!`](crate::suite!) makes a test target of a directory of scenarios, [`scenario`] runs one inside a `#[test]`. Where
-//! they are run is said by [`sim`] and [`real`].
+//! [`suite!`](crate::suite!) makes a test target of a directory of scenarios, [`scenario()`] runs one inside a `#[test]`. Where
+//! they are run is said by [`sim()`] and [`real`].
 //!
 //! # Invariants
 //!

@@ -21,7 +21,7 @@ const SEED: u64 = 0x5eed_0001;
 #[cfg(target_os = "linux")]
 static REAL: Mutex<()> = Mutex::new(());
 
-/// Where cases are run: see [`sim`] and [`real`].
+/// Where cases are run: see [`sim()`] and [`real`].
 #[derive(Clone, Debug)]
 pub struct On {
     what: What,

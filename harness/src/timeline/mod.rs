@@ -1,6 +1,6 @@
 //! Whether some schedule shows what the logs of an incident have shown.
 //!
-//! A [`Monitor`](monitor::Monitor) goes along with the search of all schedules, reads off each what its processes tell, and
+//! A monitor goes along with the search of all schedules, reads off each what its processes tell, and
 //! gives up those that tell something else than the logs. What is left either shows all of the timeline, and is the answer,
 //! or there is no such schedule.
 //!
