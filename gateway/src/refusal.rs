@@ -402,7 +402,9 @@ pub(crate) fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reason, quoted};
+    use portcullis_os::{Errno, Pid, ProcessState, Tick};
+
+    use super::{Holder, Reason, Refusal, quoted};
 
     #[test]
     fn no_path_ends_the_quotes_that_it_stands_in() {
@@ -410,6 +412,43 @@ mod tests {
         assert_eq!(quoted("/a b"), "'/a b'");
         assert_eq!(quoted("q'; echo pwn"), r"'q'\''; echo pwn'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn what_may_pass_by_itself_ends_with_75_whatever_the_reason() {
+        let holder = Holder {
+            pid: Pid::new(7).unwrap(),
+            name: "cron".to_owned(),
+            command: String::new(),
+            state: ProcessState::Running,
+            start: Tick(1),
+            age_seconds: 1,
+            uid: None,
+        };
+        let refusal = |reason, is_seen: bool, may_pass| Refusal {
+            reason,
+            holder: is_seen.then(|| Box::new(holder.clone())),
+            may_pass,
+            ..Refusal::from_errno("lock", "/s", Errno::WouldBlock)
+        };
+        for (reason, seen, unseen) in [
+            (Reason::HeldReady, 78, 78),
+            (Reason::HeldStopped, 78, 78),
+            (Reason::HeldUnknown, 75, 75),
+            (Reason::HeldWriters, 75, 75),
+            (Reason::ConfigShared, 78, 75),
+            (Reason::WorkspaceShared, 78, 75),
+            (Reason::WorkspaceNested, 78, 75),
+            (Reason::PortUnknown, 75, 75),
+            (Reason::PortRange, 78, 78),
+            (Reason::PortForeign, 78, 78),
+            (Reason::PortOtherUser, 78, 78),
+            (Reason::Permission, 77, 77),
+        ] {
+            let status = |is_seen| refusal(reason, is_seen, false).exit_status();
+            assert_eq!((status(true), status(false)), (seen, unseen), "{reason:?}");
+            assert_eq!(refusal(reason, true, true).exit_status(), 75, "{reason:?}");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum Refused {
         /// Why not.
         why: String,
     },
+    /// Its outcomes are tables of their own (`[[expect.outcomes]]`), and no list that could be changed.
+    Unwritable,
     /// Each case must show each outcome, and they do not end alike.
     Differ {
         /// A case that shows the outcome.
@@ -69,10 +71,7 @@ pub fn accept(scenario: &Scenario, should_stop: &dyn Fn() -> bool) -> Result<Str
     if added.is_empty() && keep.iter().all(|keep| *keep) {
         return Ok(scenario.source.to_string());
     }
-    let Some(text) = with_outcomes(&scenario.source, &keep, &added) else {
-        unreachable!("a file that is a scenario has a list of outcomes")
-    };
-    Ok(text)
+    with_outcomes(&scenario.source, &keep, &added).ok_or(Refused::Unwritable)
 }
 
 /// Which of the outcomes each case shows. Those that are missing are added.

@@ -247,6 +247,25 @@ fn the_outcomes_that_are_found_go_into_the_file_and_those_that_are_not_leave_it(
 }
 
 #[test]
+fn outcomes_that_are_tables_of_their_own_are_left_alone_and_said_to_be() {
+    let text = "schema = 1\ntitle = \"One\"\n[gateway.a]\nstate = \"S\"\nport = 18789\n[run]\nsteps = [{ start = \"a\" }, \
+                { wait = \"settled\" }]\n[[expect.outcomes]]\na = \"exited\"\n";
+    let room = room_with(text);
+    assert_snapshot!(portcullis(room.path(), &["accept", "x.toml"]), @r#"
+    error: nothing is taken into x.toml: its outcomes are `[[expect.outcomes]]`
+      = help: write them as a list: `outcomes = [{ a = "ready" }]`
+    (exit 1)
+    "#);
+    assert_snapshot!(portcullis(room.path(), &["fmt", "x.toml"]), @"
+    1 scenario, 0 changed
+    error: x.toml has tables in a list (`[[...]]`)
+      = help: write them as `[{ ... }, { ... }]`
+    (exit 2)
+    ");
+    assert_eq!(read(&room), text);
+}
+
+#[test]
 fn nothing_is_taken_where_a_promise_is_broken_or_not_everything_was_tried_or_cases_differ() {
     let refused = |from: &str, to: &str| {
         let text = PLAIN.replacen(from, to, 1);

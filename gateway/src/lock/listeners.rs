@@ -175,7 +175,8 @@ fn refusal(
                 holder.pid, holder.name
             ),
         ),
-        // A process of the same user shows its descriptors while it has any: this one is in another container, or dying.
+        // Most processes of the same user show their descriptors while they have any: this one is in another container, has
+        // hidden itself, or is dying.
         (Some(row), None) if row.uid == own => (
             Reason::PortUnknown,
             format!("{address} is held by a process of this user that is not visible from here"),

@@ -56,6 +56,7 @@ pub async fn park<O: Os>(os: &O, claim: &Claim) -> Result<Owned<O>, Refusal> {
             };
             continue;
         };
+        looks = 0;
         let process = match os.open_pidfd(pid).await {
             Ok(process) => Some(process),
             Err(Errno::NoProcess) => None,

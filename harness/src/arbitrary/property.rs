@@ -170,7 +170,7 @@ impl Property {
         let text = format!(
             "# {}: {}\n# Drawn by the property `{}` from the seed {}, on {on}, and made small.\n{}",
             failure.check,
-            failure.says,
+            failure.says.replace(char::is_control, " "),
             self.name,
             self.seed,
             smallest.text()
@@ -191,7 +191,11 @@ fn only_case(drawn: &Drawn) -> Case {
 
 /// The files of a property, in the order of their names.
 fn kept(directory: &Path, name: &str) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => panic!("{} cannot be read: {error}", directory.display()),
+    };
     let is_own = |path: &PathBuf| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let hash = stem.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));

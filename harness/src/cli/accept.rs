@@ -73,7 +73,7 @@ fn take(out: &mut impl Write, scenario: &Scenario, text: &str, dry_run: bool) ->
         ));
         return Ok(status::FAILED);
     }
-    if !dry_run && let Err(error) = rewrite(&scenario.file, text) {
+    if !dry_run && let Err(error) = rewrite(&scenario.file, &scenario.source, text) {
         complain(&format!(
             "error: cannot write {file}: {error}\n  = help: make it and its directory writable"
         ));
@@ -99,6 +99,11 @@ fn refuse(scenario: &Scenario, refused: &Refused) -> u8 {
             "only what all schedules show is taken into a file; make the scenario smaller, or its policy `\"exhaustive\"`"
                 .to_owned(),
             status::INCONCLUSIVE,
+        ),
+        Refused::Unwritable => (
+            "its outcomes are `[[expect.outcomes]]`".to_owned(),
+            "write them as a list: `outcomes = [{ a = \"ready\" }]`".to_owned(),
+            status::FAILED,
         ),
         Refused::Differ { one, other, outcome } => (
             format!("{one} can end with {outcome}, and {other} cannot"),

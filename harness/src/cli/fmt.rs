@@ -32,15 +32,24 @@ pub(super) fn run(out: &mut impl Write, options: &FmtOptions) -> io::Result<u8> 
     let mut differ = 0;
     for scenario in &scenarios {
         let old = &*scenario.source;
-        let Some(new) = scenario::laid_out(old).filter(|new| new != old) else { continue };
-        differ += 1;
         let file = scenario.file.display();
+        let Some(new) = scenario::laid_out(old) else {
+            complain(&format!(
+                "error: {file} has tables in a list (`[[...]]`)\n  = help: write them as `[{{ ... }}, {{ ... }}]`"
+            ));
+            ended = status::USAGE;
+            continue;
+        };
+        if new == old {
+            continue;
+        }
+        differ += 1;
         if options.check {
             writeln!(out, "{file}:{} is not laid out:", first_line(old, &new))?;
             for line in difference(old, &new, SHOWN) {
                 writeln!(out, "  {line}")?;
             }
-        } else if let Err(error) = rewrite(&scenario.file, &new) {
+        } else if let Err(error) = rewrite(&scenario.file, old, &new) {
             complain(&format!(
                 "error: cannot write {file}: {error}\n  = help: make it and its directory writable"
             ));
@@ -62,5 +71,5 @@ pub(super) fn run(out: &mut impl Write, options: &FmtOptions) -> io::Result<u8> 
         complain(&errors.render(Paint::Coloured));
         return Ok(status::USAGE);
     }
-    Ok(if options.check && differ > 0 { status::FAILED } else { ended })
+    Ok(if options.check && differ > 0 && ended == status::PASSED { status::FAILED } else { ended })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::rewritten::create;
 use super::run::parse_time;
 use super::{complain, status};
 use crate::import::{self, GatherError, Log};
@@ -110,7 +111,7 @@ pub(super) fn run(out: &mut impl Write, options: &ImportOptions) -> io::Result<u
         return Ok(status::USAGE);
     }
     let Some(path) = &options.output else { return Ok(status::PASSED) };
-    if let Err(error) = write(path, &imported.scenario()) {
+    if let Err(error) = create(path, &imported.scenario()) {
         complain(&format!(
             "error: cannot write {}: {error}\n  = help: name a file that does not exist yet",
             path.display()
@@ -158,9 +159,4 @@ fn open_one(of: Option<String>, path: &Path) -> Result<Log<BufReader<File>>, Str
             "error: cannot read {name}: {error}\n  = help: check the path; it is taken from the current directory"
         )),
     }
-}
-
-/// Writes a new file. One that is there is somebody's work.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    File::create_new(path)?.write_all(text.as_bytes())
 }

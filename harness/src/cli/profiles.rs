@@ -43,6 +43,10 @@ pub(super) fn apply(
     given: &[OsString],
     matches: &ArgMatches,
 ) -> Result<Vec<OsString>, ()> {
+    // A search for a timeline is no run of cases: what profiles say of reports and bounds is not about it.
+    if matches.value_source("matching").is_some() {
+        return Ok(given.to_vec());
+    }
     let name = matches.get_one::<String>("profile").map(String::as_str);
     let file = std::env::current_dir().ok().and_then(|here| find(&here));
     let Some(file) = file else {

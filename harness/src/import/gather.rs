@@ -198,9 +198,9 @@ impl Gathered {
         if self.count >= MOST_EVENTS {
             return Err(GatherError::TooManyEvents { log: name.to_owned(), line });
         }
-        let began_us = heard.at_us.zip(heard.uptime_us).map(|(at_us, uptime_us)| {
-            // Both are cut to whole microseconds, so it may have begun one before.
-            at_us.saturating_sub_unsigned(uptime_us).saturating_sub(1)
+        // Both are cut to whole microseconds, so it may have begun one before. Nobody is older than the clock.
+        let began_us = heard.at_us.zip(heard.uptime_us).and_then(|(at_us, uptime_us)| {
+            at_us.checked_sub_unsigned(uptime_us)?.checked_sub(1).filter(|began_us| *began_us >= 0)
         });
         // A line that does not say whose it is belongs to whoever spoke last.
         let may_be = |life: &Life| life.log == log && (heard.pid.is_none() || life.pid == heard.pid);

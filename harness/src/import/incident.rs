@@ -220,7 +220,8 @@ impl Composer {
             let entry = self.gathered.entries[log][place].clone();
             let who = self.names[entry.life].clone();
             let holder = entry.holder.map(|holder| self.named(index, &who, entry.what, &holder));
-            let at_us = entry.at_us.zip(first).and_then(|(at_us, first)| u64::try_from(at_us - first).ok());
+            let at_us = entry.at_us.zip(first).and_then(|(at_us, first)| at_us.checked_sub(first));
+            let at_us = at_us.and_then(|at_us| u64::try_from(at_us).ok());
             self.incident.events.push(Seen { who, what: entry.what, names: holder, at_us });
         }
         for entries in &self.gathered.entries {
@@ -247,7 +248,10 @@ impl Composer {
         if let Some(name) = self.unlogged.get(&holder.pid) {
             return name.clone();
         }
-        let name = format!("pid-{}", holder.pid);
+        let mut name = format!("pid-{}", holder.pid);
+        while self.names.contains(&name) {
+            name.push_str("-b");
+        }
         self.unlogged.insert(holder.pid, name.clone());
         self.add_unlogged(&name, who, what, holder);
         name
@@ -261,8 +265,9 @@ impl Composer {
         let code = what.to_string();
         let code = code.strip_prefix("refused:").unwrap_or_default();
         if code == "port-foreign" {
-            let command = if holder.command.is_empty() { "unknown" } else { &holder.command };
-            let command: String = command.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let command: String =
+                holder.command.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let command = if command.trim().is_empty() { "unknown".to_owned() } else { command };
             self.incident.bystanders.push((name.to_owned(), command, observer.port));
             self.incident.unknown.push(format!("when {name}, which {who} names, began: it wrote no log"));
             return;

@@ -73,8 +73,9 @@ impl Life {
                 let Some(reason) = Reason::ALL.into_iter().find(|reason| reason.code() == code) else {
                     return Some(format!("was refused with {code}, which is no code"));
                 };
-                // A holder that nobody sees may be about to end.
-                if reason.may_be_unexplained() && status == 75 {
+                // A holder that nobody sees, and a gateway that is silent, may be about to end.
+                let is_of_a_port = matches!(reason, Reason::PortRange | Reason::PortGateway);
+                if (reason.may_be_unexplained() || is_of_a_port) && status == 75 {
                     return None;
                 }
                 (code.clone(), i32::from(reason.exit_status()))
@@ -109,6 +110,9 @@ mod tests {
             (false, false, refused("held-ready"), Exited(78), None),
             (false, false, refused("held-starting"), Exited(75), None),
             (false, false, refused("fenced"), Exited(70), None),
+            (false, false, refused("config-shared"), Exited(78), None),
+            (false, false, refused("config-shared"), Exited(75), None),
+            (false, false, refused("port-range"), Exited(75), None),
             (
                 false,
                 false,

@@ -42,8 +42,8 @@ pub enum Matched {
     Nowhere {
         /// The furthest that any has come.
         furthest: Furthest,
-        /// One that has come so far, if it shows anything at all.
-        schedule: Option<Schedule>,
+        /// One that has come so far, if it shows anything at all, and whether nothing less comes so far.
+        schedule: Option<(Schedule, bool)>,
     },
     /// Not all schedules were tried.
     Undecided {
@@ -125,14 +125,14 @@ fn way_to(
     monitor: Monitor<'_>,
     furthest: &Furthest,
     should_stop: &dyn Fn() -> bool,
-) -> Option<Schedule> {
+) -> Option<(Schedule, bool)> {
     if furthest.count() == 0 {
         return None;
     }
     let monitor = monitor.only_to(&furthest.done);
     let bounds = bounds(simulation, simulation.bounds.kills);
     let found = sim::explore_until(&simulation.setup, &monitor, &bounds, should_stop).found?;
-    (found.violation.check == SHOWN).then_some(found.schedule)
+    (found.violation.check == SHOWN).then_some((found.schedule, found.is_shortest))
 }
 
 fn bounds(simulation: &Simulation, kills: u8) -> Bounds {

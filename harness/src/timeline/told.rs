@@ -47,9 +47,10 @@ pub fn tell(
             writeln!(out, "  no schedule of this protocol gives this log, whatever comes between its steps")?;
             told.furthest(out, furthest)?;
             match schedule {
-                Some(schedule) => {
+                Some((schedule, is_shortest)) => {
                     writeln!(out, "  one that comes so far:")?;
-                    told.schedule(out, schedule, "nothing less comes so far", searched)
+                    let least = if *is_shortest { "nothing less comes so far" } else { "" };
+                    told.schedule(out, schedule, least, searched)
                 }
                 None => writeln!(out, "{}", line_of(searched)),
             }

@@ -102,15 +102,17 @@ fn line() -> impl Strategy<Value = String> {
         Just("port-range"),
         Just("held")
     ];
-    let whole = (event, 1_u32..5, proptest::option::of(0_u32..100), 0_u32..30, code, 1_u32..9, any::<bool>(), 0_u16..3).prop_map(
-        |(event, pid, second, uptime, code, holder, has_state, port)| {
+    let uptime = prop_oneof![8 => 0_u64..30, 1 => any::<u64>()];
+    let holder = (1_u32..9, prop_oneof![Just(""), Just(r"\u0007 "), Just("cron -f")]);
+    let whole = (event, 1_u32..5, proptest::option::of(0_u32..100), uptime, code, holder, any::<bool>(), 0_u16..3).prop_map(
+        |(event, pid, second, uptime, code, (holder, command), has_state, port)| {
             let at = second.map_or_else(String::new, |second| {
                 format!(r#","at":"2026-11-22T10:{:02}:{:02}Z","uptimeUs":{uptime}"#, second / 60, second % 60)
             });
             let state = if has_state { r#","state":"/s""# } else { "" };
             let port = if port == 0 { String::new() } else { format!(r#","port":{}"#, u32::from(port) * 40_000) };
             format!(
-                r#"{{"event":"{event}","pid":{pid}{at}{state}{port},"code":"{code}","holder":{{"pid":{holder}}}}}"#
+                r#"{{"event":"{event}","pid":{pid}{at}{state}{port},"code":"{code}","holder":{{"pid":{holder},"command":"{command}"}}}}"#
             )
         },
     );
