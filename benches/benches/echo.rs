@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use criterion::{Criterion, Throughput};
 use futures_util::{SinkExt as _, StreamExt as _};
-use gateway::server::{Limits, Server};
+use gateway::server::{Limits, Server, Service};
 use gateway::{Phase, PhaseName};
 use portcullis_os::{Errno, Linux, Os as _};
 use tokio::net::TcpStream;
@@ -44,7 +44,8 @@ async fn connected(os: &Linux) -> WebSocketStream<TcpStream> {
     let (address, listener) = free_listener(os).await;
     let phase = Phase::default();
     phase.set(PhaseName::Ready);
-    Server::new(Limits::personal()).open(os, vec![listener], &phase);
+    let echo = Service::Echo { longest: 1024 * 1024 };
+    Server::new(Limits::personal(), echo).open(os, vec![listener], &phase);
     let stream = TcpStream::connect(address).await.expect("the server listens");
     stream.set_nodelay(true).expect("a TCP socket has this option");
     client_async("ws://localhost/", stream).await.expect("the server takes WebSockets").0

@@ -6,6 +6,7 @@
 
 pub mod claim;
 pub mod cli;
+pub mod control;
 pub mod doctor;
 pub mod history;
 pub mod identity;
@@ -15,6 +16,7 @@ pub mod lock;
 pub mod log;
 #[cfg(target_os = "linux")]
 pub mod notify;
+mod protocol;
 pub mod refusal;
 mod run;
 pub mod server;

@@ -305,7 +305,7 @@ fn a_foreign_program_on_a_reserved_port_is_named_and_keeps_nobody_out() {
 #[test]
 fn a_gateway_that_is_to_listen_everywhere_keeps_every_address_for_itself() {
     let home = home();
-    configuration(home.path(), b"{ gateway: { bind: 'lan' } }");
+    configuration(home.path(), b"{ gateway: { bind: 'lan', auth: { token: 't' } } }");
     let (_gateway, base) = Running::ready(home.path());
     for address in ["127.0.0.1", "127.0.0.2", "::1"] {
         let address = std::net::SocketAddr::new(address.parse().expect("an address"), base);
@@ -323,6 +323,9 @@ fn a_killed_gateway_leaves_nothing_that_holds_up_the_next_one() {
     assert_eq!(said["event"], "owner", "{said}");
 }
 
+const CONNECT: &str = r#"{"type":"req","id":"1","method":"connect","params":{"minProtocol":4,"maxProtocol":4,
+    "client":{"id":"test","version":"1","platform":"linux","mode":"test"}}}"#;
+
 #[test]
 fn a_client_is_answered_on_both_loopbacks_and_sent_away_with_1012() {
     let home = home();
@@ -334,12 +337,22 @@ fn a_client_is_answered_on_both_loopbacks_and_sent_away_with_1012() {
             let (mut socket, _) = tokio_tungstenite::client_async(format!("ws://{address}/"), stream)
                 .await
                 .expect("a handshake");
-            socket.send(Message::text("hello")).await.expect("it is sent");
-            assert_eq!(socket.next().await.expect("open").expect("valid"), Message::text("hello"));
+            let challenge = socket.next().await.expect("open").expect("valid").to_string();
+            assert!(challenge.starts_with(r#"{"type":"event","event":"connect.challenge""#), "{challenge}");
+            socket.send(Message::text(CONNECT)).await.expect("it is sent");
+            let hello = socket.next().await.expect("open").expect("valid").to_string();
+            assert!(hello.starts_with(r#"{"type":"res","id":"1","ok":true,"payload":{"#), "{hello}");
+            socket
+                .send(Message::text(r#"{"type":"req","id":"2","method":"health"}"#))
+                .await
+                .expect("it is sent");
+            let health = socket.next().await.expect("open").expect("valid").to_string();
+            assert!(health.starts_with(r#"{"type":"res","id":"2","ok":true"#), "{health}");
         }
         let stream = tokio::net::TcpStream::connect(("127.0.0.1", base)).await.expect("it listens");
         let (mut socket, _) =
             tokio_tungstenite::client_async("ws://localhost/", stream).await.expect("a handshake");
+        let _challenge = socket.next().await.expect("open").expect("valid");
         gateway.terminate().await;
         match socket.next().await {
             Some(Ok(Message::Close(Some(frame)))) => {

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use gateway::server::{Host, Limits, Server};
+use gateway::control::Now;
+use gateway::server::{Host, Limits, Server, Service};
 use gateway::{Phase, PhaseName};
 use portcullis_os::Listener;
 use tokio_tungstenite::client_async;
@@ -22,8 +23,13 @@ impl Host for Simulated {
         tokio::spawn(body);
     }
 
-    async fn monotonic_ms(&self) -> u64 {
-        u64::try_from(turmoil::elapsed().as_millis()).unwrap_or(u64::MAX)
+    async fn now(&self) -> Now {
+        let elapsed_ms = u64::try_from(turmoil::elapsed().as_millis()).unwrap_or(u64::MAX);
+        Now { wall_ms: elapsed_ms, monotonic_ms: elapsed_ms }
+    }
+
+    async fn random(&self) -> Option<[u8; 16]> {
+        Some([7; 16])
     }
 }
 
@@ -37,11 +43,13 @@ impl Listener for Door {
     }
 }
 
+const ECHO: Service = Service::Echo { longest: 1024 * 1024 };
+
 /// A server on a host of that name, and whatever it takes to keep it there.
 fn host(network: &mut turmoil::Sim<'_>) {
     network.host("gateway", || async {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 18789)).await?;
-        let (server, phase) = (Server::new(Limits::personal()), Phase::default());
+        let (server, phase) = (Server::new(Limits::personal(), ECHO), Phase::default());
         phase.set(PhaseName::Ready);
         server.open(&Simulated, vec![Door(listener)], &phase);
         std::future::pending().await

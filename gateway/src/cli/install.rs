@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::claim;
+use super::divide;
 use crate::install::{Done, Prepared, Problem, Request};
 use crate::log::Log;
 use crate::settings::{self, Flags, SettingsError};
@@ -88,7 +88,7 @@ fn prepare(options: Install, log: &Log) -> Result<Prepared, u8> {
         let directory = settings::edge::user_units().ok_or(Problem::NoPlace)?;
         let request = Request {
             settings: &settings,
-            claim: &claim(settings.clone()),
+            claim: &divide(settings.clone()).0,
             around: &around,
             program: &program,
             options: lenient.into_iter().flatten().collect(),

@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod install;
+mod serve;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
@@ -12,12 +13,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::claim::{Claim, DirectoryLock, Force, OnConflict, RemoteFileSystem};
+use crate::control::About;
 use crate::doctor::Mode;
 use crate::log::{Format, Log};
 #[cfg(target_os = "linux")]
-use crate::notify::{Manager, Told};
-#[cfg(target_os = "linux")]
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::Refusal;
 use crate::settings::{self, Flags, Settings, SettingsError};
 #[cfg(target_os = "linux")]
 use crate::why::Report;
@@ -167,6 +167,8 @@ Environment (an empty variable counts as not set):
   OPENCLAW_CONFIG_PATH    the configuration, JSON5 [default: openclaw.json in the state directory]
   OPENCLAW_GATEWAY_PORT   the base port, as N, HOST:N or [IPV6]:N
   OPENCLAW_WORKSPACE_DIR  a directory that agents work in, besides those of the configuration
+  OPENCLAW_GATEWAY_TOKEN, OPENCLAW_GATEWAY_PASSWORD
+                          what clients must know [default: gateway.auth.token or .password]
   NOTIFY_SOCKET           where a service manager hears that it is ready, and that it stops
 
 The base port is that of --port, else of OPENCLAW_GATEWAY_PORT, else `gateway.port` of the
@@ -174,6 +176,8 @@ configuration, else one that follows from the name of the profile, else 18789.
 The configuration also says where to listen (`gateway.bind`: loopback, lan or custom), which
 ports browsers have (`browser.cdpUrl` and that or `cdpPort` of each profile) and where agents
 work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
+Without a token or a password every program of this machine may connect; listening elsewhere than
+on loopback is refused then.
 
 SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the epoch is
 raised, the clients are told to come again, and no token and no listener is given up meanwhile. If
@@ -244,8 +248,8 @@ fn own_and_serve(options: Gateway, log: &Log) -> ExitCode {
         Conflict::Refuse => OnConflict::Refuse,
         Conflict::Park => OnConflict::Park,
     };
-    match target.claim(log) {
-        Some(claim) => serve(log, Claim { force, on_conflict, ..claim }),
+    match target.settle(log) {
+        Some((claim, about)) => serve::serve(log, Claim { force, on_conflict, ..claim }, about),
         None => ExitCode::from(SettingsError::EXIT_STATUS),
     }
 }
@@ -256,7 +260,7 @@ fn look(target: Target, doctor: Option<Mode>) -> ExitCode {
     let log = Log::to_standard_streams(target.format());
     let format = target.format();
     let told = target.claim(&log).ok_or(SettingsError::EXIT_STATUS).and_then(|claim| {
-        let runtime = runtime(&log).map_err(|refusal| {
+        let runtime = serve::runtime(&log).map_err(|refusal| {
             log.refused(&refusal, None);
             refusal.exit_status()
         })?;
@@ -317,6 +321,11 @@ impl Target {
 
     /// What a gateway of these settings would own; `None`: they are not understood, and the log says why.
     fn claim(self, log: &Log) -> Option<Claim> {
+        self.settle(log).map(|(claim, _)| claim)
+    }
+
+    /// The same, and what it would be.
+    fn settle(self, log: &Log) -> Option<(Claim, About)> {
         let flags = Flags { port: self.port, profile: self.profile };
         let settings = match settings::resolve(&flags, &settings::edge::surroundings(), settings::edge::read)
         {
@@ -332,15 +341,30 @@ impl Target {
         let directory_lock =
             if self.allow_file_lock { DirectoryLock::Optional } else { DirectoryLock::Required };
         let remote = if self.allow_remote_fs { RemoteFileSystem::Allowed } else { RemoteFileSystem::Refused };
-        Some(Claim { directory_lock, remote, ..claim(settings) })
+        let (claim, about) = divide(settings);
+        Some((Claim { directory_lock, remote, ..claim }, about))
     }
 }
 
-fn claim(settings: Settings) -> Claim {
-    let Settings { profile: _, state, config, ports, pinned, workspaces, listen, port_origin: _, notes: _ } =
-        settings;
+/// What a gateway of these settings owns, and what it is.
+fn divide(settings: Settings) -> (Claim, About) {
+    let Settings {
+        profile: _,
+        state,
+        config,
+        ports,
+        pinned,
+        workspaces,
+        listen,
+        auth,
+        document,
+        port_origin: _,
+        notes: _,
+    } = settings;
     let workspaces = workspaces.iter().map(|path| settings::edge::place(path)).collect();
-    Claim { pinned, workspaces, listen, ..Claim::plain(state, config, ports) }
+    let (host, document) = (settings::edge::host_name(), document.into_value());
+    let about = About { auth, host, config: config.clone(), document };
+    (Claim { pinned, workspaces, listen, ..Claim::plain(state, config, ports) }, about)
 }
 
 fn history(options: History) -> ExitCode {
@@ -359,7 +383,7 @@ fn history(options: History) -> ExitCode {
 
 #[cfg(target_os = "linux")]
 fn show_history(log: &Log, state: &Path) -> ExitCode {
-    let shown = runtime(log).and_then(|runtime| {
+    let shown = serve::runtime(log).and_then(|runtime| {
         let os = portcullis_os::Linux::new(|_| ());
         let lines = runtime.block_on(crate::history::lines(&os, state));
         lines
@@ -382,95 +406,6 @@ fn show_history(log: &Log, state: &Path) -> ExitCode {
 #[cfg(not(target_os = "linux"))]
 fn show_history(log: &Log, _: &Path) -> ExitCode {
     log.failed(SOFTWARE, "journals are read on Linux only");
-    ExitCode::from(SOFTWARE)
-}
-
-#[cfg(target_os = "linux")]
-fn serve(log: &Log, claim: Claim) -> ExitCode {
-    use crate::server::{Limits, Server};
-
-    let runtime = match runtime(log) {
-        Ok(runtime) => runtime,
-        Err(refusal) => {
-            log.refused(&refusal, None);
-            return ExitCode::from(refusal.exit_status());
-        }
-    };
-    let manager = manager(log);
-    let os = portcullis_os::Linux::new({
-        let (log, claim, manager) = (log.clone(), claim.clone(), manager.clone());
-        move |notice| {
-            log.notice(notice, &claim);
-            if let Some(Err(error)) = manager.as_ref().map(|manager| manager.tell(notice)) {
-                log.note(&format!("the service manager did not hear that: {error}"));
-            }
-        }
-    });
-    let server = Told::new(Server::new(Limits::personal()), manager);
-    let outcome = runtime.block_on(crate::run(os, claim.clone(), server));
-    // What still runs belongs to clients that were told to go; it must not keep the process alive.
-    runtime.shutdown_background();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(refusal) => {
-            log.refused(&refusal, Some(&claim));
-            ExitCode::from(refusal.exit_status())
-        }
-    }
-}
-
-/// The service manager that has started this process, if it wants to be told anything.
-#[cfg(target_os = "linux")]
-fn manager(log: &Log) -> Option<Manager> {
-    match Manager::at(&settings::edge::notify_socket()?, log.pid()) {
-        Ok(manager) => Some(manager),
-        Err(unheard) => {
-            log.note(&unheard.to_string());
-            None
-        }
-    }
-}
-
-/// Builds the runtime. tokio answers some wants of the system with an error and some with a panic. Such a panic must
-/// not unwind: it would wait for ever for the threads that did start.
-#[cfg(target_os = "linux")]
-fn runtime(log: &Log) -> Result<tokio::runtime::Runtime, Refusal> {
-    let aborting = std::panic::take_hook();
-    std::panic::set_hook(Box::new({
-        let log = log.clone();
-        move |panic| refuse_and_exit(&log, panic.payload_as_str().unwrap_or("for a reason that is not given"))
-    }));
-    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    std::panic::set_hook(aborting);
-    built.map_err(|error| no_runtime(&error.to_string()))
-}
-
-#[cfg(target_os = "linux")]
-#[expect(clippy::exit, reason = "nothing is owned yet, and the way back through `main` would not end")]
-fn refuse_and_exit(log: &Log, why: &str) {
-    let refusal = no_runtime(why);
-    log.refused(&refusal, None);
-    log.flush();
-    std::process::exit(i32::from(refusal.exit_status()));
-}
-
-/// A runtime is threads and descriptors, so what keeps it from starting is a limit on one of the two.
-#[cfg(target_os = "linux")]
-fn no_runtime(why: &str) -> Refusal {
-    Refusal {
-        reason: Reason::DescriptorLimit,
-        what: "cannot start the runtime: too few descriptors or threads are allowed".to_owned(),
-        holder: None,
-        evidence: vec![why.to_owned()],
-        next: "ulimit -n -u".to_owned(),
-        do_not: None,
-        may_pass: false,
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn serve(log: &Log, _: Claim) -> ExitCode {
-    log.failed(SOFTWARE, "a gateway runs on Linux only: its locks are Linux's");
     ExitCode::from(SOFTWARE)
 }
 

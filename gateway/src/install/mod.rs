@@ -172,7 +172,7 @@ impl Request<'_> {
         let name = profile.as_ref().map_or_else(String::new, |profile| format!("-{}", profile.as_str()));
         let ports = (claim.ports.base().get(), claim.ports.last());
         let pinned = claim.pinned_outside().map(portcullis_os::Port::get).collect();
-        let unset = settings::VARIABLES.into_iter();
+        let unset = settings::VARIABLES.into_iter().filter(|name| !settings::SECRETS.contains(name));
         let unset = unset.filter(|name| environment.iter().all(|(set, _)| set != name)).collect();
         let unit = Unit {
             description: format!("refgate{name}, the gateway on port {}", ports.0),

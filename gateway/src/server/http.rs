@@ -8,6 +8,7 @@ use hyper::header::{
     TRANSFER_ENCODING, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Response, StatusCode, Uri, Version};
+use serde_json::json;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::door::{self, Turned};
@@ -18,13 +19,24 @@ use crate::identity::PhaseName;
 pub(super) enum Decision {
     /// Answer this.
     Answer(Answer),
-    /// Answer whether the gateway is ready, see [`readiness`].
-    Readiness,
+    /// Answer how far the gateway is, see [`Progress`].
+    Progress(Progress),
     /// Make the connection a WebSocket.
     Upgrade {
         /// The proof that the handshake was understood.
         accept: String,
+        /// Whether the page that asks, if it is one, is one of this machine.
+        origin_is_own: bool,
     },
+}
+
+/// The two ways to ask how far a gateway is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Whether it is ready.
+    Readiness,
+    /// Whether it has started.
+    Startup,
 }
 
 /// A short answer.
@@ -41,46 +53,78 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Decides by the head of a request alone.
 pub(super) fn decide(method: &Method, uri: &Uri, version: Version, headers: &HeaderMap) -> Decision {
-    if let Err(turned) = door::admit(uri, version, headers) {
-        return Decision::Answer(match turned {
-            Turned::NoHost => {
-                Answer::text(StatusCode::BAD_REQUEST, "Bad Request: exactly one Host is needed")
-            }
-            Turned::StrangeHost => Answer::text(StatusCode::FORBIDDEN, "Forbidden: this host is not served"),
-            Turned::StrangeOrigin => {
-                Answer::text(StatusCode::FORBIDDEN, "Forbidden: this origin is not served")
-            }
-        });
+    let forbidden = |why: &str| Decision::Answer(Answer::text(StatusCode::FORBIDDEN, why));
+    match door::admit(uri, version, headers) {
+        Ok(()) => {}
+        Err(Turned::NoHost) => {
+            let why = "Bad Request: exactly one Host is needed";
+            return Decision::Answer(Answer::text(StatusCode::BAD_REQUEST, why));
+        }
+        Err(Turned::StrangeHost) => return forbidden("Forbidden: this host is not served"),
+        Err(Turned::Proxied) => return forbidden("proxy_attribution_required"),
     }
-    match uri.path() {
-        "/healthz" | "/health" => match *method {
-            Method::GET | Method::HEAD => {
-                Decision::Answer(Answer::json(StatusCode::OK, r#"{"ok":true,"status":"live"}"#.to_owned()))
-            }
-            _ => Decision::Answer(Answer::not_allowed("GET, HEAD")),
-        },
-        "/readyz" | "/ready" => match *method {
-            Method::GET | Method::HEAD => Decision::Readiness,
-            _ => Decision::Answer(Answer::not_allowed("GET, HEAD")),
-        },
-        "/" if *method != Method::GET => Decision::Answer(Answer::not_allowed("GET")),
-        "/" => match handshake(version, headers) {
-            Ok(accept) => Decision::Upgrade { accept },
-            Err(answer) => Decision::Answer(answer),
-        },
+    let origin_is_own = door::is_own_page(headers);
+    let probed = match uri.path() {
+        "/healthz" | "/health" => {
+            Decision::Answer(Answer::json(StatusCode::OK, r#"{"ok":true,"status":"live"}"#.to_owned()))
+        }
+        "/readyz" | "/ready" => Decision::Progress(Progress::Readiness),
+        "/startupz" | "/startup" => Decision::Progress(Progress::Startup),
+        // A WebSocket may be asked for by any other name.
+        path if path == "/" || lists(headers, &UPGRADE, "websocket") => {
+            return if *method != Method::GET {
+                Decision::Answer(Answer::not_allowed("GET"))
+            } else {
+                match handshake(version, headers) {
+                    Ok(accept) => Decision::Upgrade { accept, origin_is_own },
+                    Err(answer) => Decision::Answer(answer),
+                }
+            };
+        }
         _ => Decision::Answer(Answer::text(StatusCode::NOT_FOUND, "Not Found")),
+    };
+    if !origin_is_own {
+        // A page from elsewhere learns nothing; on a socket it is told so in the words of the protocol.
+        return forbidden("Forbidden: this origin is not served");
+    }
+    match probed {
+        Decision::Answer(Answer { status: StatusCode::NOT_FOUND, .. }) => probed,
+        _ if *method == Method::GET || *method == Method::HEAD => probed,
+        Decision::Answer(_) | Decision::Progress(_) | Decision::Upgrade { .. } => {
+            Decision::Answer(Answer::not_allowed("GET, HEAD"))
+        }
     }
 }
 
-/// Whether the gateway is ready, and since when it has been up.
-pub(super) fn readiness(phase: PhaseName, uptime_ms: u64) -> Answer {
-    let (status, ready, failing) = match phase {
-        PhaseName::Ready => (StatusCode::OK, true, String::new()),
-        PhaseName::Starting | PhaseName::Draining => {
-            (StatusCode::SERVICE_UNAVAILABLE, false, format!("\"{}\"", phase.as_str()))
+/// How far the gateway is, and since when it has been up.
+pub(super) fn progress(progress: Progress, phase: PhaseName, uptime_ms: u64) -> Answer {
+    let (status, failing) = match phase {
+        PhaseName::Ready => (StatusCode::OK, None),
+        PhaseName::Starting => (StatusCode::SERVICE_UNAVAILABLE, Some("starting")),
+        PhaseName::Draining => (StatusCode::SERVICE_UNAVAILABLE, Some("gateway-draining")),
+    };
+    let body = match progress {
+        Progress::Readiness => {
+            json!({ "ready": failing.is_none(), "failing": Vec::from_iter(failing), "uptimeMs": uptime_ms })
+        }
+        Progress::Startup => {
+            let status = match phase {
+                PhaseName::Ready => "started",
+                PhaseName::Starting | PhaseName::Draining => phase.as_str(),
+            };
+            let mut body = json!({
+                "ok": failing.is_none(),
+                "status": status,
+                "version": env!("CARGO_PKG_VERSION"),
+                "uptimeMs": uptime_ms,
+            });
+            if let Some(reason) = failing {
+                body["pendingReason"] = json!(reason);
+            }
+            body
         }
     };
-    Answer::json(status, format!(r#"{{"ready":{ready},"failing":[{failing}],"uptimeMs":{uptime_ms}}}"#))
+    Answer::json(status, body.to_string())
 }
 
 /// The answer that makes a connection a WebSocket.
@@ -156,6 +200,12 @@ impl Answer {
     }
 
     /// There is no place for this connection, or not any more.
+    /// Too many connections of one address have not said who they are.
+    pub(super) fn too_many_strangers() -> Self {
+        let answer = Self::text(StatusCode::SERVICE_UNAVAILABLE, "Too many unauthenticated sockets");
+        Self { extra: vec![(RETRY_AFTER, "1")], ..answer }
+    }
+
     pub(super) fn full() -> Self {
         let answer = Self::text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
         Self { extra: vec![(RETRY_AFTER, "1")], ..answer }

@@ -5,7 +5,10 @@
 //! its tasks and reads its clock through [`Host`].
 
 mod door;
+#[cfg(test)]
+mod gateway_tests;
 mod http;
+mod link;
 mod room;
 mod socket;
 #[cfg(test)]
@@ -13,10 +16,12 @@ mod tests;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -25,10 +30,12 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_os::{Clock, Errno, Fd, Listener, Os};
 
+use crate::control::{Control, Now, Out, Peer, Session};
 use crate::identity::{Identity, Phase};
 use crate::run::{Next, Serve};
 use http::{Answer, Decision};
 use room::{Doing, Room, Seat};
+use socket::{Echo, Talk};
 
 /// How much a server lets its clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +44,6 @@ pub struct Limits {
     pub connections: usize,
     /// How many connections beyond that get an answer at all; the rest is dropped.
     pub spare: usize,
-    /// The longest message, in bytes.
-    pub message_bytes: usize,
     /// How long a request may take to arrive, in milliseconds. Idle connections end after it too.
     pub request_ms: u64,
     /// How long a client may take to answer a goodbye, in milliseconds.
@@ -48,13 +53,7 @@ pub struct Limits {
 impl Limits {
     /// What one user on one machine needs, with room to spare.
     pub const fn personal() -> Self {
-        Self {
-            connections: 256,
-            spare: 32,
-            message_bytes: 1024 * 1024,
-            request_ms: 10_000,
-            goodbye_ms: 1_000,
-        }
+        Self { connections: 256, spare: 32, request_ms: 10_000, goodbye_ms: 1_000 }
     }
 }
 
@@ -63,8 +62,11 @@ pub trait Host: Clone + Send + Sync + 'static {
     /// Starts a task that lives until it ends or the process does.
     fn task(&self, body: impl Future<Output = ()> + Send + 'static);
 
-    /// Reads a clock that never goes back, in milliseconds.
-    fn monotonic_ms(&self) -> impl Future<Output = u64> + Send;
+    /// Reads both clocks.
+    fn now(&self) -> impl Future<Output = Now> + Send;
+
+    /// 16 random bytes; `None` where there are none.
+    fn random(&self) -> impl Future<Output = Option<[u8; 16]>> + Send;
 }
 
 impl<O: Os> Host for O {
@@ -72,23 +74,44 @@ impl<O: Os> Host for O {
         Os::task(self, body);
     }
 
-    async fn monotonic_ms(&self) -> u64 {
-        // The uptime is for display; a clock that cannot be read stands still.
-        self.read_clock(Clock::Monotonic).await.unwrap_or(0) / 1_000_000
+    async fn now(&self) -> Now {
+        // They are for display and for deadlines of clients; a clock that cannot be read stands still.
+        let milliseconds = |nanoseconds: Result<u64, Errno>| nanoseconds.unwrap_or(0) / 1_000_000;
+        Now {
+            wall_ms: milliseconds(self.read_clock(Clock::Wall).await),
+            monotonic_ms: milliseconds(self.read_clock(Clock::Monotonic).await),
+        }
     }
+
+    async fn random(&self) -> Option<[u8; 16]> {
+        Os::random(self).await.ok()
+    }
+}
+
+/// Who answers on the sockets of a server.
+#[derive(Clone, Debug)]
+pub enum Service {
+    /// The gateway.
+    Gateway(Control),
+    /// Every message is answered with itself, for suites that check the framing and for benches.
+    Echo {
+        /// The longest message, in bytes.
+        longest: usize,
+    },
 }
 
 /// The control server of a gateway.
 #[derive(Clone, Debug)]
 pub struct Server {
     limits: Arc<Limits>,
+    service: Service,
     room: Room,
 }
 
 impl Server {
     /// A server that does not listen yet.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits: Arc::new(limits), room: Room::default() }
+    pub fn new(limits: Limits, service: Service) -> Self {
+        Self { limits: Arc::new(limits), service, room: Room::default() }
     }
 
     /// Starts to accept on all listeners, in tasks of its own.
@@ -96,15 +119,19 @@ impl Server {
         let (server, phase, at) = (self.clone(), phase.clone(), host.clone());
         let round = self.room.stage().round;
         host.task(async move {
-            let opened_ms = at.monotonic_ms().await;
+            let opened = at.now().await;
+            if let Service::Gateway(control) = &server.service {
+                control.opened(&phase, opened);
+            }
             for listener in listeners {
                 let post = Post {
                     host: at.clone(),
                     limits: server.limits.clone(),
+                    service: server.service.clone(),
                     room: server.room.clone(),
                     round,
                     phase: phase.clone(),
-                    opened_ms,
+                    opened_ms: opened.monotonic_ms,
                 };
                 at.task(post.accept(listener));
             }
@@ -126,7 +153,10 @@ impl Server {
 }
 
 impl<O: Os> Serve<O> for Server {
-    fn start(&self, os: &O, listeners: &[Fd], _: &Identity, phase: &Phase) -> Result<(), Errno> {
+    fn start(&self, os: &O, listeners: &[Fd], identity: &Identity, phase: &Phase) -> Result<(), Errno> {
+        if let Service::Gateway(control) = &self.service {
+            control.become_one(identity);
+        }
         let listeners = listeners.iter().map(|fd| os.listener(*fd)).collect::<Result<Vec<_>, _>>()?;
         self.open(os, listeners, phase);
         Ok(())
@@ -157,6 +187,7 @@ impl<O: Os> Serve<O> for Server {
 struct Post<H> {
     host: H,
     limits: Arc<Limits>,
+    service: Service,
     room: Room,
     /// The one in which it was let in.
     round: u64,
@@ -174,9 +205,9 @@ impl<H: Host> Post<H> {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     if let Some(seat) = self.room.seat(&self.limits) {
-                        self.host.task(self.clone().serve(stream, seat));
+                        self.host.task(self.clone().serve(stream, from.ip(), seat));
                     }
                 }
                 // The client was gone before it was accepted, or there is no descriptor left. Neither ends a server,
@@ -186,7 +217,7 @@ impl<H: Host> Post<H> {
         }
     }
 
-    async fn serve<S>(self, stream: S, seat: Seat)
+    async fn serve<S>(self, stream: S, from: IpAddr, seat: Seat)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
@@ -199,7 +230,7 @@ impl<H: Host> Post<H> {
         let service = service_fn(move |request| {
             let (post, seat) = (self.clone(), seat.clone());
             seat.begin();
-            async move { Ok::<_, Infallible>(post.answer::<S>(request, seat).await) }
+            async move { Ok::<_, Infallible>(post.answer::<S>(request, from, seat).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -226,25 +257,33 @@ impl<H: Host> Post<H> {
         let _ = connection.await;
     }
 
-    async fn answer<S>(&self, mut request: Request<Incoming>, seat: Arc<Seat>) -> Response<Full<Bytes>>
+    async fn answer<S>(
+        &self,
+        mut request: Request<Incoming>,
+        from: IpAddr,
+        seat: Arc<Seat>,
+    ) -> Response<Full<Bytes>>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
     {
         match http::decide(request.method(), request.uri(), request.version(), request.headers()) {
             Decision::Answer(answer) => answer.response(),
-            Decision::Readiness => {
-                let uptime_ms = self.host.monotonic_ms().await.saturating_sub(self.opened_ms);
-                http::readiness(self.phase.get(), uptime_ms).response()
+            Decision::Progress(asked) => {
+                let uptime_ms = self.host.now().await.monotonic_ms.saturating_sub(self.opened_ms);
+                http::progress(asked, self.phase.get(), uptime_ms).response()
             }
-            Decision::Upgrade { accept }
+            Decision::Upgrade { accept, origin_is_own }
                 if seat.is_regular() && self.room.stage().doing == Doing::Serving =>
             {
+                let Some((talk, hello)) = self.talk(from.to_canonical(), origin_is_own).await else {
+                    return Answer::too_many_strangers().response();
+                };
                 let upgrade = hyper::upgrade::on(&mut request);
-                let (limits, stage) = (self.limits.clone(), self.room.watch());
-                let round = self.room.stage().round;
+                let (host, limits) = (self.host.clone(), self.limits.clone());
+                let stage = (self.room.watch(), self.room.stage().round);
                 self.host.task(async move {
-                    if let Some(socket) = socket::take_over::<S>(upgrade, &limits).await {
-                        socket::echo(socket, stage, round, &limits).await;
+                    if let Some(link) = socket::take_over::<S>(upgrade, talk.longest()).await {
+                        socket::talk(link, talk, hello, &host, stage, &limits).await;
                     }
                     drop(seat);
                 });
@@ -253,6 +292,28 @@ impl<H: Host> Post<H> {
             Decision::Upgrade { .. } => Answer::full().response(),
         }
     }
+
+    /// Whoever answers on a socket from there, and what it says first; `None`: too many are unknown there already.
+    async fn talk(&self, address: IpAddr, origin_is_own: bool) -> Option<(Box<dyn Talk + Send>, Vec<Out>)> {
+        let control = match &self.service {
+            Service::Gateway(control) => control.clone(),
+            Service::Echo { longest } => return Some((Box::new(Echo { longest: *longest }), Vec::new())),
+        };
+        let stranger = control.stranger(address)?;
+        let words = [uuid(self.host.random().await?), uuid(self.host.random().await?)];
+        let mut hello = Vec::new();
+        let peer = Peer { address, origin_is_own };
+        let session = Session::open(control, stranger, peer, words, self.host.now().await, &mut hello);
+        Some((Box::new(session), hello))
+    }
+}
+
+/// Random bytes as a UUID of version 4 (RFC 9562, section 5.4).
+fn uuid(mut bytes: [u8; 16]) -> String {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let digits = HEXLOWER.encode(&bytes);
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }
 
 /// How long the server waits after it could not accept a connection.

@@ -10,8 +10,10 @@ use json5::char::is_json5_line_terminator;
 use portcullis_os::Port;
 use serde::de::IgnoredAny;
 
+use super::auth;
 use super::port::is_loopback;
 use super::scan::{self, Member, Nesting};
+use super::secrets::{self, Document};
 use super::{Excerpt, Origin, Problem, Problems};
 use crate::claim::{GATEWAY_SPAN, Listen};
 use crate::text::brief;
@@ -70,6 +72,10 @@ pub(super) struct Configured {
     pub(super) port: Option<(Port, Origin)>,
     /// `gateway.bind`, with `gateway.customBindHost`.
     pub(super) listen: Option<Listen>,
+    /// `gateway.auth`.
+    pub(super) auth: auth::Configured,
+    /// Everything, secrets replaced.
+    pub(super) document: Document,
     /// The ports on this machine that browsers were given by hand.
     pub(super) pinned: Vec<Port>,
     /// The workspaces of the agents, as they were written.
@@ -94,7 +100,7 @@ pub(super) fn configured(path: &Path, file: ConfigFile, problems: &mut Problems)
         }
     };
     match std::str::from_utf8(&bytes) {
-        Ok(text) => Reader { path, text, problems }.read(),
+        Ok(text) => Reader { path, text, shown: secrets::masked(text), problems }.read(),
         Err(error) => {
             let at = excerpt_of_bytes(path, &bytes, error.valid_up_to());
             problems.push(Problem::Syntax { at, what: "this byte is not UTF-8 text".to_owned() });
@@ -106,21 +112,24 @@ pub(super) fn configured(path: &Path, file: ConfigFile, problems: &mut Problems)
 /// The place of a byte that is not text, with a replacement character in its stead.
 fn excerpt_of_bytes(path: &Path, bytes: &[u8], offset: usize) -> Excerpt {
     let end = bytes.iter().skip(offset).position(|byte| *byte == b'\n').map_or(bytes.len(), |n| offset + n);
-    let text = String::from_utf8_lossy(bytes.get(..end).unwrap_or(bytes));
+    let text = secrets::masked(&String::from_utf8_lossy(bytes.get(..end).unwrap_or(bytes)));
     // What comes before the offset is valid, so its length is the same in the lossy text.
     Excerpt::new(path.to_owned(), &text, offset..offset + char::REPLACEMENT_CHARACTER.len_utf8())
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
-    problems: &'a mut Problems,
+    /// The text as it may be shown.
+    shown: String,
+    pub(super) problems: &'a mut Problems,
 }
 
 impl Reader<'_> {
     fn read(mut self) -> Configured {
         let mut configured = Configured::default();
         let Some(top) = self.valid_object() else { return configured };
+        configured.document = Document::of(self.text);
         let members = scan::members(self.text, top);
         self.report_misspelt_section(&members);
         if let Some(gateway) = self.object(&members, "gateway", "`gateway`") {
@@ -131,6 +140,7 @@ impl Reader<'_> {
                 Some((port, Origin::Config(at)))
             });
             configured.listen = self.listen(&gateway, &mut configured.notes);
+            configured.auth = self.auth(&gateway);
         }
         if let Some(browser) = self.object(&members, "browser", "`browser`") {
             self.browser(&browser, &mut configured.pinned);
@@ -142,7 +152,12 @@ impl Reader<'_> {
     }
 
     /// The members of a member that must be an object.
-    fn object(&mut self, members: &[Member], name: &str, what: &'static str) -> Option<Vec<Member>> {
+    pub(super) fn object(
+        &mut self,
+        members: &[Member],
+        name: &str,
+        what: &'static str,
+    ) -> Option<Vec<Member>> {
         let value = self.only_one(members, name)?.value.clone();
         self.members_of(&value, what)
     }
@@ -255,7 +270,7 @@ impl Reader<'_> {
         (!path.trim().is_empty()).then(|| (path, self.excerpt(&value)))
     }
 
-    fn string(&mut self, value: &Range<usize>, what: &'static str) -> Option<String> {
+    pub(super) fn string(&mut self, value: &Range<usize>, what: &'static str) -> Option<String> {
         let text = json5::from_str::<String>(self.source(value)).ok();
         if text.is_none() {
             self.wrong_type(value, what, "a string");
@@ -326,7 +341,7 @@ impl Reader<'_> {
     }
 
     /// The member of that name, whose second appearance is a problem: which one counts is nothing to guess about.
-    fn only_one<'m>(&mut self, members: &'m [Member], name: &str) -> Option<&'m Member> {
+    pub(super) fn only_one<'m>(&mut self, members: &'m [Member], name: &str) -> Option<&'m Member> {
         let mut named = members.iter().filter(|member| self.name(member).as_deref() == Some(name));
         let first = named.next()?;
         let others: Vec<&Member> = named.collect();
@@ -406,8 +421,8 @@ impl Reader<'_> {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
-    fn excerpt(&self, range: &Range<usize>) -> Excerpt {
-        Excerpt::new(self.path.to_owned(), self.text, range.clone())
+    pub(super) fn excerpt(&self, range: &Range<usize>) -> Excerpt {
+        Excerpt::new(self.path.to_owned(), &self.shown, range.clone())
     }
 
     fn syntax(&mut self, range: Range<usize>, what: &str) {

@@ -75,6 +75,16 @@ pub fn notify_socket() -> Option<OsString> {
     std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())
 }
 
+/// The name of this machine; `localhost` where it does not say.
+#[expect(clippy::disallowed_methods, reason = "this is the edge at which the machine is asked")]
+pub fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 /// Reads the configuration. What is read is what the path names now, and that is also what is owned.
 pub fn read(path: &Path) -> Found {
     let path = without_links(path);

@@ -8,6 +8,7 @@
 //!
 //! - `config-identity`: a profile never resolves to another profile's directory, unless somebody said so explicitly.
 
+mod auth;
 mod config;
 pub mod edge;
 mod excerpt;
@@ -16,6 +17,7 @@ mod port;
 mod problem;
 mod profile;
 mod scan;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +28,7 @@ use std::path::{Path, PathBuf};
 use portcullis_os::Port;
 
 use crate::claim::{GATEWAY_SPAN, Listen, PortBlock};
+use crate::control::Auth;
 
 pub use config::{ConfigFile, Found};
 pub use excerpt::Excerpt;
@@ -34,6 +37,7 @@ pub use port::DEFAULT_PORT;
 use problem::Problems;
 pub use problem::{Origin, Problem, SettingsError};
 pub use profile::Profile;
+pub use secrets::Document;
 
 /// The variable that names the profile.
 pub const PROFILE: &str = "OPENCLAW_PROFILE";
@@ -46,8 +50,17 @@ pub const GATEWAY_PORT: &str = "OPENCLAW_GATEWAY_PORT";
 /// The variable that names a workspace, besides those of the configuration.
 pub const WORKSPACE_DIR: &str = "OPENCLAW_WORKSPACE_DIR";
 
+/// The variable that holds the token of clients.
+pub const GATEWAY_TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
+/// The variable that holds the password of clients.
+pub const GATEWAY_PASSWORD: &str = "OPENCLAW_GATEWAY_PASSWORD";
+
 /// Every variable that is read.
-pub const VARIABLES: [&str; 5] = [PROFILE, STATE_DIR, CONFIG_PATH, GATEWAY_PORT, WORKSPACE_DIR];
+pub const VARIABLES: [&str; 7] =
+    [PROFILE, STATE_DIR, CONFIG_PATH, GATEWAY_PORT, WORKSPACE_DIR, GATEWAY_TOKEN, GATEWAY_PASSWORD];
+
+/// Those of them that hold a secret: they are written into no file.
+pub const SECRETS: [&str; 2] = [GATEWAY_TOKEN, GATEWAY_PASSWORD];
 
 /// The settings on the command line, as they were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,6 +106,10 @@ pub struct Settings {
     pub workspaces: Vec<PathBuf>,
     /// Where to listen.
     pub listen: Listen,
+    /// Who may come in.
+    pub auth: Auth,
+    /// What the configuration says, secrets replaced.
+    pub document: Document,
     /// Where the base port comes from.
     pub port_origin: Origin,
     /// What a user may not expect, though it is as documented.
@@ -137,12 +154,26 @@ pub fn resolve(
     if ports.is_none() {
         problems.push(Problem::BlockTooHigh { origin: port_origin.clone(), port });
     }
+    let listen = configured.listen.unwrap_or(Listen::Loopback);
+    let auth = auth::choose(configured.auth, listen, around, &mut problems);
     problems.into_result()?;
     let (Some(state), Some(config), Some(ports)) = (paths.state, config, ports) else {
         unreachable!("a setting that could not be settled has left a problem");
     };
-    let (pinned, listen) = (configured.pinned, configured.listen.unwrap_or(Listen::Loopback));
-    Ok(Settings { profile, state, config, ports, pinned, workspaces, listen, port_origin, notes })
+    let (pinned, document) = (configured.pinned, configured.document);
+    Ok(Settings {
+        profile,
+        state,
+        config,
+        ports,
+        pinned,
+        workspaces,
+        listen,
+        auth,
+        document,
+        port_origin,
+        notes,
+    })
 }
 
 /// The directories that agents work in, absolute: that of the environment and those of the configuration.

@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use portcullis_os::Port;
 
 use super::Excerpt;
-use crate::claim::GATEWAY_SPAN;
+use crate::claim::{GATEWAY_SPAN, Listen};
 use crate::text::brief;
 
 /// Where a value was written.
@@ -161,6 +161,24 @@ pub enum Problem {
         /// The words that can stand there.
         choices: &'static str,
     },
+    /// A secret is asked for, and there is none.
+    #[error("{origin}: clients have to know a secret, and there is none")]
+    NoSecret {
+        /// Where it is asked for.
+        origin: Origin,
+        /// The key that would hold it.
+        key: &'static str,
+        /// The variable that would.
+        variable: &'static str,
+    },
+    /// Others than those on this machine could do everything.
+    #[error("{origin}: it would listen on {listen}, and clients need no secret")]
+    OpenToAll {
+        /// Where that is said.
+        origin: Origin,
+        /// Where it would listen.
+        listen: Listen,
+    },
 }
 
 impl Problem {
@@ -177,6 +195,10 @@ impl Problem {
             Self::PortText { .. } => format!("write a number from 1 to {highest}"),
             Self::PortNumber { highest, .. } => format!("write a number from 1 to {highest}"),
             Self::Choice { choices, .. } => format!("write {choices}"),
+            Self::NoSecret { key, variable, .. } => format!("write {key}, or set {variable}"),
+            Self::OpenToAll { .. } => {
+                "set OPENCLAW_GATEWAY_TOKEN or gateway.auth.token, or listen on loopback only".to_owned()
+            }
             Self::BlockTooHigh { .. } => format!("the highest base port is {highest}"),
             Self::NoHome { instead, .. } => format!("set HOME, or set {instead} to an absolute path"),
             Self::HomeOfOther { .. } => "write the absolute path".to_owned(),
@@ -209,6 +231,8 @@ impl Problem {
             | Self::WrongType { at, .. }
             | Self::PortNumber { at, .. }
             | Self::Choice { at, .. }
+            | Self::NoSecret { origin: Origin::Config(at), .. }
+            | Self::OpenToAll { origin: Origin::Config(at), .. }
             | Self::HomeOfOther { origin: Origin::Config(at), .. }
             | Self::NoDirectory { origin: Origin::Config(at), .. }
             | Self::BlockTooHigh { origin: Origin::Config(at), .. } => Some(at),
@@ -216,6 +240,8 @@ impl Problem {
             | Self::PortText { .. }
             | Self::BlockTooHigh { .. }
             | Self::NoHome { .. }
+            | Self::NoSecret { .. }
+            | Self::OpenToAll { .. }
             | Self::HomeOfOther { .. }
             | Self::NoDirectory { .. }
             | Self::Unreadable { .. } => None,

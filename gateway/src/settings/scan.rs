@@ -77,6 +77,45 @@ pub(super) fn elements(text: &str, start: usize) -> Vec<Range<usize>> {
     elements
 }
 
+/// The strings that are values of keys for which `is_meant`, and those inside such values, in a text that need not be valid.
+pub(super) fn strings_after(text: &str, is_meant: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut tokens = Tokens::new(text, 0).peekable();
+    // How deep inside a value of such a key this is; 0: outside.
+    let mut depth = 0_usize;
+    while let Some(token) = tokens.next() {
+        let source = text.get(token.range.clone()).unwrap_or_default();
+        let is_key = tokens.peek().is_some_and(|next| next.kind == Kind::Colon);
+        match token.kind {
+            Kind::Open if depth > 0 => depth += 1,
+            Kind::Close => depth = depth.saturating_sub(1),
+            Kind::Atom if is_key && depth == 0 => {
+                let name = json5::from_str::<String>(source).unwrap_or_else(|_| source.to_owned());
+                if is_meant(&name) {
+                    let _ = tokens.next();
+                    match tokens.peek() {
+                        Some(value) if value.kind == Kind::Open => {
+                            let _ = tokens.next();
+                            depth = 1;
+                        }
+                        Some(value) if value.kind == Kind::Atom => {
+                            found.extend(is_string(text, &value.range).then(|| value.range.clone()));
+                        }
+                        Some(_) | None => {}
+                    }
+                }
+            }
+            Kind::Atom if !is_key && depth > 0 && is_string(text, &token.range) => found.push(token.range),
+            Kind::Open | Kind::Comma | Kind::Colon | Kind::Atom => {}
+        }
+    }
+    found
+}
+
+fn is_string(text: &str, range: &Range<usize>) -> bool {
+    text.get(range.clone()).is_some_and(|source| source.starts_with(['"', '\'']))
+}
+
 /// The whole of the value that begins with a token; `None` if the text ends before it does.
 fn value(first: &Token, tokens: &mut impl Iterator<Item = Token>) -> Option<Range<usize>> {
     let mut range = first.range.clone();

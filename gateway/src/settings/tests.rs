@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::{
-    CONFIG_PATH, ConfigFile, Flags, Found, GATEWAY_PORT, PROFILE, Profile, STATE_DIR, Settings,
-    SettingsError, Surroundings, VARIABLES, WORKSPACE_DIR, resolve,
+    CONFIG_PATH, ConfigFile, Flags, Found, GATEWAY_PORT, GATEWAY_TOKEN, PROFILE, Profile, STATE_DIR,
+    Settings, SettingsError, Surroundings, VARIABLES, WORKSPACE_DIR, resolve,
 };
 use crate::claim::Listen;
 
@@ -115,7 +115,8 @@ fn what_is_claimed_besides_comes_from_the_configuration() {
                   browser: { cdpUrl: 'http://localhost:9222/x', profiles: { \
                     a: { cdpPort: 18800 }, b: { cdpUrl: 'wss://u:p@[::1]:9333' }, c: { cdpUrl: 'http://far.example:9444' } } }, \
                   agents: { defaults: { workspace: '~/w' }, list: [ { id: 'x' }, { workspace: '/v/./x', o: [[1], {}] }, { workspace: ' ' } ] } }";
-    let settings = settle(&flags("", ""), &[(WORKSPACE_DIR, "here")], config).expect(config);
+    let variables = [(WORKSPACE_DIR, "here"), (GATEWAY_TOKEN, "t")];
+    let settings = settle(&flags("", ""), &variables, config).expect(config);
     let pinned: Vec<u16> = settings.pinned.iter().map(|port| port.get()).collect();
     assert_eq!(pinned, [9222, 18800, 9333]);
     assert_eq!(settings.workspaces, ["/here/here", "/home/u/w", "/v/x"].map(PathBuf::from));
@@ -128,7 +129,7 @@ fn what_is_claimed_besides_comes_from_the_configuration() {
         ("{gateway:{bind:'custom',customBindHost:'0.0.0.0'}}", Listen::Everywhere),
     ];
     for (config, expected) in listens {
-        let settings = settle(&flags("", ""), &[], config).expect(config);
+        let settings = settle(&flags("", ""), &[(GATEWAY_TOKEN, "t")], config).expect(config);
         assert_eq!(
             (settings.listen, settings.pinned, settings.workspaces),
             (expected, vec![], vec![]),

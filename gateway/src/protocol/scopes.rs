@@ -1,0 +1,63 @@
+//! What a client may do.
+
+/// The names of the scopes.
+pub(crate) mod scope {
+    /// Everything.
+    pub(crate) const ADMIN: &str = "operator.admin";
+    /// To look.
+    pub(crate) const READ: &str = "operator.read";
+    /// To make agents work.
+    pub(crate) const WRITE: &str = "operator.write";
+}
+
+/// At most so many scopes are remembered of what a client asks for.
+const MOST: usize = 64;
+
+/// The scopes that a client has been granted, as it has named them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scopes(Vec<String>);
+
+impl Scopes {
+    /// Those that were asked for, each once.
+    pub(crate) fn of(asked: &[String]) -> Self {
+        let mut scopes: Vec<String> = Vec::new();
+        for scope in asked {
+            if scopes.len() < MOST && !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
+        Self(scopes)
+    }
+
+    /// Whether a method that needs this scope may be called.
+    pub(crate) fn allow(&self, needed: &str) -> bool {
+        let has = |scope: &str| self.0.iter().any(|own| own == scope);
+        has(needed) || has(scope::ADMIN) || (needed == scope::READ && has(scope::WRITE))
+    }
+
+    pub(crate) fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scopes, scope};
+
+    #[test]
+    fn a_scope_covers_itself_and_what_is_less() {
+        for (has, needed, expected) in [
+            (vec![], scope::READ, false),
+            (vec![scope::READ], scope::READ, true),
+            (vec![scope::READ], scope::WRITE, false),
+            (vec![scope::WRITE], scope::READ, true),
+            (vec![scope::WRITE], "operator.pairing", false),
+            (vec!["operator.pairing"], scope::READ, false),
+            (vec![scope::ADMIN], "operator.pairing", true),
+            (vec!["operator"], scope::READ, false),
+        ] {
+            let asked: Vec<String> = has.iter().map(|scope| (*scope).to_owned()).collect();
+            assert_eq!(Scopes::of(&asked).allow(needed), expected, "{has:?} for {needed}");
+        }
+    }
+}
