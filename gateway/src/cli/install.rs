@@ -75,6 +75,12 @@ fn prepare(options: Install, log: &Log) -> Result<Prepared, u8> {
     for note in &settings.notes {
         log.note(note);
     }
+    for name in settings::SECRETS.into_iter().filter(|name| around.has(name)) {
+        log.note(&format!(
+            "{name} is not written into the unit, which others may read: write it into the configuration, or give the unit \
+             an EnvironmentFile="
+        ));
+    }
     let program = settings::edge::program().map_err(|error| Problem::System {
         doing: "find",
         path: "/proc/self/exe".into(),

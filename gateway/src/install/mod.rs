@@ -161,7 +161,7 @@ impl Request<'_> {
             arguments.extend(["--port".to_owned(), claim.ports.base().to_string()]);
         }
         arguments.extend(self.options.iter().map(|option| (*option).to_owned()));
-        let is_set = |name: &str| self.around.variables.get(name).is_some_and(|value| !value.is_empty());
+        let is_set = |name: &str| self.around.has(name);
         // Whatever the environment of the service manager says: what is compared here is what will be owned.
         let mut environment =
             vec![(settings::STATE_DIR, state.clone()), (settings::CONFIG_PATH, config.clone())];

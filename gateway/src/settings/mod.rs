@@ -83,6 +83,11 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Whether a variable is set to anything.
+    pub fn has(&self, name: &str) -> bool {
+        self.variable(name).is_some()
+    }
+
     fn variable(&self, name: &str) -> Option<&OsString> {
         self.variables.get(name).filter(|value| !value.is_empty())
     }

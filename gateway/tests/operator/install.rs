@@ -172,3 +172,13 @@ fn units_are_looked_for_wherever_systemd_reads_them_from() {
         assert!(told.ends_with("exit Some(78)"), "{told}");
     }
 }
+
+#[test]
+fn a_secret_of_the_environment_is_not_written_into_the_unit() {
+    let room = Room::new(39, None);
+    let mut install = room.refgate(None, &["gateway", "install", "--dry-run"]);
+    let output = install.env("OPENCLAW_GATEWAY_TOKEN", "s3cret").output().expect("it runs");
+    let told = shown(&room, &output);
+    assert!(told.contains("note: OPENCLAW_GATEWAY_TOKEN is not written into the unit"), "{told}");
+    assert!(!told.contains("s3cret") && told.ends_with("exit Some(0)"), "{told}");
+}
