@@ -265,6 +265,7 @@ fn the_lines_of_several_gateways_say_when_they_were_said_and_what_was_wanted() {
         let form: String = at(line).chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(form, "0000-00-00T00:00:00.000000Z", "{line}");
         assert!(line["uptimeUs"].as_u64().is_some_and(|uptime| uptime > 0), "{line}");
+        assert!(line["startTick"].as_u64().is_some_and(|tick| tick > 0), "{line}");
         assert_eq!(line["port"], base, "{line}");
         assert_eq!(line["state"], home.path().join(".refgate").display().to_string(), "{line}");
     }

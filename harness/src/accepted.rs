@@ -33,6 +33,15 @@ pub enum Refused {
         /// Why not.
         why: String,
     },
+    /// The search was cut: its states are spent, or whoever waits for it does not wait any longer.
+    Cut {
+        /// The case.
+        case: String,
+        /// How many states were visited since the last outcome was found.
+        states: usize,
+        /// How many ports each gateway claims above its base.
+        span: u16,
+    },
     /// Its outcomes are tables of their own (`[[expect.outcomes]]`), and no list that could be changed.
     Unwritable,
     /// Each case must show each outcome, and they do not end alike.
@@ -46,21 +55,32 @@ pub enum Refused {
     },
 }
 
+/// How long outcomes are looked for.
+#[derive(Clone, Copy)]
+pub struct Effort<'e> {
+    /// How many states a search may visit; `None`: as many as any.
+    pub states: Option<usize>,
+    /// Asked often; the search ends once it answers `true`.
+    pub should_stop: &'e dyn Fn() -> bool,
+    /// Told of each case that is looked at, and how many outcomes are known then.
+    pub looks_at: &'e dyn Fn(&Case, usize),
+}
+
 /// The text of a scenario file with the outcomes that its cases show.
 ///
 /// # Errors
 ///
 /// Why there is none.
-pub fn accept(scenario: &Scenario, should_stop: &dyn Fn() -> bool) -> Result<String, Refused> {
+pub fn accept(scenario: &Scenario, effort: Effort<'_>) -> Result<String, Refused> {
     let listed = scenario.expect.outcomes.len();
     let mut outcomes: Vec<Outcome> = scenario.expect.outcomes.iter().map(|it| it.value.clone()).collect();
     let cases = scenario.cases();
-    let shown = shown(&cases, &mut outcomes, should_stop)?;
+    let shown = shown(&cases, &mut outcomes, effort)?;
     let merged = merged(outcomes.split_off(listed));
     let added = merged.len();
     outcomes.extend(merged);
     // Merged outcomes admit what was found, and perhaps not in each case.
-    let shown = if added > 0 { self::shown(&cases, &mut outcomes, should_stop)? } else { shown };
+    let shown = if added > 0 { self::shown(&cases, &mut outcomes, effort)? } else { shown };
     if scenario.expect.reach == Reach::EveryOutcome {
         alike(&cases, &shown, &outcomes)?;
     }
@@ -78,12 +98,12 @@ pub fn accept(scenario: &Scenario, should_stop: &dyn Fn() -> bool) -> Result<Str
 fn shown(
     cases: &[Case],
     outcomes: &mut Vec<Outcome>,
-    should_stop: &dyn Fn() -> bool,
+    effort: Effort<'_>,
 ) -> Result<Vec<BTreeSet<usize>>, Refused> {
     let mut shown = Vec::new();
     for case in cases {
         shown.push(loop {
-            match ends(case, outcomes, should_stop)? {
+            match ends(case, outcomes, effort)? {
                 Ends::All(ends) => break ends,
                 Ends::Another(outcome) => outcomes.push(outcome),
             }
@@ -104,7 +124,8 @@ enum Ends {
 }
 
 /// Looks for an end that fits none of the outcomes.
-fn ends(case: &Case, outcomes: &[Outcome], should_stop: &dyn Fn() -> bool) -> Result<Ends, Refused> {
+fn ends(case: &Case, outcomes: &[Outcome], effort: Effort<'_>) -> Result<Ends, Refused> {
+    (effort.looks_at)(case, outcomes.len());
     let incomplete = |why: String| Refused::Incomplete { case: case.id.clone(), why };
     match case.scenario.explore.policy {
         Policy::Exhaustive => {}
@@ -117,8 +138,11 @@ fn ends(case: &Case, outcomes: &[Outcome], should_stop: &dyn Fn() -> bool) -> Re
     scenario.expect.reach = Reach::Anything;
     scenario.expect.outcomes =
         outcomes.iter().map(|outcome| Located { value: outcome.clone(), line: 0 }).collect();
+    if let Some(states) = effort.states {
+        scenario.explore.states = states;
+    }
     let simulation = Simulation::new(&scenario, Design::Refgate);
-    let (exploration, searched) = simulation.search(&scenario, should_stop);
+    let (exploration, searched) = simulation.search(&scenario, effort.should_stop);
     let broken = |failure| Refused::Broken { case: case.id.clone(), failure };
     match searched {
         Searched::Nothing if exploration.cut.is_empty() => {
@@ -135,7 +159,7 @@ fn ends(case: &Case, outcomes: &[Outcome], should_stop: &dyn Fn() -> bool) -> Re
         }
         Searched::Broken(found) => {
             let line = format!(" searched     {} states", exploration.states);
-            Err(broken(Box::new(simulation.failure(case, Design::Refgate, &found, line, should_stop))))
+            Err(broken(Box::new(simulation.failure(case, Design::Refgate, &found, line, effort.should_stop))))
         }
         Searched::Endless(lasso) => Err(broken(Box::new(Failure {
             check: lasso.violation.check.clone(),
@@ -145,7 +169,11 @@ fn ends(case: &Case, outcomes: &[Outcome], should_stop: &dyn Fn() -> bool) -> Re
             replay: None,
         }))),
         Searched::Vacuous(failure) => Err(broken(failure)),
-        Searched::Cut => Err(incomplete(format!("the search was cut after {} states", exploration.states))),
+        Searched::Cut => Err(Refused::Cut {
+            case: case.id.clone(),
+            states: exploration.states,
+            span: scenario.explore.span,
+        }),
     }
 }
 

@@ -46,6 +46,7 @@ pub fn explain(
                 elapsed: std::time::Duration::ZERO,
                 verdict: verdict.clone(),
                 twice: None,
+                unshown: Vec::new(),
             };
             human::failure(out, &CaseEnd::new(0, About::default(), &result, None))?;
         }

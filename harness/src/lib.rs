@@ -36,6 +36,7 @@ pub mod target;
 pub mod timeline;
 pub mod token;
 pub mod twice;
+mod unshown;
 pub mod verdict;
 
 pub use designs::own::{self, Lock};

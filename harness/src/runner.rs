@@ -1,10 +1,14 @@
 //! Runs cases, several at once where they do not disturb each other, and tells of them in the order of their selection.
 //!
+//! Whether a case is run after others have failed depends on the order of selection and never on which ended first: one behind
+//! the last failure that is waited for is stopped or not begun, and told as not run.
+//!
 //! What was not run is told: when the user stops a run, when its time is spent, and when an executor supports no case. When
 //! nobody reads the report any more, the cases under way are stopped.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -14,15 +18,15 @@ use std::time::{Duration, Instant};
 use sim::Sampling;
 
 use crate::designs::Design;
-use crate::reports::event::{About, CaseEnd, CaseStart, Event, RunEnd, RunStart, Shard, Version};
+use crate::reports::event::{self, About, CaseEnd, CaseStart, Event, RunEnd, RunStart, Shard, Version};
 use crate::reports::picture::Picture;
 use crate::reports::{Live, Sink};
-use crate::scenario::{Case, Scenario};
-use crate::simulate::{self, Simulation};
+use crate::scenario::{Case, Located, Outcome, Scenario};
+use crate::simulate::Simulation;
 use crate::target::Target;
 use crate::token::Token;
-use crate::twice;
 use crate::verdict::{CaseResult, Executor, TargetName, Verdict};
+use crate::{twice, unshown};
 
 pub use crate::reports::event::Ended;
 
@@ -63,6 +67,8 @@ pub struct Request {
     pub sampling: Option<Sampling>,
     /// Whether each search in the simulator is made twice and compared.
     pub twice: bool,
+    /// After how many failures the cases behind them are not run; `None`: all are.
+    pub most_failures: Option<NonZeroUsize>,
     /// How long all of it may take. What has not ended then is inconclusive.
     pub budget: Option<Duration>,
     /// The profile that options were taken from, for the report.
@@ -89,7 +95,13 @@ pub fn run(request: &Request, sink: &mut dyn Sink) -> io::Result<Ended> {
     let planned = &request.planned;
     sink.event(&Event::RunStart(start_of(request)))?;
     let begun = now();
-    let stop = Stop { request, begun, spent: AtomicBool::new(false), flag: Arc::new(AtomicBool::new(false)) };
+    let stop = Stop {
+        request,
+        begun,
+        spent: AtomicBool::new(false),
+        flag: Arc::new(AtomicBool::new(false)),
+        last: AtomicUsize::new(usize::MAX),
+    };
     stop.look();
     let mut ends = Vec::new();
     let mut rest = planned.as_slice();
@@ -103,6 +115,7 @@ pub fn run(request: &Request, sink: &mut dyn Sink) -> io::Result<Ended> {
         };
         run_group(
             &stop,
+            planned.len() - rest.len(),
             group,
             jobs,
             &mut Telling { sink: &mut *sink, ends: &mut ends, planned: planned.len() },
@@ -160,6 +173,8 @@ struct Stop<'r> {
     spent: AtomicBool,
     /// For those who know only one reason.
     flag: Arc<AtomicBool>,
+    /// The place of the last case that is run, among all of the run: behind it enough have failed.
+    last: AtomicUsize,
 }
 
 impl Stop<'_> {
@@ -178,6 +193,20 @@ impl Stop<'_> {
 
     fn should_stop(&self) -> bool {
         self.request.is_interrupted() || self.is_spent()
+    }
+
+    fn is_behind_the_last(&self, place: usize) -> bool {
+        place > self.last.load(Ordering::Relaxed)
+    }
+
+    /// Takes notice of failures, by the places of their cases.
+    fn failed(&self, places: impl Iterator<Item = usize>) {
+        let Some(most) = self.request.most_failures else { return };
+        let mut places: Vec<usize> = places.collect();
+        places.sort_unstable();
+        if let Some(last) = places.get(most.get() - 1) {
+            self.last.fetch_min(*last, Ordering::Relaxed);
+        }
     }
 
     /// The verdict on a case that was not decided because the time is spent.
@@ -202,9 +231,10 @@ enum News {
     Ended(Box<CaseEnd>),
 }
 
-/// Runs cases, some at once, and tells of them in order.
+/// Runs cases, some at once, and tells of them in order. The first of them has the place `from` among all.
 fn run_group(
     stop: &Stop<'_>,
+    from: usize,
     group: &[Planned],
     jobs: usize,
     telling: &mut Telling<'_, '_>,
@@ -219,8 +249,11 @@ fn run_group(
                 while sender.send((0, News::Idle)).is_ok() && !stop.request.is_interrupted() {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(planned) = group.get(place) else { return };
+                    if stop.is_behind_the_last(from + place) {
+                        return;
+                    }
                     let is_heard = sender.send((place, News::Begun)).is_ok();
-                    let news = News::Ended(Box::new(run_one(stop, planned)));
+                    let news = News::Ended(Box::new(run_one(stop, from + place, planned)));
                     if !is_heard || sender.send((place, news)).is_err() {
                         return;
                     }
@@ -229,7 +262,7 @@ fn run_group(
         }
         drop(sender);
         // Nobody waits for the rest of a report that cannot be written.
-        tell_in_order(stop, receiver, group, telling)
+        tell_in_order(stop, receiver, from, group, telling)
             .inspect_err(|_| stop.request.interrupted.store(true, Ordering::Relaxed))
     })
 }
@@ -238,6 +271,7 @@ fn run_group(
 fn tell_in_order(
     stop: &Stop<'_>,
     receiver: mpsc::Receiver<(usize, News)>,
+    from: usize,
     group: &[Planned],
     telling: &mut Telling<'_, '_>,
 ) -> io::Result<()> {
@@ -249,24 +283,37 @@ fn tell_in_order(
             Ok((_, News::Idle)) => continue,
             Ok((place, News::Begun)) => {
                 running.insert(place, now());
-                if place == told {
+                if place == told && !stop.is_behind_the_last(from + place) {
                     telling.sink.event(&start_of_case(&group[place]))?;
                 }
             }
             Ok((place, News::Ended(end))) => {
                 running.remove(&place);
                 done.insert(place, end);
+                let is_failed = |end: &CaseEnd| end.verdict == event::Verdict::Fail;
+                let of_told =
+                    telling.ends.iter().enumerate().filter(|(_, end)| is_failed(end)).map(|(at, _)| at);
+                let of_done = done.iter().filter(|(_, end)| is_failed(end)).map(|(at, _)| from + at);
+                stop.failed(of_told.chain(of_done));
                 while let Some(end) = done.remove(&told) {
+                    if stop.is_behind_the_last(from + told) {
+                        break;
+                    }
                     telling.ends.push((*end).clone());
                     telling.sink.event(&Event::CaseEnd(end))?;
                     told += 1;
+                    if stop.is_behind_the_last(from + told) {
+                        break;
+                    }
                     if running.contains_key(&told) || done.contains_key(&told) {
                         telling.sink.event(&start_of_case(&group[told]))?;
                     }
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => {
+                return tell_of_the_rest(stop, from + told, &group[told..], telling);
+            }
         }
         stop.look();
         let named = |(place, begun): (&usize, &Instant)| (group[*place].case.id.clone(), begun.elapsed());
@@ -274,6 +321,26 @@ fn tell_in_order(
         let ended = telling.ends.len() + done.len();
         telling.sink.tick(&Live { ended, planned: telling.planned, running: &running })?;
     }
+}
+
+/// Tells of the cases that are not run because enough have failed before them.
+fn tell_of_the_rest(
+    stop: &Stop<'_>,
+    from: usize,
+    rest: &[Planned],
+    telling: &mut Telling<'_, '_>,
+) -> io::Result<()> {
+    // Whoever stops a run sees what has ended until then.
+    if !stop.is_behind_the_last(from) {
+        return Ok(());
+    }
+    let failed = stop.request.most_failures.map_or(0, NonZeroUsize::get);
+    for Planned { index, case, on } in rest {
+        let end = CaseEnd::not_run(*index, case, *on, failed);
+        telling.ends.push(end.clone());
+        telling.sink.event(&Event::CaseEnd(Box::new(end)))?;
+    }
+    Ok(())
 }
 
 fn start_of_case(planned: &Planned) -> Event {
@@ -285,15 +352,16 @@ fn start_of_case(planned: &Planned) -> Event {
     })
 }
 
-/// Runs one case.
-fn run_one(stop: &Stop<'_>, planned: &Planned) -> CaseEnd {
+/// Runs the case at a place among all.
+fn run_one(stop: &Stop<'_>, place: usize, planned: &Planned) -> CaseEnd {
     let Planned { index, case, on } = planned;
     let begun = now();
+    let mut unshown = Vec::new();
     let (verdict, twice) = if stop.is_spent() {
         (stop.spent_verdict("not begun"), None)
     } else {
         let (verdict, twice) = match on {
-            Executor::Sim => simulate_case(stop, case),
+            Executor::Sim => simulate_case(stop, place, case, &mut unshown),
             Executor::Stepped => run_case_stepped(stop, case),
             Executor::Refgate | Executor::Target(_) => (run_case_for_real(stop, *on, case), None),
         };
@@ -309,6 +377,7 @@ fn run_one(stop: &Stop<'_>, planned: &Planned) -> CaseEnd {
         elapsed: begun.elapsed(),
         verdict,
         twice,
+        unshown,
     };
     let about = About { title: case.scenario.title.clone(), refs: case.scenario.refs.clone() };
     CaseEnd::new(*index, about, &result, execution)
@@ -323,16 +392,26 @@ fn execution_of(case: &Case, verdict: &Verdict) -> Option<Picture> {
     Some(Picture::new(&simulation, &trace))
 }
 
-/// The verdict on a case in the simulator, and what a second search has shown if one was asked for.
-fn simulate_case(stop: &Stop<'_>, case: &Case) -> (Verdict, Option<String>) {
+/// The verdict on a case in the simulator, and what a second search has shown if one was asked for. Listed outcomes that no
+/// schedule shows go into `unshown`.
+fn simulate_case(
+    stop: &Stop<'_>,
+    place: usize,
+    case: &Case,
+    unshown: &mut Vec<Located<Outcome>>,
+) -> (Verdict, Option<String>) {
     let request = stop.request;
-    let should_stop = || stop.should_stop();
+    let should_stop = || stop.should_stop() || stop.is_behind_the_last(place);
     let verdict = match &request.sampling {
         Some(sampling) => {
             let simulation = Simulation::new(&case.scenario, request.design);
             simulation.sample(case, request.design, sampling, &should_stop)
         }
-        None => simulate::run_case_until(case, request.design, &should_stop),
+        None => {
+            let (verdict, never) = unshown::run_case(case, request.design, &should_stop);
+            *unshown = never;
+            verdict
+        }
     };
     if !request.twice {
         return (verdict, None);

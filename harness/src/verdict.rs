@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use sim::Novelty;
 
+use crate::scenario::{Located, Outcome};
+
 /// Where a case was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Executor {
@@ -159,4 +161,6 @@ pub struct CaseResult {
     pub verdict: Verdict,
     /// What a second search has shown, if one was made: that it was the same.
     pub twice: Option<String>,
+    /// The outcomes that the file lists and no schedule shows, each with its line; only where every schedule was tried.
+    pub unshown: Vec<Located<Outcome>>,
 }

@@ -46,6 +46,7 @@ fn request(on: &[Executor]) -> Request {
         jobs: 2,
         sampling: None,
         twice: false,
+        most_failures: None,
         budget: None,
         profile: None,
         shard: None,

@@ -2,6 +2,7 @@
 //! small one, always the same.
 #![expect(clippy::unwrap_used, reason = "what prepares a test may fail it")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use harness::arbitrary::{Drawn, Property, Scenarios, scenario};
@@ -127,9 +128,37 @@ fn a_drawn_scenario_shrinks_to_two_gateways_that_start_at_once() {
 fn the_reference_lock_keeps_every_promise_on_drawn_scenarios() {
     let property =
         Property { cases: 12, states: 5_000, scenarios: Scenarios::all(2..=3), ..Property::named("refgate") };
+    let property = property.with_environment();
     let checked = property.check(&sim(Design::Refgate)).unwrap_or_else(|broken| panic!("{broken}"));
     // A restart that was asked for before its owner was ready, which `truthful` did not take for one.
-    assert_eq!((checked.kept, checked.drawn), (1, 12), "{checked:?}");
+    assert_eq!((checked.kept, checked.drawn), (1, property.cases), "{checked:?}");
+    // For the test that runs this one in an environment of its own.
+    writeln!(std::io::stderr(), "{} drawn from the seed {}", checked.drawn, property.seed).unwrap();
+}
+
+#[test]
+fn a_night_draws_as_many_scenarios_and_from_the_seed_that_the_environment_says() {
+    let draw = |cases: &str, seed: &str| {
+        let test = "the_reference_lock_keeps_every_promise_on_drawn_scenarios";
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", test, "--nocapture"])
+            .env("PORTCULLIS_CASES", cases)
+            .env("PORTCULLIS_SEED", seed);
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let (holds, told) = draw("2", "9");
+    assert!(holds && told.contains("2 drawn from the seed 9\n"), "{told}");
+    for (cases, seed, why) in [
+        ("many", "9", "`PORTCULLIS_CASES` is `many`, which is no whole number"),
+        ("0", "9", "`PORTCULLIS_CASES` is 0, and nothing would be shown"),
+        ("2", "-9", "`PORTCULLIS_SEED` is `-9`, which is no whole number"),
+    ] {
+        let (holds, told) = draw(cases, seed);
+        assert!(!holds && told.contains(why), "{told}");
+    }
 }
 
 #[test]

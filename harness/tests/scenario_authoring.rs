@@ -6,6 +6,8 @@
     reason = "a test panics where its premises fail, and prepares files itself"
 )]
 
+#[path = "common/program.rs"]
+mod program;
 #[path = "reports/validator.rs"]
 mod validator;
 
@@ -13,18 +15,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use assert_cmd::cargo::cargo_bin_cmd;
 use harness::scenario::{laid_out, parse};
 use insta::assert_snapshot;
 use tempfile::{TempDir, tempdir};
 use validator::mistakes;
 
 fn portcullis(folder: &Path, arguments: &[&str]) -> String {
-    let mut command = cargo_bin_cmd!("portcullis");
-    for name in ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PORTCULLIS_PROFILE"] {
-        command.env_remove(name);
-    }
-    let Output { status, stdout, stderr } = command.current_dir(folder).args(arguments).output().unwrap();
+    let Output { status, stdout, stderr } = program::portcullis(folder).args(arguments).output().unwrap();
     let (out, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
     format!("{out}{errors}(exit {})", status.code().unwrap())
 }
@@ -310,4 +307,50 @@ fn nothing_is_taken_where_a_promise_is_broken_or_not_everything_was_tried_or_cas
         portcullis(room.path(), &["accept", "x"]),
         "scenarios/x.toml: its outcomes are those that are found\n(exit 0)"
     );
+}
+
+#[test]
+fn a_search_that_takes_too_long_ends_in_time_says_what_to_do_and_leaves_the_file() {
+    let text = PLAIN
+        .replace("span = 1\n", "span  = 110\nkills = 1\n")
+        .replace("{ names = \"a\" }", "{ exit = [75, 78] }");
+    let room = room_with(&text);
+    assert_snapshot!(portcullis(room.path(), &["accept", "x.toml", "--max-states", "500"]), @"
+    error: nothing is taken into x.toml: not every schedule of x was tried: its states are spent (501 states visited)
+      = help: reserve fewer ports (`span = 3` in `[explore]` instead of 110), or give it more with `--max-states`
+    (exit 3)
+    ");
+    assert_snapshot!(portcullis(room.path(), &["accept", "x.toml", "--budget", "0s"]), @"
+    error: nothing is taken into x.toml: not every schedule of x was tried: the budget of 0 s is spent (31 states visited)
+      = help: reserve fewer ports (`span = 3` in `[explore]` instead of 110), or give it more with `--budget`
+    (exit 3)
+    ");
+    assert_eq!(read(&room), text);
+}
+
+#[test]
+#[cfg(unix)]
+fn whoever_interrupts_a_search_for_outcomes_finds_the_file_as_it_was() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let room = room_with(PLAIN);
+    let long = PLAIN
+        .replace("span = 1\n", "span  = 110\nkills = 2\n")
+        .replace("{ names = \"a\" }", "{ exit = [75, 78] }");
+    fs::write(room.path().join("long.toml"), &long).unwrap();
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("portcullis"));
+    let command = command.current_dir(room.path()).args(["accept", "x.toml", "long.toml"]);
+    let mut accept = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    // The first file is done then, and the other takes minutes.
+    BufReader::new(accept.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("x.toml"), "{line}");
+    kill_process(Pid::from_child(&accept), Signal::INT).unwrap();
+    let output = accept.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "interrupted: long.toml is as it was\n");
+    assert_eq!(fs::read_to_string(room.path().join("long.toml")).unwrap(), long);
 }

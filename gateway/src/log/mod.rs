@@ -37,6 +37,7 @@ pub enum Format {
 pub struct Log {
     format: Format,
     pid: u32,
+    start_tick: Option<u64>,
     began: Instant,
     sink: Arc<Sink>,
 }
@@ -53,6 +54,9 @@ struct Line<'a> {
     /// How old the process was then, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     uptime_us: Option<u64>,
+    /// When the process began, in clock ticks after boot: with the pid the same process, whatever the wall clock says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_tick: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,13 +86,13 @@ impl Log {
             Format::Text => Box::new(io::stderr()),
             Format::Json => Box::new(io::stdout()),
         };
-        Self::to(format, own_pid(), out)
+        Self { start_tick: stamp::start_tick(), ..Self::to(format, own_pid(), out) }
     }
 
     /// To any writer, in the name of any process. Only [`Log::flush`] says that it is there.
     pub fn to(format: Format, pid: u32, out: Box<dyn Write + Send>) -> Self {
         let sink = Arc::new(Sink::new(out, move |dropped| gap(format, pid, dropped)));
-        Self { format, pid, began: stamp::begin(), sink }
+        Self { format, pid, start_tick: None, began: stamp::begin(), sink }
     }
 
     /// The process in whose name it is said.
@@ -193,7 +197,12 @@ impl Log {
     /// An event of an owner, or the last word of one that was refused: nobody else reads the wall clock.
     fn stamped(&self, event: &'static str) -> Line<'static> {
         let stamp = Stamp::now(self.began);
-        Line { at: Some(stamp.at_text()), uptime_us: Some(stamp.uptime_us()), ..self.event(event) }
+        Line {
+            at: Some(stamp.at_text()),
+            uptime_us: Some(stamp.uptime_us()),
+            start_tick: self.start_tick,
+            ..self.event(event)
+        }
     }
 
     fn line(&self, line: &Line<'_>) {

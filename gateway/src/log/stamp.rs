@@ -50,6 +50,21 @@ pub(super) fn begin() -> Instant {
     Instant::now()
 }
 
+/// When this process began, in clock ticks after boot, if the kernel tells.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a log line says which process wrote it; nothing is decided by it"
+)]
+pub(super) fn start_tick() -> Option<u64> {
+    start_tick_in(&std::fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+/// The 22nd field of a line as in proc_pid_stat(5). The name of the program, the second, may hold blanks and brackets.
+fn start_tick_in(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
 /// The date of a day, counted from the beginning of 1970. Years are counted from March, so that a leap day is the last of
 /// its year (Hinnant, `civil_from_days`).
 fn day_of(days: u64) -> (u64, u64, u64) {
@@ -67,7 +82,18 @@ fn day_of(days: u64) -> (u64, u64, u64) {
 mod tests {
     use std::time::Duration;
 
-    use super::Stamp;
+    use super::{Stamp, start_tick_in};
+
+    #[test]
+    fn the_tick_of_a_start_is_the_22nd_field_whatever_the_program_is_called() {
+        let fields = (3..=52).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
+        for name in ["refgate", "a) b (c", ""] {
+            assert_eq!(start_tick_in(&format!("7 ({name}) {fields}\n")), Some(22), "{name}");
+        }
+        for wrong in ["", "7 (refgate", "7 (refgate) S 1"] {
+            assert_eq!(start_tick_in(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_moment_is_told_as_in_rfc_3339() {

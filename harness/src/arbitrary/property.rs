@@ -1,17 +1,25 @@
 //! A promise that is tried on drawn scenarios: what was broken once is tried first, what breaks it is made small and kept.
 
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use super::{Drawn, Scenarios};
 use crate::scenario::{self, Case, Paint};
-use crate::suite::edge::from_manifest;
+use crate::suite::edge::{from_manifest, variable};
 use crate::suite::{On, told};
 use crate::token::hash_text;
 use crate::verdict::Verdict;
+
+/// The variable that says how many scenarios are drawn.
+const CASES: &str = "PORTCULLIS_CASES";
+/// The variable that says what they are drawn from.
+const SEED: &str = "PORTCULLIS_SEED";
 
 /// For each scenario that is to be decided, so many may be too large.
 const MOST_UNDECIDED: u32 = 4;
@@ -84,6 +92,21 @@ impl Property {
         }
     }
 
+    /// The same with as many cases as `PORTCULLIS_CASES` says, drawn from the seed that `PORTCULLIS_SEED` says, where they are set:
+    /// so a night draws more than a day.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is set and no number, or `PORTCULLIS_CASES` is 0.
+    #[must_use]
+    pub fn with_environment(self) -> Self {
+        let cases = number(CASES, variable(CASES)).unwrap_or_else(|why| panic!("{why}"));
+        let seed = number(SEED, variable(SEED)).unwrap_or_else(|why| panic!("{why}"));
+        let cases = cases.unwrap_or(self.cases);
+        assert!(cases > 0, "`{CASES}` is 0, and nothing would be shown; leave it out, or take at least 1");
+        Self { cases, seed: seed.unwrap_or(self.seed), ..self }
+    }
+
     /// Tries it: what has failed once, in the order of the names, then what is drawn.
     ///
     /// # Errors
@@ -115,14 +138,14 @@ impl Property {
         Ok(Checked { kept: kept.len(), drawn, undecided })
     }
 
-    /// Demands that it holds.
+    /// Demands that it holds, [with the environment](Self::with_environment).
     ///
     /// # Panics
     ///
-    /// If it does not, with everything that [`Broken`] says; else as [`Property::check`].
+    /// If it does not, with everything that [`Broken`] says; else as [`Property::check`] and [`Property::with_environment`].
     #[track_caller]
     pub fn assert(&self, on: &On) {
-        if let Err(broken) = self.check(on) {
+        if let Err(broken) = self.clone().with_environment().check(on) {
             panic!("{broken}");
         }
     }
@@ -215,10 +238,61 @@ fn read(file: &Path) -> Case {
     case.unwrap_or_else(|| unreachable!("a file that was read has a case"))
 }
 
+/// Reads a number from a variable, if it is set.
+fn number<T: FromStr>(name: &str, value: Option<OsString>) -> Result<Option<T>, String> {
+    let Some(value) = value else { return Ok(None) };
+    let read = value.to_str().and_then(|text| text.parse().ok());
+    read.map(Some).ok_or_else(|| {
+        format!(
+            "`{name}` is `{}`, which is no whole number that fits; leave it out, or take one like 500",
+            value.display()
+        )
+    })
+}
+
+/// Writes a file whole or not at all: another test may read the directory meanwhile.
 #[expect(clippy::disallowed_methods, reason = "the named edge: failing scenarios are kept as files")]
 fn write(file: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(directory) = file.parent() {
-        std::fs::create_dir_all(directory)?;
+    let directory = file.parent().unwrap_or_else(|| Path::new("."));
+    std::fs::create_dir_all(directory)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut beside = builder.tempfile_in(directory)?;
+    beside.write_all(text.as_bytes())?;
+    beside.persist(file).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{number, write};
+
+    #[test]
+    fn a_variable_that_is_no_number_is_named_with_its_value() {
+        assert_eq!(number::<u32>("X", None), Ok(None));
+        assert_eq!(number::<u64>("X", Some("18446744073709551615".into())), Ok(Some(u64::MAX)));
+        for wrong in ["", "-1", "1e3", "4294967296", " 7"] {
+            let why = number::<u32>("PORTCULLIS_CASES", Some(wrong.into())).unwrap_err();
+            assert!(
+                why.starts_with(&format!("`PORTCULLIS_CASES` is `{wrong}`, which is no whole number")),
+                "{why}"
+            );
+        }
     }
-    std::fs::write(file, text)
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test reads what was written")]
+    fn a_failure_is_kept_whole_and_nothing_else_is_left_beside_it() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("below/x-00000001.toml");
+        for text in ["one", "another one"] {
+            write(&file, text).unwrap();
+            assert_eq!(std::fs::read(&file).unwrap(), text.as_bytes());
+        }
+        assert_eq!(std::fs::read_dir(room.path().join("below")).unwrap().count(), 1);
+        // Where a file cannot take the name, nothing is left either.
+        std::fs::create_dir(room.path().join("taken.toml")).unwrap();
+        assert!(write(&room.path().join("taken.toml"), "text").is_err());
+        assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 2);
+    }
 }

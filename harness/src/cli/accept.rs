@@ -1,17 +1,24 @@
 //! `portcullis accept`: takes the outcomes that the simulator finds into scenario files.
 
-use std::io::{self, Write};
+use std::cell::{Cell, RefCell};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+
+use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
 use super::difference::difference;
+use super::outputs::Progress;
 use super::rewritten::rewrite;
-use super::{complain, interrupts, load, status};
-use crate::accepted::{Refused, accept, is_valid};
-use crate::scenario::Scenario;
+use super::run::parse_time;
+use super::{complain, examples, interrupts, load, status};
+use crate::accepted::{Effort, Refused, accept, is_valid};
+use crate::lanes;
+use crate::report::count;
+use crate::scenario::{Case, Scenario};
 
 /// Where scenarios are looked for that are called by their names.
 const LIBRARY: &str = "scenarios";
@@ -20,6 +27,7 @@ const SHOWN: usize = 60;
 
 /// Which scenarios are meant.
 #[derive(Debug, Args)]
+#[command(after_help = examples::ACCEPT)]
 pub(super) struct AcceptOptions {
     /// Scenario files, directories of them, or scenarios as `portcullis list` calls their cases
     #[arg(value_name = "CASE-OR-PATH", required = true)]
@@ -27,6 +35,15 @@ pub(super) struct AcceptOptions {
     /// Show what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Visit at most so many states in each search, 16 to 48 bytes each [default: 8000000]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    max_states: Option<u64>,
+    /// How long all of it may take, for instance `90s`, `10m` or `1h`
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "5m")]
+    budget: Duration,
+    /// Whether this is a run of a machine: then no progress is shown
+    #[arg(long, hide = true, env = "CI", value_parser = FalseyValueParser::new())]
+    ci: bool,
 }
 
 /// Takes outcomes into files, one after the other.
@@ -35,18 +52,41 @@ pub(super) fn run(out: &mut impl Write, options: &AcceptOptions) -> io::Result<u
         Ok(scenarios) => scenarios,
         Err(status) => return Ok(status),
     };
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
-    let should_stop = || interrupted.load(Ordering::Relaxed);
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
+    let begun = now();
+    let progress = RefCell::new(Progress::new(!options.ci && io::stderr().is_terminal()));
+    let under_way = RefCell::new(String::new());
+    let is_interrupted = || interrupted.load(Ordering::Relaxed);
+    let is_spent = || begun.elapsed() >= options.budget;
+    let told = Cell::new(0);
+    let should_stop = || {
+        let seconds = begun.elapsed().as_secs();
+        if told.replace(seconds) != seconds {
+            let text = lanes::cut(&format!("   {seconds} s  {}", under_way.borrow()), 79);
+            // What cannot be shown is no reason to stop.
+            let _ = progress.borrow_mut().draw(text);
+        }
+        is_interrupted() || is_spent()
+    };
+    let looks_at = |case: &Case, outcomes: usize| {
+        *under_way.borrow_mut() = format!("{}, {} so far", case.id, count(outcomes, "outcome"));
+    };
+    let states = options.max_states.map(|states| usize::try_from(states).unwrap_or(usize::MAX));
+    let effort = Effort { states, should_stop: &should_stop, looks_at: &looks_at };
     let mut worst = status::PASSED;
     for scenario in &scenarios {
-        let ended = match accept(scenario, &should_stop) {
-            _ if should_stop() => return Ok(status::INTERRUPTED),
+        let accepted = accept(scenario, effort);
+        progress.borrow_mut().clear()?;
+        let ended = match accepted {
+            _ if is_interrupted() => {
+                complain(&format!("interrupted: {} is as it was", scenario.file.display()));
+                return Ok(status::INTERRUPTED);
+            }
             Ok(text) => take(out, scenario, &text, options.dry_run)?,
-            Err(refused) => refuse(scenario, &refused),
+            Err(refused) => refuse(scenario, &refused, is_spent().then_some(options.budget)),
         };
         // A broken promise is worse than what was not decided.
         if worst == status::PASSED || ended == status::FAILED {
@@ -82,8 +122,8 @@ fn take(out: &mut impl Write, scenario: &Scenario, text: &str, dry_run: bool) ->
     Ok(status::PASSED)
 }
 
-/// Says why nothing is taken into a file.
-fn refuse(scenario: &Scenario, refused: &Refused) -> u8 {
+/// Says why nothing is taken into a file. `spent` is the budget of time if nothing is left of it.
+fn refuse(scenario: &Scenario, refused: &Refused, spent: Option<Duration>) -> u8 {
     let file = scenario.file.display();
     let (why, help, ended) = match refused {
         Refused::Broken { case, failure } => (
@@ -100,6 +140,22 @@ fn refuse(scenario: &Scenario, refused: &Refused) -> u8 {
                 .to_owned(),
             status::INCONCLUSIVE,
         ),
+        Refused::Cut { case, states, span } => {
+            let (what, option) = match spent {
+                Some(budget) => (format!("the budget of {} s is spent", budget.as_secs_f64()), "--budget"),
+                None => ("its states are spent".to_owned(), "--max-states"),
+            };
+            let smaller = match span {
+                // As many as show that two blocks overlap.
+                4.. => format!("reserve fewer ports (`span = 3` in `[explore]` instead of {span})"),
+                _ => "make the scenario smaller".to_owned(),
+            };
+            (
+                format!("not every schedule of {case} was tried: {what} ({states} states visited)"),
+                format!("{smaller}, or give it more with `{option}`"),
+                status::INCONCLUSIVE,
+            )
+        }
         Refused::Unwritable => (
             "its outcomes are `[[expect.outcomes]]`".to_owned(),
             "write them as a list: `outcomes = [{ a = \"ready\" }]`".to_owned(),
@@ -114,6 +170,11 @@ fn refuse(scenario: &Scenario, refused: &Refused) -> u8 {
     };
     complain(&format!("error: nothing is taken into {file}: {why}\n  = help: {help}"));
     ended
+}
+
+#[expect(clippy::disallowed_methods, reason = "a budget is real time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// The scenarios of files and directories, and those of a name.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{complain, load, status};
+use super::{complain, examples, load, status};
 use crate::report::count;
 use crate::scenario::{Paint, Scenario};
 
 /// What is read.
 #[derive(Debug, Args)]
+#[command(after_help = examples::CHECK)]
 pub(super) struct CheckOptions {
     /// Scenario files, or directories of them
     #[arg(default_value = "scenarios")]

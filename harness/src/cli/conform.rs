@@ -3,20 +3,20 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 use conform::run::{Request, Summary};
 use conform::{expected, report};
 use sim::Kernel;
 
-use super::{complain, interrupts, status};
+use super::{complain, examples, interrupts, status};
 
 /// Differences that are shown in full before the run gives up.
 const ENOUGH: usize = 5;
 
 /// What `portcullis conform` can be told.
 #[derive(Debug, Args)]
+#[command(after_help = examples::CONFORM)]
 pub(super) struct Options {
     /// How many sequences of calls are generated, after those that are kept
     #[arg(long, value_name = "N", default_value_t = 10_000)]
@@ -34,11 +34,10 @@ pub(super) struct Options {
 
 /// Runs the comparison. Differences and holes in what was seen are failures.
 pub(super) fn run(out: &mut impl Write, options: &Options) -> io::Result<u8> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
     let request = Request {
         sequences: match options.only {
             Some(number) => number..number.saturating_add(1),

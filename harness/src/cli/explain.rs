@@ -2,12 +2,11 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::{complain, interrupts, load, parse_design, status};
+use super::{complain, examples, interrupts, load, parse_design, status};
 use crate::designs::Design;
 use crate::explained;
 use crate::scenario::{Case, Scenario};
@@ -18,6 +17,7 @@ const LIBRARY: &str = "scenarios";
 
 /// What is explained.
 #[derive(Debug, Args)]
+#[command(after_help = examples::EXPLAIN)]
 pub(super) struct ExplainOptions {
     /// A scenario file, or a case or scenario as `portcullis list` calls it
     #[arg(value_name = "CASE-OR-FILE")]
@@ -33,11 +33,10 @@ pub(super) fn run(out: &mut impl Write, options: &ExplainOptions) -> io::Result<
         Ok(cases) => cases,
         Err(status) => return Ok(status),
     };
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
     let should_stop = || interrupted.load(Ordering::Relaxed);
     let design = options.design.unwrap_or(Design::Refgate);
     let mut worst = status::PASSED;

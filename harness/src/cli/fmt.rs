@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::difference::{difference, first_line};
+use super::meaning::is_same;
 use super::rewritten::rewrite;
-use super::{complain, status};
+use super::{complain, examples, status};
 use crate::report::count;
 use crate::scenario::{self, Paint};
 
@@ -16,6 +17,7 @@ const SHOWN: usize = 6;
 
 /// What is laid out.
 #[derive(Debug, Args)]
+#[command(after_help = examples::FMT)]
 pub(super) struct FmtOptions {
     /// Scenario files, or directories of them
     #[arg(default_value = "scenarios")]
@@ -41,6 +43,14 @@ pub(super) fn run(out: &mut impl Write, options: &FmtOptions) -> io::Result<u8> 
             continue;
         };
         if new == old {
+            continue;
+        }
+        if !is_same(scenario, &new) {
+            complain(&format!(
+                "error: {file} would mean something else once laid out, so it is left as it is\n  = help: this is a bug of \
+                 `portcullis fmt`: report it with the file"
+            ));
+            ended = status::ENVIRONMENT;
             continue;
         }
         differ += 1;

@@ -38,7 +38,14 @@ pub(super) struct ImportOptions {
 const STATUSES: &str = "Exit status:
   0  the timeline is shown, and the scenario is written if that was asked for
   2  a log cannot be read, tells of no gateway or of too many, or the target file is wrong
-  5  the scenario cannot be written";
+  5  the scenario cannot be written
+
+Examples:
+  # The logs of two gateways, and a schedule that shows them
+  portcullis import a.log b.log --output incident.toml
+  portcullis run incident.toml --match timeline
+  # The log of another gateway, on a host whose clock may differ by a fifth of a second
+  portcullis import other.log --target other.toml --skew 200ms";
 
 /// No skew is longer than a day.
 const LONGEST_SKEW: Duration = Duration::from_secs(86_400);

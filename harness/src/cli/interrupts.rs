@@ -6,12 +6,26 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Sets the flag when somebody wants this program to end.
+use super::{complain, status};
+
+/// A flag that is set when somebody wants this program to end, from here on.
 ///
 /// # Errors
 ///
-/// What the system says.
-pub(super) fn watch(interrupted: &Arc<AtomicBool>) -> io::Result<()> {
+/// The status to end with. Why it is so was told.
+pub(super) fn watched() -> Result<Arc<AtomicBool>, u8> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    match watch(&interrupted) {
+        Ok(()) => Ok(interrupted),
+        Err(error) => {
+            complain(&format!("error: cannot catch signals: {error}"));
+            Err(status::ENVIRONMENT)
+        }
+    }
+}
+
+/// Sets the flag when somebody wants this program to end.
+fn watch(interrupted: &Arc<AtomicBool>) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(interrupted))?;

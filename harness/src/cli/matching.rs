@@ -1,8 +1,7 @@
 //! `run --match timeline`: whether some schedule of a protocol shows what the logs of an incident have shown.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::on::On;
@@ -12,7 +11,7 @@ use crate::designs::Design;
 use crate::runner;
 use crate::select::Selection;
 use crate::simulate::Simulation;
-use crate::timeline::{self, Matched};
+use crate::timeline::{self, MOST_STATES, Matched};
 use crate::verdict::Executor;
 
 /// Looks for each scenario, one case after the other until one of them shows its timeline.
@@ -42,14 +41,15 @@ pub(super) fn run(options: &RunOptions) -> io::Result<u8> {
         ));
         return Ok(status::USAGE);
     }
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
     let begun = now();
     let is_spent = || options.budget.is_some_and(|budget| elapsed(begun) >= budget);
     let should_stop = || interrupted.load(Ordering::Relaxed) || is_spent();
+    let most_states =
+        options.max_states.map_or(MOST_STATES, |most| usize::try_from(most).unwrap_or(usize::MAX));
     let design = options.design.unwrap_or(Design::Refgate);
     let mut out = anstream::stdout().lock();
     let mut worst = status::PASSED;
@@ -58,7 +58,7 @@ pub(super) fn run(options: &RunOptions) -> io::Result<u8> {
         for case in cases.iter().map(|planned| &planned.case) {
             let Some(timeline) = &case.scenario.timeline else { continue };
             let simulation = Simulation::new(&case.scenario, design);
-            let answer = timeline::seek(&simulation, timeline, design, &should_stop);
+            let answer = timeline::seek(&simulation, timeline, design, most_states, &should_stop);
             timeline::tell(&mut out, case, design, (&simulation, timeline), &answer)?;
             if interrupted.load(Ordering::Relaxed) {
                 return Ok(status::INTERRUPTED);

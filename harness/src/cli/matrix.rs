@@ -2,17 +2,17 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::{Args, ValueEnum};
 
 use super::run::nothing_selected;
-use super::{complain, interrupts, load, parse_design, status};
+use super::{complain, examples, interrupts, load, parse_design, status};
 use crate::designs::Design;
 use crate::matrix::{self, Format};
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::MATRIX)]
 pub(super) struct MatrixOptions {
     /// Scenario files, or directories of them [default: the known cases of scenarios]
     paths: Vec<PathBuf>,
@@ -69,11 +69,10 @@ pub(super) fn run(out: &mut impl Write, options: MatrixOptions) -> io::Result<u8
             designs.push(design);
         }
     }
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let filled = matrix::fill(rows, designs, jobs.map_or(cores, usize::from), &interrupted);
     if interrupted.load(Ordering::Relaxed) {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::outputs::{Outputs, ReportFiles, Shown};
 use super::run::finished;
-use super::{complain, status};
+use super::{complain, examples, status};
 use crate::reports::Sink as _;
 use crate::reports::event::Event;
 use crate::reports::human::Loudness;
@@ -15,6 +15,7 @@ use crate::reports::merge::{Part, merge, read};
 
 /// What is merged, and into what.
 #[derive(Debug, Args)]
+#[command(after_help = examples::MERGE)]
 pub(super) struct MergeOptions {
     /// Files of events, as `run --jsonl` writes them
     #[arg(required = true, value_name = "FILE")]

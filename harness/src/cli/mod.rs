@@ -8,6 +8,7 @@ mod check;
 #[cfg(target_os = "linux")]
 mod conform;
 mod difference;
+mod examples;
 mod executable;
 mod explain;
 mod fmt;
@@ -15,6 +16,7 @@ mod import;
 mod interrupts;
 mod matching;
 mod matrix;
+mod meaning;
 mod merge;
 mod new;
 mod on;
@@ -73,7 +75,8 @@ const STATUSES: &str = "Exit status:
        for report merge: as for the runs;
        for target check: the gateway does what the file says;
        for run --match: a schedule shows the timeline; for import: the scenario was made
-  1    a case failed, or a known deviation did not show;
+  1    a case failed, or a known deviation did not show; with --fail-fast or --max-fail those
+       behind it are not run;
        for replay: the schedule still breaks something;
        for conform: the kernels differ, or an ending of a call was not seen that should be;
        for matrix: a cell is not as known; for stress: an owner wrote after a later one,
@@ -122,6 +125,7 @@ enum Command {
     /// Run scenarios
     Run(Box<RunOptions>),
     /// List the cases, one a line, or the designs
+    #[command(after_help = examples::LIST)]
     List {
         #[command(flatten)]
         selecting: Selecting,
@@ -164,6 +168,7 @@ enum Command {
         what: ReportCommand,
     },
     /// Print the JSON Schema of something that this program reads or writes
+    #[command(after_help = examples::SCHEMA)]
     Schema {
         /// Of what
         #[arg(value_enum)]

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::rewritten::create;
-use super::{complain, status};
+use super::{complain, examples, status};
 
 /// What is written, and where.
 #[derive(Debug, Args)]
+#[command(after_help = examples::NEW)]
 pub(super) struct NewOptions {
     /// The file; by default the name of the template, in scenarios/ if there is such a directory
     path: Option<PathBuf>,

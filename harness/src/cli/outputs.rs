@@ -149,22 +149,26 @@ impl Sink for Outputs {
     }
 }
 
-/// One line at the bottom of a terminal that says how far a run is.
-struct Progress {
+/// One line at the bottom of a terminal that says how far something is.
+pub(super) struct Progress {
     is_wanted: bool,
     drawn: String,
 }
 
 impl Progress {
-    const fn new(is_wanted: bool) -> Self {
+    pub(super) const fn new(is_wanted: bool) -> Self {
         Self { is_wanted, drawn: String::new() }
     }
 
     fn show(&mut self, live: &Live<'_>) -> io::Result<()> {
+        self.draw(progress_line(live))
+    }
+
+    /// Shows this text and no other, if anything is to be shown.
+    pub(super) fn draw(&mut self, text: String) -> io::Result<()> {
         if !self.is_wanted {
             return Ok(());
         }
-        let text = progress_line(live);
         if text != self.drawn {
             write!(io::stderr(), "\r\x1b[2K{text}")?;
             io::stderr().flush()?;
@@ -173,7 +177,8 @@ impl Progress {
         Ok(())
     }
 
-    fn clear(&mut self) -> io::Result<()> {
+    /// Leaves nothing behind.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
         if !self.drawn.is_empty() {
             write!(io::stderr(), "\r\x1b[2K")?;
             io::stderr().flush()?;

@@ -6,17 +6,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Command};
+use clap::{ArgAction, ArgMatches, Command, CommandFactory as _};
+use serde_json::{Map, Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::complain;
-use crate::scenario::{Paint, Problem, Severity};
+use super::{Arguments, complain};
+use crate::scenario::diagnostics::did_you_mean;
+use crate::scenario::{Paint, Problem};
+use crate::select::expression::problem;
 
 /// The name of the file.
 pub(super) const FILE: &str = "portcullis.toml";
@@ -139,12 +141,8 @@ fn options(
         let name = key.get_ref().as_ref();
         if id_of(command, name).is_none() {
             let known: Vec<String> = keys(command);
-            let similar = |known: &&String| strsim::damerau_levenshtein(known, name);
-            let near = known.iter().min_by_key(similar).filter(|known| similar(known) <= 2);
-            let help = match near {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("its keys are options of `portcullis run`: {}", known.join(", ")),
-            };
+            let help = did_you_mean(name, known.iter().map(String::as_str))
+                .unwrap_or_else(|| format!("its keys are options of `portcullis run`: {}", known.join(", ")));
             let says = format!("a profile has no key `{name}`");
             problems.push(problem(says, key.span(), "unknown key", Some(&help)));
             continue;
@@ -240,15 +238,48 @@ fn id_of(command: &Command, key: &str) -> Option<String> {
     argument.map(|argument| argument.get_id().to_string())
 }
 
-fn problem(message: impl Into<String>, span: Range<usize>, label: &str, help: Option<&str>) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        message: message.into(),
-        span,
-        label: label.to_owned(),
-        notes: Vec::new(),
-        help: help.map(str::to_owned),
+/// The JSON Schema (2020-12) of the file, with a line break at its end: made of the options of `portcullis run`.
+pub(super) fn json_schema() -> String {
+    let mut all = Arguments::command();
+    all.build();
+    let Some(run) = all.find_subcommand("run") else { unreachable!("there is such a command") };
+    let properties: Map<String, Value> =
+        run.get_arguments().filter_map(|argument| Some((key_of(argument)?, value_of(argument)))).collect();
+    let profile = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": format!("{FILE}, the profiles of portcullis"),
+        "type": "object",
+        "properties": {
+            "profile": {
+                "type": "object",
+                "additionalProperties": profile,
+                "description": "options of `portcullis run` under a name; each stands on `default`",
+            },
+        },
+        "additionalProperties": false,
+    });
+    let text = serde_json::to_string_pretty(&schema);
+    text.unwrap_or_else(|error| unreachable!("a schema has string keys alone: {error}")) + "\n"
+}
+
+/// What an option may be, as far as its words are known.
+fn value_of(argument: &clap::Arg) -> Value {
+    let meaning = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    if matches!(argument.get_action(), ArgAction::SetTrue) {
+        return json!({ "type": "boolean", "description": meaning });
     }
+    let words: Vec<String> =
+        argument.get_possible_values().iter().map(|word| word.get_name().to_owned()).collect();
+    let single =
+        if words.is_empty() { json!({ "type": ["string", "integer"] }) } else { json!({ "enum": words }) };
+    let mut value = if matches!(argument.get_action(), ArgAction::Append) {
+        json!({ "anyOf": [single, { "type": "array", "items": single }] })
+    } else {
+        single
+    };
+    value["description"] = json!(meaning);
+    value
 }
 
 #[expect(clippy::disallowed_methods, reason = "the named edge: the configuration of this program")]

@@ -57,6 +57,8 @@ impl Remembered {
             match end.verdict {
                 Verdict::Fail | Verdict::Inconclusive => _ = outstanding.insert(case),
                 Verdict::Pass | Verdict::Known | Verdict::Unsupported => _ = outstanding.remove(&case),
+                // Nothing is known of it that was not known before.
+                Verdict::NotRun => {}
             }
         }
         let names: String = outstanding.iter().map(|(on, case)| format!("{on} {case}\n")).collect();

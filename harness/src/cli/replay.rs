@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{complain, read_token, status};
+use super::{complain, examples, read_token, status};
 use crate::causal;
 use crate::replayed::{self, Outcome};
 
 /// What is replayed.
 #[derive(Debug, Args)]
+#[command(after_help = examples::REPLAY)]
 pub(super) struct ReplayOptions {
     /// The token that a failing run has printed, or a file that `--save` has written
     token: String,

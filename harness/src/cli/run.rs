@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -15,7 +14,7 @@ use super::executable::Executable;
 use super::on::{self, On};
 use super::outputs::{Outputs, ReportFiles, Shown};
 use super::remembered::Remembered;
-use super::{check, complain, interrupts, load, matching, parse_design, sampling, status};
+use super::{check, complain, examples, interrupts, load, matching, parse_design, sampling, status};
 use crate::designs::Design;
 use crate::reports::event::Shard;
 use crate::reports::human::Loudness;
@@ -72,6 +71,7 @@ enum Matching {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::RUN)]
 pub(super) struct RunOptions {
     #[command(flatten)]
     pub(super) selecting: Selecting,
@@ -119,19 +119,28 @@ pub(super) struct RunOptions {
     /// Search cases that are bounded by preemptions with at least so many, for a longer and stronger run
     #[arg(long, value_name = "NUMBER")]
     min_preemptions: Option<u8>,
-    /// Visit at most so many states of each case, 16 to 48 bytes each [default: 8000000]
+    /// Visit at most so many states of each case, 16 to 48 bytes each [default: 8000000; with --match: 4000000]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    max_states: Option<u64>,
+    pub(super) max_states: Option<u64>,
     /// Cases at once on the simulated machine [default: one for each core]
     #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+    /// Run no case behind the first one that fails; it is `not run`, and the exit status is 1
+    #[arg(long, overrides_with_all = ["max_fail", "no_fail_fast"])]
+    fail_fast: bool,
+    /// Run no case behind so many that fail
+    #[arg(long, value_name = "NUMBER", overrides_with_all = ["fail_fast", "no_fail_fast"])]
+    max_fail: Option<NonZeroUsize>,
+    /// Run every case, also if the profile says otherwise; this is the default
+    #[arg(long, overrides_with_all = ["fail_fast", "max_fail"])]
+    no_fail_fast: bool,
     /// How long all of it may take, for instance `90s`, `10m` or `1h`; what has not ended then is inconclusive
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(super) budget: Option<Duration>,
     /// Look for a schedule that shows what the logs have shown (`[timeline]`), and do nothing else; what varies is tried in turn
     #[arg(long = "match", value_enum, value_name = "WHAT")]
     #[arg(conflicts_with_all = [
-        "rerun", "partition", "require", "refgate", "tries", "sample", "twice", "max_preemptions", "min_preemptions", "max_states", "artifacts", "jsonl", "junit", "html", "perfetto",
+        "rerun", "partition", "require", "refgate", "tries", "sample", "twice", "max_preemptions", "min_preemptions", "jobs", "message_format", "quiet", "fail_fast", "max_fail", "artifacts", "jsonl", "junit", "html", "perfetto",
     ])]
     matching: Option<Matching>,
     /// What the standard output shows
@@ -257,11 +266,10 @@ pub(super) fn run(options: RunOptions) -> io::Result<u8> {
         Err(status) => return Ok(status),
     };
     // From here on directories are made, which a signal must not leave behind.
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
     let is_real = planned.iter().any(|planned| planned.on == Executor::Refgate);
     let executable = match &options.refgate {
         Some(path) => Executable::named(path),
@@ -292,6 +300,7 @@ pub(super) fn run(options: RunOptions) -> io::Result<u8> {
         // Each job samples a case of its own, and a sample is the same for any number of threads.
         sampling: options.sample.map(|runs| Sampling { sampler, runs, seed, threads: 1 }),
         twice: options.twice,
+        most_failures: if options.fail_fast { Some(NonZeroUsize::MIN) } else { options.max_fail },
         budget: options.budget,
         profile: options.profile,
         shard: options.partition,

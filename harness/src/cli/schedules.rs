@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::{Args, ValueEnum};
 
-use super::{complain, interrupts, load, parse_design, read_token, status};
+use super::{interrupts, load, parse_design, read_token, status};
 use crate::designs::Design;
 use crate::real;
 use crate::replayed;
@@ -53,11 +53,10 @@ pub(super) fn run(out: &mut impl Write, options: &ScheduleOptions) -> io::Result
         Ok(selected) => selected,
         Err(status) => return Ok(status),
     };
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let how = stepped::Options {
         helper: PathBuf::from(real::Options::ITSELF),

@@ -2,7 +2,8 @@
 
 use clap::ValueEnum;
 
-use crate::{reports, scenario};
+use super::profiles;
+use crate::{reports, scenario, target};
 
 /// What has a published shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -11,6 +12,10 @@ pub(super) enum Published {
     Events,
     /// A scenario file, as JSON; an editor reads it with `#:schema` in the first line
     Scenario,
+    /// A target file, as JSON
+    Target,
+    /// `portcullis.toml`, the profiles of `run`, as JSON
+    Profiles,
 }
 
 impl Published {
@@ -19,6 +24,8 @@ impl Published {
         match self {
             Self::Events => reports::schema::events(),
             Self::Scenario => scenario::json_schema(),
+            Self::Target => target::json_schema(),
+            Self::Profiles => profiles::json_schema(),
         }
     }
 }

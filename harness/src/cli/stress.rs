@@ -2,17 +2,18 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::{complain, interrupts, parse_design, status};
+use super::{complain, examples, interrupts, parse_design, status};
 use crate::designs::Design;
 use crate::real::Isolation;
 use crate::stress::{Outcome, Request, Verdict, percentile};
 
 /// What `portcullis stress` can be told.
 #[derive(Debug, Args)]
+#[command(after_help = examples::STRESS)]
 pub(super) struct StressOptions {
     /// How long
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
@@ -36,11 +37,10 @@ pub(super) fn run(out: &mut impl Write, options: &StressOptions) -> io::Result<u
         ));
         return Ok(status::USAGE);
     }
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
     let StressOptions { seconds, seed, .. } = *options;
     writeln!(
         out,

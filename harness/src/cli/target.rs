@@ -46,7 +46,10 @@ const STATUSES: &str = "Exit status:
   1    it does not; each line says what to change
   2    wrong usage, or a mistake in the file
   5    the program that it starts is not there, or this machine cannot run the test
-  130  interrupted";
+  130  interrupted
+
+Examples:
+  portcullis target check targets/refgate.toml --read-only";
 
 /// Reads a target and finds its program, or complains.
 pub(super) fn read(file: &Path) -> Result<Target, u8> {
@@ -133,11 +136,10 @@ fn check(out: &mut impl Write, file: &Path, read_only: bool) -> io::Result<u8> {
         Ok(target) => target,
         Err(status) => return Ok(status),
     };
-    let interrupted = Arc::new(AtomicBool::new(false));
-    if let Err(error) = interrupts::watch(&interrupted) {
-        complain(&format!("error: cannot catch signals: {error}"));
-        return Ok(status::ENVIRONMENT);
-    }
+    let interrupted = match interrupts::watched() {
+        Ok(interrupted) => interrupted,
+        Err(status) => return Ok(status),
+    };
     writeln!(out, "target {} in {}", target.name, file.display())?;
     let (lines, isolation) = match real::check(&options(target, &interrupted)) {
         Ok(answer) => answer,

@@ -2,6 +2,8 @@
 //!
 //! A line belongs to the process that wrote it, if it says which, else to the one that spoke last; a pid that speaks again
 //! after its end is another process.
+//! A process is known by its pid and by the tick of its start if its lines tell that, else by its pid and by how old it is: a wall
+//! clock that is set in between makes no other process of it.
 //! Where a line says how old its process is, the beginning of that process is an event of the log too.
 //!
 //! # Invariants
@@ -55,6 +57,8 @@ pub struct Summary {
     pub events: u64,
     /// How many are notes.
     pub notes: u64,
+    /// Lines with nothing in them.
+    pub blank: Counted,
     /// Lines that nobody knows.
     pub unknown: Counted,
     /// Lines that are too long to be read.
@@ -76,6 +80,9 @@ pub(super) struct Life {
     pub(super) port: Option<u16>,
     pub(super) state: Option<String>,
     began_us: Option<Micros>,
+    start_tick: Option<u64>,
+    /// When it last spoke, and how old it was then.
+    spoke: Option<(Micros, u64)>,
     has_spoken: bool,
     is_ready: bool,
     has_released: bool,
@@ -171,7 +178,10 @@ impl Gathered {
                     summary.notes += 1;
                     continue;
                 }
-                Says::Unknown if text.trim().is_empty() => continue,
+                Says::Unknown if text.trim().is_empty() => {
+                    summary.blank.add(line);
+                    continue;
+                }
                 Says::Unknown => {
                     summary.unknown.add(line);
                     continue;
@@ -228,6 +238,8 @@ impl Gathered {
             port: None,
             state: None,
             began_us,
+            start_tick: heard.start_tick,
+            spoke: None,
             has_spoken: false,
             is_ready: false,
             has_released: false,
@@ -249,8 +261,7 @@ impl Gathered {
 impl Life {
     /// Whether a line with the same pid is of the same process.
     fn goes_on(&self, heard: &Heard, began_us: Option<Micros>) -> bool {
-        let same_start =
-            self.began_us.zip(began_us).map(|(one, other)| one.abs_diff(other) < SAME_START_US as u64);
+        let same_start = self.is_same_start(heard, began_us);
         if self.is_gone || same_start == Some(false) {
             return false;
         }
@@ -271,8 +282,27 @@ impl Life {
         }
     }
 
+    /// Whether a line with the same pid is of a process that began when this one did; `None`: nobody knows.
+    fn is_same_start(&self, heard: &Heard, began_us: Option<Micros>) -> Option<bool> {
+        if let (Some(one), Some(other)) = (self.start_tick, heard.start_tick) {
+            return Some(one == other);
+        }
+        let (one, other) = self.began_us.zip(began_us)?;
+        if one.abs_diff(other) < SAME_START_US.unsigned_abs() {
+            return Some(true);
+        }
+        // Nobody else has a pid before its owner is gone: a clock was set between two lines of one process.
+        let is_set = self
+            .spoke
+            .zip(heard.uptime_us)
+            .is_some_and(|((spoke_us, uptime_us), later_us)| other <= spoke_us && later_us >= uptime_us);
+        Some(is_set)
+    }
+
     fn hear(&mut self, heard: &Heard) {
         self.has_spoken = true;
+        self.start_tick = self.start_tick.or(heard.start_tick);
+        self.spoke = heard.at_us.zip(heard.uptime_us).or(self.spoke);
         self.port = self.port.or(heard.port);
         self.state = self.state.take().or_else(|| heard.state.clone());
         match heard.what {

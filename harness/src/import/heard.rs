@@ -30,6 +30,8 @@ pub(super) struct Heard {
     pub(super) is_time_wrong: bool,
     /// How old the process was.
     pub(super) uptime_us: Option<u64>,
+    /// When the process began, in clock ticks after boot.
+    pub(super) start_tick: Option<u64>,
     pub(super) port: Option<u16>,
     pub(super) state: Option<String>,
     pub(super) holder: Option<Holder>,
@@ -55,6 +57,7 @@ struct Refgate {
     pid: u32,
     at: Option<String>,
     uptime_us: Option<u64>,
+    start_tick: Option<u64>,
     port: Option<u16>,
     state: Option<String>,
     code: Option<String>,
@@ -77,6 +80,7 @@ fn of_target(line: &LogLine<'_>) -> Says {
         at_us,
         is_time_wrong: line.time.is_some() && at_us.is_none(),
         uptime_us: None,
+        start_tick: None,
         port: line.port.and_then(|text| text.parse().ok()),
         state: line.state.map(str::to_owned),
         holder: number(line.holder)
@@ -89,7 +93,7 @@ fn refgate(line: &str) -> Says {
     if !line.starts_with('{') {
         return Says::Unknown;
     }
-    let Ok(Refgate { event, pid, at, uptime_us, port, state, code, exit, holder }) =
+    let Ok(Refgate { event, pid, at, uptime_us, start_tick, port, state, code, exit, holder }) =
         serde_json::from_str(line)
     else {
         return Says::Unknown;
@@ -120,6 +124,7 @@ fn refgate(line: &str) -> Says {
         at_us,
         is_time_wrong,
         uptime_us,
+        start_tick,
         port,
         state,
         holder,

@@ -63,6 +63,7 @@ fn summary(log: &Summary) -> Vec<String> {
             lines.push(format!("  {} {what}, the first is {name}:{first}", number(counted.count, word)));
         }
     };
+    tell(log.blank, "line", "left blank");
     tell(log.unknown, "line", "of no known form");
     tell(log.too_long, "line", "too long to be read");
     tell(log.not_text, "line", "that is no UTF-8");

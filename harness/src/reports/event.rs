@@ -16,7 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::picture::Picture;
 use crate::report::in_short;
-use crate::verdict::{self, CaseResult};
+use crate::scenario::Case;
+use crate::verdict::{self, CaseResult, Executor};
 
 /// The version of the events that this program writes and reads.
 pub const VERSION: u32 = 1;
@@ -157,8 +158,21 @@ pub struct CaseEnd {
     /// What a second search has shown, if one was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub twice: Option<String>,
+    /// The outcomes that the file lists and no schedule shows. They are told where every schedule was tried, `reach` asks for
+    /// no outcome and nothing varies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unshown: Vec<Unshown>,
     /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
+}
+
+/// An outcome that the file lists and no schedule shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unshown {
+    /// The outcome in words.
+    pub outcome: String,
+    /// Its line in the scenario file.
+    pub line: usize,
 }
 
 /// What became of a case.
@@ -175,6 +189,9 @@ pub enum Verdict {
     Inconclusive,
     /// The executor cannot do what the scenario asks for.
     Unsupported,
+    /// As many cases before it have failed as a run was to wait for.
+    #[serde(rename = "not-run")]
+    NotRun,
 }
 
 impl Verdict {
@@ -186,6 +203,7 @@ impl Verdict {
             Self::Known => "known",
             Self::Inconclusive => "inconclusive",
             Self::Unsupported => "unsupported",
+            Self::NotRun => "not-run",
         }
     }
 }
@@ -311,7 +329,7 @@ pub struct RunEnd {
     pub version: Version,
     /// How it ended.
     pub ended: Ended,
-    /// How many cases have ended.
+    /// How many cases were run to their end.
     pub run: usize,
     /// How many passed.
     pub passed: usize,
@@ -326,6 +344,9 @@ pub struct RunEnd {
     pub inconclusive: usize,
     /// How many cannot be run where they were to be.
     pub unsupported: usize,
+    /// How many were not run because enough had failed before them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_run: usize,
     /// Whether the user stopped it.
     pub interrupted: bool,
     /// Executors that support none of their cases: no failure there means nothing.
@@ -381,7 +402,37 @@ impl CaseEnd {
             evidence,
             failure,
             twice: result.twice.clone(),
+            unshown: result
+                .unshown
+                .iter()
+                .map(|unshown| Unshown { outcome: unshown.value.to_string(), line: unshown.line })
+                .collect(),
             elapsed_ms: u64::try_from(result.elapsed.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The event of a case that is not run, since `failed` cases before it have failed.
+    pub fn not_run(index: usize, case: &Case, on: Executor, failed: usize) -> Self {
+        let failures = if failed == 1 {
+            "a case before it has failed".to_owned()
+        } else {
+            format!("{failed} cases before it have failed")
+        };
+        Self {
+            version: Version,
+            index,
+            case: case.id.clone(),
+            on: on.to_string(),
+            file: case.scenario.file.display().to_string(),
+            title: case.scenario.title.clone(),
+            refs: case.scenario.refs.clone(),
+            verdict: Verdict::NotRun,
+            says: format!("not run: {failures}"),
+            evidence: None,
+            failure: None,
+            twice: None,
+            unshown: Vec::new(),
+            elapsed_ms: 0,
         }
     }
 }
@@ -432,13 +483,14 @@ impl RunEnd {
         Self {
             version: Version,
             ended,
-            run: ends.clone().into_iter().count(),
+            run: ends.clone().into_iter().filter(|end| end.verdict != Verdict::NotRun).count(),
             passed: count(Verdict::Pass),
             evidence,
             failed,
             known: count(Verdict::Known),
             inconclusive,
             unsupported: count(Verdict::Unsupported),
+            not_run: count(Verdict::NotRun),
             interrupted,
             untested: executors.iter().filter(is_untested).map(|on| (*on).clone()).collect(),
             elapsed_ms,

@@ -53,6 +53,10 @@ pub fn summary(events: &[Event]) -> String {
             }
             Event::RunEnd(end) => {
                 let _ = writeln!(text, "**{}**\n", totals(end));
+                if end.not_run > 0 {
+                    let _ =
+                        writeln!(text, "{} not run: enough had failed before.\n", count(end.not_run, "case"));
+                }
                 if end.interrupted {
                     let _ = writeln!(text, "The run was interrupted.\n");
                 }

@@ -14,6 +14,7 @@ use crate::report::{count, grouped};
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const DIM: Style = Style::new().dimmed();
 const RULE: &str = "--------------------------------------------------------------------------------";
 
 /// How much is said.
@@ -53,7 +54,8 @@ impl<W: Write> Sink for Human<W> {
             }
             Event::CaseStart(_) => return Ok(()),
             Event::CaseEnd(end) => {
-                if self.loudness == Loudness::Usual || end.verdict == Verdict::Inconclusive {
+                let is_told = self.loudness == Loudness::Usual && end.verdict != Verdict::NotRun;
+                if is_told || end.verdict == Verdict::Inconclusive {
                     line(out, end)?;
                 }
                 if end.verdict == Verdict::Fail {
@@ -100,10 +102,27 @@ fn line(out: &mut impl Write, end: &CaseEnd) -> io::Result<()> {
         Verdict::Known => (YELLOW, "KNOW"),
         Verdict::Inconclusive => (YELLOW, "INCO"),
         Verdict::Unsupported => (YELLOW, "UNSU"),
+        Verdict::NotRun => (YELLOW, "SKIP"),
     };
     let name = format!("{} {}", end.on, end.case);
     let twice = end.twice.as_ref().map_or_else(String::new, |twice| format!("; {twice}"));
-    writeln!(out, "   {style}{word}{style:#} [{:>7}] {name:<46} {}{twice}", seconds(end.elapsed_ms), end.says)
+    writeln!(
+        out,
+        "   {style}{word}{style:#} [{:>7}] {name:<46} {}{twice}",
+        seconds(end.elapsed_ms),
+        end.says
+    )?;
+    if let Some(note) = unshown(end) {
+        writeln!(out, "        {DIM}{note}{DIM:#}")?;
+    }
+    Ok(())
+}
+
+/// The outcomes that a case lists and no schedule shows, in one line.
+pub(crate) fn unshown(end: &CaseEnd) -> Option<String> {
+    let outcomes: Vec<String> =
+        end.unshown.iter().map(|it| format!("{} ({}:{})", it.outcome, end.file, it.line)).collect();
+    (!outcomes.is_empty()).then(|| format!("no schedule ends with: {}", outcomes.join("; ")))
 }
 
 /// Milliseconds as seconds with two digits behind the point.
@@ -148,8 +167,10 @@ pub(crate) fn totals(end: &RunEnd) -> String {
         0 => String::new(),
         some => format!(", {}", count(some, "known deviation")),
     };
+    let not_run =
+        if end.not_run == 0 { String::new() } else { format!(", {} not run", grouped(end.not_run)) };
     format!(
-        "{}: {} passed{detail}{known}, {} failed, {} inconclusive, {} unsupported",
+        "{}: {} passed{detail}{known}, {} failed, {} inconclusive, {} unsupported{not_run}",
         count(end.run, "case"),
         end.passed,
         end.failed,
@@ -167,6 +188,16 @@ fn summary(out: &mut impl Write, end: &RunEnd, planned: usize) -> io::Result<()>
             out,
             "{YELLOW}interrupted{YELLOW:#}: {} of {} were run",
             grouped(end.run),
+            count(planned, "case")
+        )?;
+    }
+    if end.not_run > 0 {
+        let failures =
+            if end.failed == 1 { "the first failure" } else { "as many failures as were waited for" };
+        writeln!(
+            out,
+            "{YELLOW}not run{YELLOW:#}: {} of {}, after {failures}",
+            grouped(end.not_run),
             count(planned, "case")
         )?;
     }

@@ -43,7 +43,7 @@ fn case(end: &CaseEnd) -> TestCase {
         Verdict::Pass => TestCaseStatus::success(),
         Verdict::Fail => non_success(NonSuccessKind::Failure, end),
         Verdict::Inconclusive => non_success(NonSuccessKind::Error, end),
-        Verdict::Known | Verdict::Unsupported => {
+        Verdict::Known | Verdict::Unsupported | Verdict::NotRun => {
             let mut skipped = TestCaseStatus::skipped();
             skipped.set_message(&*end.says);
             skipped
@@ -95,6 +95,9 @@ fn properties(end: &CaseEnd) -> Vec<(&'static str, String)> {
             }
         }
     }
+    properties.extend(
+        end.unshown.iter().map(|it| ("unshown", format!("{} ({}:{})", it.outcome, end.file, it.line))),
+    );
     let replay = end.failure.as_ref().and_then(|failure| failure.replay.as_ref());
     properties.extend(replay.map(|token| ("replay", format!("portcullis replay {token}"))));
     properties.extend(end.refs.iter().map(|link| ("ref", link.clone())));

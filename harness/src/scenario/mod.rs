@@ -17,7 +17,7 @@ mod effort;
 mod expected;
 mod explored;
 pub(crate) mod fields;
-mod format;
+pub(crate) mod format;
 mod layout;
 mod lints;
 mod lives;

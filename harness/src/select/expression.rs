@@ -10,7 +10,8 @@ use std::path::Path;
 use regex_lite::{Regex, RegexBuilder};
 
 use super::syntax::{self, Argument, Call, Term};
-use crate::scenario::{Paint, Problem, Severity};
+use crate::scenario::diagnostics::did_you_mean;
+use crate::scenario::{Paint, Problem};
 
 /// The longest expression, in bytes.
 const LONGEST: usize = 4096;
@@ -106,15 +107,14 @@ impl Expression {
     }
 }
 
-fn problem(message: impl Into<String>, span: Range<usize>, label: &str, help: Option<&str>) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        message: message.into(),
-        span,
-        label: label.to_owned(),
-        notes: Vec::new(),
-        help: help.map(str::to_owned),
-    }
+/// A mistake at its place.
+pub(crate) fn problem(
+    message: impl Into<String>,
+    span: Range<usize>,
+    label: &str,
+    help: Option<&str>,
+) -> Problem {
+    Problem::new(message, span).label(label).maybe_help(help.map(str::to_owned))
 }
 
 impl Meaning {
@@ -201,9 +201,7 @@ fn meaning_of_call(call: &Call) -> Result<Meaning, Box<Problem>> {
             return Err(Box::new(problem(says, argument_at.clone(), "leave it out", None)));
         }
         _ => {
-            let similar = PREDICATES.iter().find(|known| strsim::damerau_levenshtein(word, known) <= 2);
-            let help = similar
-                .map_or_else(|| PREDICATES_HELP.to_owned(), |known| format!("did you mean `{known}`?"));
+            let help = did_you_mean(word, PREDICATES).unwrap_or_else(|| PREDICATES_HELP.to_owned());
             let says = format!("there is no predicate `{word}`");
             return Err(Box::new(problem(says, word_at.clone(), "unknown predicate", Some(&help))));
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub(super) const REPLAY: &str = "PORTCULLIS_REPLAY";
 
 /// A variable.
-pub(super) fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::format::{EVENT, LOG};
 use super::pattern::Pattern;
 use super::signs::pattern;
 use crate::scenario::diagnostics::{Diagnostics, did_you_mean_or_list};
@@ -71,8 +72,9 @@ impl Log {
 pub(super) fn log(log: Option<Field<'_>>, events: Option<Field<'_>>, diagnostics: &mut Diagnostics) -> Log {
     let (mut time, mut pid) = (None, None);
     if let Some(field) = log
-        && let Some(mut fields) = Fields::of("`[log]`", field.key.span(), field.value, diagnostics)
+        && let Some(fields) = Fields::of("`[log]`", field.key.span(), field.value, diagnostics)
     {
+        let mut fields = fields.listed(LOG);
         time = fields.take("time").and_then(|field| with_group("time", field, diagnostics));
         pid = fields.take("pid").and_then(|field| with_group("pid", field, diagnostics));
         fields.finish(diagnostics);
@@ -97,7 +99,7 @@ fn with_group(name: &str, field: Field<'_>, diagnostics: &mut Diagnostics) -> Op
 }
 
 fn event(value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<Emits> {
-    let mut fields = Fields::of("`[[event]]`", value.span(), value, diagnostics)?;
+    let mut fields = Fields::of("`[[event]]`", value.span(), value, diagnostics)?.listed(EVENT);
     let pattern_field = fields.require("pattern", "pattern = 'listening on port (?<port>\\d+)'");
     let pattern = pattern_field.and_then(|field| pattern("`pattern`", field, diagnostics));
     let emits = fields.require("emits", "emits = \"ready\"").and_then(|field| emits(field, diagnostics));

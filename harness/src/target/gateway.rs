@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::format::{GATEWAY, OPTION};
 use super::model::{Extra, Feature};
 use super::parse::{Options, Words, strings};
 use super::template::Template;
@@ -22,7 +23,7 @@ pub(super) struct Started {
 
 pub(super) fn gateway(field: Field<'_>, words: &Words<'_>, diagnostics: &mut Diagnostics) -> Option<Started> {
     let at = field.key.span();
-    let mut fields = Fields::of("`[gateway]`", at.clone(), field.value, diagnostics)?;
+    let mut fields = Fields::of("`[gateway]`", at.clone(), field.value, diagnostics)?.listed(GATEWAY);
     let start = fields.require("start", "start = [\"my-gateway\", \"--port\", \"{base}\"]");
     let start = start.and_then(|field| {
         filled_list("`start`", field.value, diagnostics)?;
@@ -78,9 +79,10 @@ pub(super) fn options(field: Field<'_>, words: &Words<'_>, diagnostics: &mut Dia
             continue;
         };
         let place = format!("`[options.{name}]`");
-        let Some(mut fields) = Fields::of(place, entry.key.span(), entry.value, diagnostics) else {
+        let Some(fields) = Fields::of(place, entry.key.span(), entry.value, diagnostics) else {
             continue;
         };
+        let mut fields = fields.listed(OPTION);
         let args = fields.take("args").map(|field| words.list("`args`", field, diagnostics));
         let env = fields.take("env").map(|field| environment(words, field, diagnostics));
         let files = fields.take("files").map(|field| words.files(field, diagnostics));

@@ -2,15 +2,13 @@
 
 use toml::de::DeValue;
 
+use super::format::{KNOWN, OTHER_CHECKS};
 use super::model::Known;
 use super::pattern::{Day, Glob};
 use crate::scenario::Check;
 use crate::scenario::diagnostics::{Diagnostics, did_you_mean_or_list};
 use crate::scenario::fields::{Field, Fields, Value, boolean, list, text};
 use crate::scenario::problem::{Problem, line_at};
-
-/// What can fail besides the checks that a scenario asks for by name.
-const OTHERS: [&str; 2] = ["outcomes", "refusal"];
 
 /// `[[known]]`
 pub(super) fn known(field: Field<'_>, source: &str, diagnostics: &mut Diagnostics) -> Vec<Known> {
@@ -19,7 +17,7 @@ pub(super) fn known(field: Field<'_>, source: &str, diagnostics: &mut Diagnostic
 }
 
 fn one(value: &Value<'_>, source: &str, diagnostics: &mut Diagnostics) -> Option<Known> {
-    let mut fields = Fields::of("`[[known]]`", value.span(), value, diagnostics)?;
+    let mut fields = Fields::of("`[[known]]`", value.span(), value, diagnostics)?.listed(KNOWN);
     let case = fields.require("case", "case = \"port/*\"");
     let case = case.and_then(|field| text("`case`", field.value, diagnostics)).map(Glob::new);
     let because = fields.require("because", "because = \"one message for both kinds of holder\"");
@@ -44,7 +42,7 @@ fn one(value: &Value<'_>, source: &str, diagnostics: &mut Diagnostics) -> Option
 
 fn check(field: Field<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let written = text("`check`", field.value, diagnostics)?;
-    let known: Vec<&str> = Check::ALL.into_iter().map(Check::id).chain(OTHERS).collect();
+    let known: Vec<&str> = Check::ALL.into_iter().map(Check::id).chain(OTHER_CHECKS).collect();
     if known.contains(&written) {
         return Some(written.to_owned());
     }

@@ -11,6 +11,7 @@
 mod builtin;
 mod capability;
 mod events;
+mod format;
 mod gateway;
 mod known;
 mod load;
@@ -24,6 +25,7 @@ mod template;
 pub use builtin::REFGATE;
 pub use capability::Capability;
 pub use events::{Emits, Log, LogLine};
+pub(crate) use format::json_schema;
 pub use load::{load, locate};
 pub use model::{
     Extra, Feature, Known, Locks, Patience, Ports, Probe, Range, Refusal, Request, Signs, StopSignal, Target,

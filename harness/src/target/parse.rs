@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::events::log;
+use super::format::{ABOVE, FILE, LOCK, MOST_MS, RESTART, STOP};
 use super::gateway::{gateway, options};
 use super::known::known;
 use super::model::{Extra, Feature, Locks, Patience, Ports, Range, Signs, StopSignal, Target};
@@ -14,19 +15,15 @@ use super::signs::{Moment, signs};
 use super::template::{Mistake, Piece, Template};
 use crate::scenario::diagnostics::{Diagnostics, Syntax, did_you_mean_or_list};
 use crate::scenario::fields::{
-    Bounds, Field, Fields, Value, boolean, in_file_order, integer, list, table, text, word, wrong_type,
+    Field, Fields, Value, boolean, in_file_order, integer, list, table, text, word, wrong_type,
 };
 use crate::scenario::problem::Problem;
 use crate::scenario::{schema, with_syntax_errors};
 
-/// Patience is an hour at most.
-const MOST_MS: Bounds = Bounds::new(1, 3_600_000);
 /// How long a gateway may take to become ready if its file does not say.
 const READY: Patience = Patience(30_000);
 /// How long it may take to stop.
-const STOP: Patience = Patience(10_000);
-/// How far a port can be above the lowest one.
-const ABOVE: Bounds = Bounds::new(0, 65_534);
+const STOPPED: Patience = Patience(10_000);
 
 /// Reads one target.
 ///
@@ -49,7 +46,7 @@ pub fn parse(path: &Path, source: &str) -> Result<Target, Vec<Problem>> {
 }
 
 fn read(path: &Path, source: &str, root: &DeTable<'_>, diagnostics: &mut Diagnostics) -> Option<Target> {
-    let mut fields = Fields::new("the file", 0..0, root);
+    let mut fields = Fields::new("the file", 0..0, root).listed(FILE);
     if let Some(field) = fields.require("schema", "schema = 1") {
         schema(field, diagnostics);
     }
@@ -92,7 +89,7 @@ fn read(path: &Path, source: &str, root: &DeTable<'_>, diagnostics: &mut Diagnos
         ready,
         ready_within: ready_within.unwrap_or(READY),
         stop,
-        stop_within: stop_within.unwrap_or(STOP),
+        stop_within: stop_within.unwrap_or(STOPPED),
         restart: restart.map(|(signal, _)| signal),
         ports,
         locks,
@@ -169,7 +166,8 @@ fn asking(
     field: Field<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<(StopSignal, Option<Patience>)> {
-    let mut fields = Fields::of(place, field.key.span(), field.value, diagnostics)?;
+    let fields = Fields::of(place, field.key.span(), field.value, diagnostics)?;
+    let mut fields = fields.listed(if place == "`[stop]`" { STOP } else { RESTART });
     let signal = fields.take("signal");
     let signal = signal.and_then(|field| word("`signal`", field.value, &StopSignal::ALL, diagnostics));
     let within = if place == "`[stop]`" { patience(&mut fields, diagnostics) } else { None };
@@ -187,9 +185,10 @@ pub(super) fn patience(fields: &mut Fields<'_>, diagnostics: &mut Diagnostics) -
 /// `[lock]`
 fn locks(field: Field<'_>, words: &Words<'_>, diagnostics: &mut Diagnostics) -> Locks {
     let mut locks = Locks::default();
-    let Some(mut fields) = Fields::of("`[lock]`", field.key.span(), field.value, diagnostics) else {
+    let Some(fields) = Fields::of("`[lock]`", field.key.span(), field.value, diagnostics) else {
         return locks;
     };
+    let mut fields = fields.listed(LOCK);
     if let Some(files) = fields.take("files") {
         locks.files = words.list("`files`", files, diagnostics);
     }

@@ -1,14 +1,12 @@
 //! Reads what refusals look like: `[[refusal]]`.
 
+use super::format::{EXIT, REFUSAL};
 use super::model::Refusal;
 use super::signs::pattern;
 use crate::scenario::REASONS;
 use crate::scenario::diagnostics::{Diagnostics, did_you_mean_or_list};
-use crate::scenario::fields::{Bounds, Field, Fields, Value, integer, list, text};
+use crate::scenario::fields::{Field, Fields, Value, integer, list, text};
 use crate::scenario::problem::Problem;
-
-/// What a process can exit with.
-const STATUS: Bounds = Bounds::new(0, 255);
 
 /// `[[refusal]]`
 pub(super) fn refusals(field: Field<'_>, diagnostics: &mut Diagnostics) -> Vec<Refusal> {
@@ -38,12 +36,12 @@ fn hides(earlier: &Refusal, later: &Refusal) -> bool {
 
 fn refusal(value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<Refusal> {
     let before = diagnostics.count();
-    let mut fields = Fields::of("`[[refusal]]`", value.span(), value, diagnostics)?;
+    let mut fields = Fields::of("`[[refusal]]`", value.span(), value, diagnostics)?.listed(REFUSAL);
     let reason = fields.require("reason", "reason = \"held\"").and_then(|field| reason(field, diagnostics));
     let exit = fields.take("exit").map(|field| statuses(field, diagnostics)).unwrap_or_default();
     let stderr = fields.take("stderr").and_then(|field| pattern("`stderr`", field, diagnostics));
     let stdout = fields.take("stdout").and_then(|field| pattern("`stdout`", field, diagnostics));
-    let means = fields.take("means").and_then(|field| integer("`means`", field.value, STATUS, diagnostics));
+    let means = fields.take("means").and_then(|field| integer("`means`", field.value, EXIT, diagnostics));
     fields.finish(diagnostics);
     if diagnostics.count() == before && exit.is_empty() && stderr.is_none() && stdout.is_none() {
         diagnostics.add_if_whole(
@@ -75,8 +73,8 @@ fn statuses(field: Field<'_>, diagnostics: &mut Diagnostics) -> Vec<u8> {
     match field.value.get_ref().as_array() {
         Some(_) => {
             let values = list("`exit`", field.value, diagnostics).unwrap_or_default();
-            values.iter().filter_map(|value| integer("an exit status", value, STATUS, diagnostics)).collect()
+            values.iter().filter_map(|value| integer("an exit status", value, EXIT, diagnostics)).collect()
         }
-        None => integer("`exit`", field.value, STATUS, diagnostics).into_iter().collect(),
+        None => integer("`exit`", field.value, EXIT, diagnostics).into_iter().collect(),
     }
 }

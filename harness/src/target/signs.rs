@@ -1,10 +1,11 @@
 //! Reads how something is seen: `[ready]` and `[answers]`, each with exactly one kind of sign.
 
+use super::format::{ANSWERS, HTTP, READY};
 use super::model::{Patience, Ports, Probe, Request, Signs};
 use super::parse::{CONTROL, patience};
 use super::pattern::Pattern;
 use crate::scenario::diagnostics::{Diagnostics, did_you_mean_or_list};
-use crate::scenario::fields::{Bounds, Field, Fields, boolean, integer, text};
+use crate::scenario::fields::{Field, Fields, boolean, integer, text};
 use crate::scenario::problem::Problem;
 
 /// What is to be seen.
@@ -15,9 +16,6 @@ pub(super) enum Moment {
     /// That it still does.
     Answers,
 }
-
-/// The statuses of HTTP.
-const STATUS: Bounds = Bounds::new(100, 599);
 
 /// Reads one of the two tables.
 pub(super) fn signs(
@@ -30,7 +28,11 @@ pub(super) fn signs(
         Moment::Ready => "`[ready]`",
         Moment::Answers => "`[answers]`",
     };
-    let mut fields = Fields::of(place, field.key.span(), field.value, diagnostics)?;
+    let fields = Fields::of(place, field.key.span(), field.value, diagnostics)?;
+    let mut fields = fields.listed(match moment {
+        Moment::Ready => READY,
+        Moment::Answers => ANSWERS,
+    });
     let within = match moment {
         Moment::Ready => patience(&mut fields, diagnostics),
         Moment::Answers => None,
@@ -60,7 +62,7 @@ pub(super) fn signs(
     }
     let above = port(&mut fields, ports, diagnostics);
     let status =
-        fields.take("status").map(|field| (field, integer("`status`", field.value, STATUS, diagnostics)));
+        fields.take("status").map(|field| (field, integer("`status`", field.value, HTTP, diagnostics)));
     let body = fields.take("body").map(|field| (field, pattern("`body`", field, diagnostics)));
     fields.finish(diagnostics);
     let kind = only_one(place, moment, field, found, diagnostics)?;

@@ -10,7 +10,7 @@ use crate::designs::Design;
 use crate::scenario::Timeline;
 use crate::simulate::Simulation;
 
-/// How many states a search may visit before it is given up.
+/// How many states a search may visit before it is given up, unless whoever runs it says otherwise.
 pub const MOST_STATES: usize = 4_000_000;
 
 /// How many states are visited at first with each number of kills. To show that nothing comes of few of them takes long, and
@@ -54,11 +54,13 @@ pub enum Matched {
     },
 }
 
-/// Looks for a schedule of a case that shows its timeline.
+/// Looks for a schedule of a case that shows its timeline. Each search, of which there is one for each number of kills, visits
+/// `most_states` at most.
 pub fn seek(
     simulation: &Simulation,
     timeline: &Timeline,
     design: Design,
+    most_states: usize,
     should_stop: &dyn Fn() -> bool,
 ) -> (Matched, Searched) {
     let monitor = monitor(simulation, timeline, design);
@@ -66,14 +68,15 @@ pub fn seek(
     // A loss of power has a number among the choices that depends on how many may be killed.
     let first = if simulation.bounds.power_losses == 0 { 0 } else { most };
     let mut searched = Searched::default();
-    let budgets = FIRST_STATES.into_iter().chain([MOST_STATES]);
+    let smaller = FIRST_STATES.into_iter().filter(|states| *states < most_states);
+    let budgets = smaller.chain([most_states]);
     let rounds = budgets.flat_map(|states| (first..=most).map(move |kills| (states, kills)));
     let mut complete = BTreeSet::new();
     for (states, kills) in rounds {
         if complete.contains(&kills) {
             continue;
         }
-        let bounds = Bounds { states, ..bounds(simulation, kills) };
+        let bounds = bounds(simulation, kills, states);
         let exploration = sim::explore_until(&simulation.setup, &monitor, &bounds, should_stop);
         searched.states += exploration.states;
         searched.transitions += exploration.transitions;
@@ -96,16 +99,17 @@ pub fn seek(
                 Evidence::Cut if should_stop() => {
                     return (undecided("it was stopped before everything was tried".to_owned()), searched);
                 }
-                Evidence::Cut if states < MOST_STATES => {}
+                Evidence::Cut if states < most_states => {}
                 Evidence::Cut => {
-                    let why = format!("the budget of {MOST_STATES} states is spent");
+                    let why =
+                        format!("the budget of {most_states} states is spent; `--max-states` gives more");
                     return (undecided(why), searched);
                 }
             },
         }
     }
     let furthest = monitor.furthest();
-    let schedule = way_to(simulation, monitor, &furthest, should_stop);
+    let schedule = way_to(simulation, monitor, &furthest, most_states, should_stop);
     (Matched::Nowhere { furthest, schedule }, searched)
 }
 
@@ -124,19 +128,20 @@ fn way_to(
     simulation: &Simulation,
     monitor: Monitor<'_>,
     furthest: &Furthest,
+    most_states: usize,
     should_stop: &dyn Fn() -> bool,
 ) -> Option<(Schedule, bool)> {
     if furthest.count() == 0 {
         return None;
     }
     let monitor = monitor.only_to(&furthest.done);
-    let bounds = bounds(simulation, simulation.bounds.kills);
+    let bounds = bounds(simulation, simulation.bounds.kills, most_states);
     let found = sim::explore_until(&simulation.setup, &monitor, &bounds, should_stop).found?;
     (found.violation.check == SHOWN).then_some((found.schedule, found.is_shortest))
 }
 
-fn bounds(simulation: &Simulation, kills: u8) -> Bounds {
-    Bounds { policy: Policy::Exhaustive, kills, states: MOST_STATES, ..simulation.bounds }
+fn bounds(simulation: &Simulation, kills: u8, states: usize) -> Bounds {
+    Bounds { policy: Policy::Exhaustive, kills, states, ..simulation.bounds }
 }
 
 fn monitor<'t>(simulation: &'t Simulation, timeline: &'t Timeline, design: Design) -> Monitor<'t> {

@@ -7,6 +7,8 @@
 )]
 
 mod explains;
+#[path = "../common/program.rs"]
+mod program;
 mod replays;
 mod runs;
 mod samples;
@@ -15,7 +17,6 @@ mod usage;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use assert_cmd::cargo::cargo_bin_cmd;
 use harness::token::Token;
 
 fn root() -> PathBuf {
@@ -23,12 +24,7 @@ fn root() -> PathBuf {
 }
 
 fn portcullis(arguments: &[&str]) -> Output {
-    let mut command = cargo_bin_cmd!("portcullis");
-    // Where the tests run must not be seen in what is shown.
-    for name in ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PORTCULLIS_PROFILE"] {
-        command.env_remove(name);
-    }
-    command.current_dir(root()).args(arguments).output().unwrap()
+    program::portcullis(&root()).args(arguments).output().unwrap()
 }
 
 /// The token that the README shows.

@@ -110,6 +110,7 @@ fn an_option_that_would_have_no_effect_is_wrong_usage() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 fn the_help_documents_the_exit_statuses() {
     assert_snapshot!(shown(&portcullis(&["--help"])), @"
     Runs scenarios of gateways that compete for one state directory, one configuration or one port: on a
@@ -167,7 +168,8 @@ fn the_help_documents_the_exit_statuses() {
            for report merge: as for the runs;
            for target check: the gateway does what the file says;
            for run --match: a schedule shows the timeline; for import: the scenario was made
-      1    a case failed, or a known deviation did not show;
+      1    a case failed, or a known deviation did not show; with --fail-fast or --max-fail those
+           behind it are not run;
            for replay: the schedule still breaks something;
            for conform: the kernels differ, or an ending of a call was not seen that should be;
            for matrix: a cell is not as known; for stress: an owner wrote after a later one,
@@ -288,10 +290,20 @@ fn the_help_of_run_documents_every_option() {
               stronger run
 
           --max-states <NUMBER>
-              Visit at most so many states of each case, 16 to 48 bytes each [default: 8000000]
+              Visit at most so many states of each case, 16 to 48 bytes each [default: 8000000; with
+              --match: 4000000]
 
       -j, --jobs <JOBS>
               Cases at once on the simulated machine [default: one for each core]
+
+          --fail-fast
+              Run no case behind the first one that fails; it is `not run`, and the exit status is 1
+
+          --max-fail <NUMBER>
+              Run no case behind so many that fail
+
+          --no-fail-fast
+              Run every case, also if the profile says otherwise; this is the default
 
           --budget <TIME>
               How long all of it may take, for instance `90s`, `10m` or `1h`; what has not ended then is
@@ -344,6 +356,21 @@ fn the_help_of_run_documents_every_option() {
               Append a summary in Markdown to a file
               
               [env: GITHUB_STEP_SUMMARY]
+
+    Examples:
+      # Every schedule of one scenario
+      portcullis run scenarios/operator/lock-file-removed.toml
+      # The cases that an expression picks out, and only what does not pass
+      portcullis run -E 'test(port/) & !tag(disk)' --quiet
+      # A wrong lock, with its shortest failure: exit status 1
+      portcullis run scenarios/pid/stale-lock-race.toml --design pidfile-unlink-stale
+      # Three real runs of the reference gateway beside the search
+      portcullis run scenarios/operator/lock-file-removed.toml --on sim --on refgate --tries 3
+      # Random schedules where there are too many for all of them, with every report
+      portcullis run scenarios/pid --sample 20 --artifacts report
+
+    A real run that fails once fails its case: there is no `--retries`. A case whose runs do not
+    all end alike is called flaky and fails; `--tries` runs it more often.
     (exit 0)
     ");
 }

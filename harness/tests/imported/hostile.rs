@@ -4,7 +4,7 @@
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use super::Room;
+use super::{Room, refgate_line};
 use harness::import::{Log, import};
 use harness::scenario::parse;
 
@@ -17,6 +17,7 @@ fn every_line_that_is_not_used_is_counted_with_its_place() {
         br#"{"event":"note","pid":7,"message":"x"}"#,
         br#"{"event":"owner","pid":7,"at":"2026-11-22T10:00:02.000001Z","state":"/a \"b\"\u001b[2K\u202e\nstate = 1","port":18789}"#,
         b"\xff\xfe",
+        b" \t\r",
         br#"{"event":"ready","pid":7,"at":"2026-11-22T10:00:01Z"}"#,
         br#"{"event":"released","pid":7,"at":"soon"}"#,
     ] {
@@ -26,12 +27,13 @@ fn every_line_that_is_not_used_is_counted_with_its_place() {
     log.extend_from_slice("x".repeat(100_000).as_bytes());
     room.put("odd.log", log);
     assert_snapshot!(room.import(&["odd.log"]), @r#"
-    odd.log: 8 lines, 3 events, 1 note
+    odd.log: 9 lines, 3 events, 1 note
+      2 lines left blank, the first is odd.log:2
       1 line of no known form, the first is odd.log:1
-      1 line too long to be read, the first is odd.log:8
+      1 line too long to be read, the first is odd.log:9
       1 line that is no UTF-8, the first is odd.log:5
-      1 event with a time that is none, the first is odd.log:7
-      1 event written before the one above, so its time does not count, the first is odd.log:6
+      1 event with a time that is none, the first is odd.log:8
+      1 event written before the one above, so its time does not count, the first is odd.log:7
 
       a  pid 7, odd.log:4, state /a "b"�[2K��state = 1, port 18789
 
@@ -68,9 +70,9 @@ fn a_huge_log_is_read_without_being_kept() {
 fn as_many_events_as_are_read_are_read_quickly_and_one_more_is_told_at_its_place() {
     let room = Room::new();
     let line = |second: usize| {
-        let (pid, minute) = (second % 60 + 1, second / 60);
+        let (pid, minute) = (u32::try_from(second % 60 + 1).unwrap(), second / 60);
         let at = format!("2026-11-22T{:02}:{:02}:{:02}Z", minute / 60, minute % 60, second % 60);
-        format!("{{\"event\":\"ready\",\"pid\":{pid},\"at\":\"{at}\",\"state\":\"/s\",\"port\":18789}}\n")
+        refgate_line("ready", pid, &format!("\"at\":\"{at}\""))
     };
     assert_eq!(harness::import::MOST_EVENTS, 2_000);
     for (name, remainder) in [("left.log", 0), ("right.log", 1)] {

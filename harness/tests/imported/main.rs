@@ -13,12 +13,13 @@ mod matched;
 mod mistakes;
 mod openclaw;
 mod page;
+#[path = "../common/program.rs"]
+mod program;
 mod written;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use assert_cmd::cargo::cargo_bin_cmd;
 use tempfile::TempDir;
 
 /// A directory with the logs of the incidents, and the targets of the stranger's gateway.
@@ -49,12 +50,7 @@ impl Room {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = cargo_bin_cmd!("portcullis");
-        // Where the tests run must not be seen in what is shown.
-        for name in ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PORTCULLIS_PROFILE"] {
-            command.env_remove(name);
-        }
-        command.current_dir(self.0.path()).args(arguments).output().unwrap()
+        program::portcullis(self.0.path()).args(arguments).output().unwrap()
     }
 
     /// Everything that a command shows, the exit status included.
@@ -84,6 +80,12 @@ impl Room {
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// A line of `refgate gateway --json` on a gateway of one state directory and port: what has happened, the pid, and what stands
+/// behind that.
+fn refgate_line(event: &str, pid: u32, rest: &str) -> String {
+    format!("{{\"event\":\"{event}\",\"pid\":{pid},{rest},\"state\":\"/s\",\"port\":18789}}\n")
 }
 
 /// An answer without its lanes, its counts and its token.

@@ -2,22 +2,17 @@
 
 use insta::assert_snapshot;
 
-use super::{Room, summary};
+use super::{Room, refgate_line, summary};
 
 /// A gateway on one host that is ready, and one on another host that was refused before, by the clocks of the two.
-const TWO_HOSTS: [(&str, &str); 2] = [
-    (
-        "east.log",
-        r#"{"event":"owner","pid":70,"at":"2026-11-22T10:00:01.000000Z","uptimeUs":5000,"state":"/s","port":18789}
-{"event":"ready","pid":70,"at":"2026-11-22T10:00:01.100000Z","uptimeUs":105000,"state":"/s","port":18789}
-"#,
-    ),
-    (
-        "west.log",
-        r#"{"event":"refused","pid":9,"at":"2026-11-22T10:00:00.500000Z","uptimeUs":2000,"state":"/s","port":18789,"code":"held-ready","exit":78,"holder":{"pid":70}}
-"#,
-    ),
-];
+fn two_hosts() -> [(&'static str, String); 2] {
+    let at = |at: &str, uptime: u32| format!("\"at\":\"2026-11-22T10:00:{at}Z\",\"uptimeUs\":{uptime}");
+    let owner = refgate_line("owner", 70, &at("01.000000", 5_000));
+    let ready = refgate_line("ready", 70, &at("01.100000", 105_000));
+    let refusal = ",\"code\":\"held-ready\",\"exit\":78,\"holder\":{\"pid\":70}";
+    let refused = refgate_line("refused", 9, &(at("00.500000", 2_000) + refusal));
+    [("east.log", owner + &ready), ("west.log", refused)]
+}
 
 #[test]
 fn the_logs_of_a_race_a_death_and_a_stop_are_reproduced_and_the_token_takes_the_schedule_again() {
@@ -55,7 +50,7 @@ fn what_nobody_may_do_is_not_shown() {
 #[test]
 fn the_clocks_of_two_hosts_order_only_what_they_can() {
     let room = Room::new();
-    for (name, text) in TWO_HOSTS {
+    for (name, text) in two_hosts() {
         room.put(name, text);
     }
     room.import(&["east.log", "west.log"]);
@@ -134,6 +129,23 @@ fn a_search_that_is_cut_decides_nothing() {
     let shown = room.shown(&["run", "incident.toml", "--match", "timeline", "--budget", "0s"]);
     assert!(shown.contains("  undecided: it was stopped before everything was tried\n"), "{shown}");
     assert!(shown.ends_with("(exit 3)"), "{shown}");
+}
+
+#[test]
+fn a_search_may_be_given_fewer_states_and_options_that_it_has_no_use_for_are_refused() {
+    let room = Room::new();
+    room.import(&["one.log", "two.log"]);
+    let shown = room.shown(&["run", "incident.toml", "--match", "timeline", "--max-states", "20"]);
+    assert!(
+        shown.contains("  undecided: the budget of 20 states is spent; `--max-states` gives more\n"),
+        "{shown}"
+    );
+    assert!(shown.ends_with("(exit 3)"), "{shown}");
+    for option in [&["--message-format", "json"][..], &["--quiet"], &["--jobs", "2"], &["--fail-fast"]] {
+        let refused = room.shown(&[&["run", "incident.toml", "--match", "timeline"], option].concat());
+        let conflict = format!("error: the argument '--match <WHAT>' cannot be used with '{}", option[0]);
+        assert!(refused.contains(&conflict) && refused.ends_with("(exit 2)"), "{option:?}: {refused}");
+    }
 }
 
 #[test]

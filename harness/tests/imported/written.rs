@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::Room;
+use super::{Room, refgate_line};
 
 #[test]
 fn two_rivals_a_death_and_a_stop_become_a_scenario() {
@@ -267,4 +267,43 @@ fn what_cannot_be_imported_is_told_with_its_remedy() {
     (exit 5)
     ");
     assert_eq!(room.text("there.toml"), "mine");
+}
+
+#[test]
+fn a_wall_clock_that_is_set_in_between_splits_no_process_in_two() {
+    let processes = |text: &[String]| {
+        let room = Room::new();
+        room.put("set.log", text.concat());
+        let shown = room.import(&["set.log"]);
+        shown
+            .lines()
+            .filter(|line| line.contains("  pid "))
+            .map(str::trim)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let at = |at: &str, uptime: u64, tick: &str| {
+        format!("\"at\":\"2026-11-22T{at}Z\",\"uptimeUs\":{uptime}{tick}")
+    };
+    let of_tick = |number: u64| format!(",\"startTick\":{number}");
+    let owner = |tick: &str| refgate_line("owner", 7, &at("10:00:01", 1_000_000, tick));
+    // An hour forward, and nobody can know it but by the tick of the start.
+    let forward = |tick: &str| refgate_line("ready", 7, &at("11:00:02", 2_000_000, tick));
+    assert_eq!(processes(&[owner(&of_tick(5)), forward(&of_tick(5))]).len(), 1);
+    assert_eq!(processes(&[owner(""), forward("")]).len(), 2);
+    // Five seconds back, twenty seconds after the line above: the other one would have begun before it.
+    let back = |tick: &str| refgate_line("ready", 7, &at("10:00:16", 21_000_000, tick));
+    assert_eq!(processes(&[owner(&of_tick(5)), back(&of_tick(5))]).len(), 1);
+    assert_eq!(processes(&[owner(""), back("")]).len(), 1);
+    // An hour back: the time of the line does not count, its process does.
+    let far_back = |tick: &str| refgate_line("ready", 7, &at("09:00:02", 2_000_000, tick));
+    assert_eq!(processes(&[owner(&of_tick(5)), far_back(&of_tick(5))]).len(), 1);
+    // A pid that came back, within the second and later.
+    let other = |tick: &str| {
+        refgate_line("refused", 7, &(at("10:00:02", 1_900_000, tick) + ",\"code\":\"held-ready\""))
+    };
+    assert_eq!(processes(&[owner(&of_tick(5)), other(&of_tick(6))]).len(), 2);
+    assert_eq!(processes(&[owner(&of_tick(5)), other(&of_tick(5))]).len(), 1);
+    let later = refgate_line("owner", 7, &at("10:05:00", 9_000_000, ""));
+    assert_eq!(processes(&[owner(""), later]).len(), 2);
 }

@@ -202,3 +202,36 @@ fn a_trace_has_bars_for_owners_and_an_arrow_for_the_stale_read() {
     };
     assert_eq!(last, ["a owns", "b owns"], "two own at the end");
 }
+
+#[test]
+fn an_outcome_that_is_listed_and_that_no_schedule_shows_is_noted_in_every_report() {
+    let room = Room::new();
+    let listed = "outcomes = [\n  { a = \"ready\" },\n  { a = \"exited\" },\n]";
+    let alone = room.read("scenarios/alone.toml").replace("outcomes = [{ a = \"ready\" }]", listed);
+    let (one, _) = alone.split_once("[vary]").unwrap();
+    room.write("one.toml", one);
+    room.write("varied.toml", &alone);
+    room.write("asked.toml", &one.replace("[explore]", "reach = \"every-outcome\"\n[explore]"));
+    let note = "no schedule ends with: a is exited (one.toml:13)";
+    let files = ["--jsonl", "run.jsonl", "--html", "page.html", "--junit", "junit.xml"];
+    let shown = text(&room.portcullis(&[&["run", "one.toml"], &files[..]].concat()).stdout);
+    assert!(shown.contains(&format!("\n        {note}\n")), "{shown}");
+    assert!(shown.contains("1 case: 1 passed (1 complete)"), "{shown}");
+    assert!(room.read("page.html").contains(note));
+    assert!(room.read("junit.xml").contains("name=\"unshown\" value=\"a is exited (one.toml:13)\""));
+    let merged = text(&room.portcullis(&["report", "merge", "run.jsonl"]).stdout);
+    assert!(merged.contains(note), "{merged}");
+    let unshown = |arguments: &[&str]| {
+        let ends = room.events(arguments).into_iter().filter(|event| event["event"] == "case-end");
+        ends.map(|end| end["unshown"].as_array().map_or(0, Vec::len)).collect::<Vec<_>>()
+    };
+    assert_eq!(unshown(&["one.toml"]), [1]);
+    // What varies ends in various ways, a sample has not tried everything, and what was asked for fails.
+    assert_eq!(unshown(&["varied.toml"]), [0, 0, 0]);
+    assert_eq!(unshown(&["one.toml", "--sample", "3"]), [0]);
+    assert_eq!(unshown(&["asked.toml"]), [0]);
+    let schema = schema();
+    for event in room.events(&["one.toml"]) {
+        assert_eq!(mistakes(&schema, &event), Vec::<String>::new(), "{event}");
+    }
+}

@@ -26,6 +26,7 @@ fn events(failures: usize) -> Vec<Event> {
             elapsed: Duration::from_millis(5),
             verdict: Verdict::Fail(Box::new(failure)),
             twice: Some(HOSTILE.to_owned()),
+            unshown: Vec::new(),
         };
         let about = About {
             title: HOSTILE.to_owned(),

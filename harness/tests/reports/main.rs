@@ -11,13 +11,14 @@ mod events;
 mod hostile;
 mod merged;
 mod page;
+#[path = "../common/program.rs"]
+mod program;
 mod selected;
 mod validator;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use assert_cmd::cargo::cargo_bin_cmd;
 use serde_json::Value;
 
 /// Two gateways that race; a lock file that is unlinked when stale breaks it, the reference gateway does not.
@@ -110,11 +111,7 @@ impl Room {
 
     /// Runs the program here, in an environment that says nothing of where.
     fn portcullis(&self, arguments: &[&str]) -> Output {
-        let mut command = cargo_bin_cmd!("portcullis");
-        for name in ["CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PORTCULLIS_PROFILE"] {
-            command.env_remove(name);
-        }
-        command.current_dir(self.0.path()).args(arguments).output().unwrap()
+        program::portcullis(self.0.path()).args(arguments).output().unwrap()
     }
 
     /// The events that a run prints.

@@ -48,6 +48,13 @@ impl<'s> Judge<'s> {
                 "minItems" => {
                     value.as_array().is_none_or(|list| list.len() as u64 >= wanted.as_u64().unwrap())
                 }
+                "maxItems" => {
+                    value.as_array().is_none_or(|list| list.len() as u64 <= wanted.as_u64().unwrap())
+                }
+                "dependentRequired" => wanted.as_object().unwrap().iter().all(|(key, others)| {
+                    let mut others = others.as_array().unwrap().iter().map(|other| other.as_str().unwrap());
+                    value.get(key).is_none() || others.all(|other| value.get(other).is_some())
+                }),
                 "minProperties" => {
                     value.as_object().is_none_or(|table| table.len() as u64 >= wanted.as_u64().unwrap())
                 }

@@ -9,7 +9,7 @@ mod failure;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::event::{CaseEnd, Ended, Event, RunEnd, RunStart, Verdict};
-use super::human::{place, seconds, totals};
+use super::human::{place, seconds, totals, unshown};
 use crate::report::count;
 
 const STYLE: &str = include_str!("page.css");
@@ -59,6 +59,7 @@ fn page(run: &Run<'_>) -> Markup {
                     @if let Some(end) = run.end {
                         p.totals { (totals(end)) ", in " (seconds(end.elapsed_ms).trim()) }
                         @if end.interrupted { p.warn { "The run was interrupted: cases are missing." } }
+                        @if end.not_run > 0 { p.warn { (count(end.not_run, "case")) " not run: enough had failed before." } }
                         @for on in &end.untested { p.warn { "Nothing was tested on " (on) ": every case is unsupported there." } }
                     } @else {
                         p.warn { "The run was cut: its last event is missing." }
@@ -139,7 +140,9 @@ fn cases(cases: &[&CaseEnd], failures: &[(usize, &CaseEnd)]) -> Markup {
                             div.title { (end.title) }
                         }
                         td { (end.on) }
-                        td { (end.says) @if let Some(twice) = &end.twice { "; " (twice) } }
+                        td { (end.says) @if let Some(twice) = &end.twice { "; " (twice) }
+                            @if let Some(note) = unshown(end) { div.title { (note) } }
+                        }
                         td.number { (seconds(end.elapsed_ms).trim()) }
                     }
                 }

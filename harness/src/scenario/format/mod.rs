@@ -61,6 +61,13 @@ pub(crate) enum Shape {
     TableWithSome(&'static [Key], &'static [&'static str]),
     /// A table whose `kind` says which keys it has besides.
     Kinds(&'static [Kind]),
+    /// A table with these keys, exactly one of `of` among them; of each pair in `needs`, the first says nothing without the
+    /// second.
+    TableWithOne {
+        keys: &'static [Key],
+        of: &'static [&'static str],
+        needs: &'static [(&'static str, &'static str)],
+    },
     /// A table of tables whose keys are names.
     Named {
         /// What names look like.
@@ -73,6 +80,15 @@ pub(crate) enum Shape {
     },
     /// A table from names to values.
     Map(&'static Self),
+    /// A table, perhaps empty, from keys that a regular expression matches to values.
+    Keyed {
+        names: &'static str,
+        of: &'static Self,
+    },
+    /// A list of two.
+    Pair(&'static Self),
+    /// A day, which TOML writes without quotes and JSON as a string.
+    Date,
     /// One of [`STEPS`].
     Step,
     /// One of [`POLICIES`].

@@ -10,10 +10,17 @@ use crate::scenario::parse::SCHEMA;
 
 /// The JSON Schema (2020-12) of a scenario file, with a line break at its end.
 pub(crate) fn json_schema() -> String {
-    let Value::Object(mut schema) = table(FILE, &[]) else { unreachable!("a table is an object") };
+    document(FILE, &format!("A scenario of portcullis, schema {SCHEMA}"), definitions())
+}
+
+/// The JSON Schema of files with these keys, with a line break at its end. `definitions` are those that others refer to.
+pub(crate) fn document(keys: &[Key], title: &str, definitions: Map<String, Value>) -> String {
+    let Value::Object(mut schema) = table(keys, &[]) else { unreachable!("a table is an object") };
     schema.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-    schema.insert("title".to_owned(), json!(format!("A scenario of portcullis, schema {SCHEMA}")));
-    schema.insert("$defs".to_owned(), definitions());
+    schema.insert("title".to_owned(), json!(title));
+    if !definitions.is_empty() {
+        schema.insert("$defs".to_owned(), definitions.into());
+    }
     let text = serde_json::to_string_pretty(&schema);
     text.unwrap_or_else(|error| unreachable!("a schema has string keys alone: {error}")) + "\n"
 }
@@ -70,6 +77,16 @@ fn value(shape: Shape) -> Value {
         Shape::Either(shapes) => one_of(shapes.iter().map(|shape| value(*shape))),
         Shape::Table(keys) => table(keys, &[]),
         Shape::TableWithSome(keys, some) => table(keys, some),
+        Shape::TableWithOne { keys, of, needs } => table_with_one(keys, of, needs),
+        Shape::Keyed { names, of } => json!({
+            "type": "object",
+            "patternProperties": { names: value(*of) },
+            "additionalProperties": false,
+        }),
+        Shape::Pair(of) => json!({ "type": "array", "items": value(*of), "minItems": 2, "maxItems": 2 }),
+        Shape::Date => {
+            json!({ "type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" })
+        }
         Shape::Kinds(kinds) => one_of(kinds.iter().map(kind)),
         Shape::Named { names, reserved, of, some, may_be_empty } => {
             let nobody: Map<_, _> = reserved.iter().map(|name| ((*name).to_owned(), json!(false))).collect();
@@ -90,6 +107,15 @@ fn value(shape: Shape) -> Value {
         Shape::Policy => reference("policy"),
         Shape::Vary => vary(),
     }
+}
+
+fn table_with_one(keys: &[Key], of: &[&str], needs: &[(&str, &str)]) -> Value {
+    let Value::Object(mut table) = table(keys, &[]) else { unreachable!("a table is an object") };
+    let each: Vec<Value> = of.iter().map(|name| json!({ "required": [name] })).collect();
+    table.insert("oneOf".to_owned(), json!(each));
+    let needs: Map<_, _> = needs.iter().map(|(key, other)| ((*key).to_owned(), json!([other]))).collect();
+    table.insert("dependentRequired".to_owned(), needs.into());
+    Value::Object(table)
 }
 
 fn one_of(schemas: impl Iterator<Item = Value>) -> Value {
@@ -115,7 +141,7 @@ fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{name}") })
 }
 
-fn definitions() -> Value {
+fn definitions() -> Map<String, Value> {
     let steps = STEPS.iter().map(|step| {
         let mut properties: Map<_, _> =
             step.with.iter().map(|key| (key.name.to_owned(), described(key))).collect();
@@ -138,7 +164,7 @@ fn definitions() -> Value {
         definitions.insert(format!("vary-{section}"), varied(keys));
     }
     definitions.insert("vary-explore".to_owned(), varied(EXPLORE));
-    definitions.into()
+    definitions
 }
 
 /// Each key with a list of what it takes in turn.
