@@ -37,7 +37,7 @@ pub async fn lines<O: Os>(os: &O, state: &Path) -> Result<Vec<String>, Errno> {
                 owner.has_stopped = match event {
                     Event::Ready => false,
                     Event::Stop => true,
-                    Event::Unknown => owner.has_stopped,
+                    Event::Checked | Event::Unknown => owner.has_stopped,
                 };
             }
         }

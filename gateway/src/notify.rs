@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use portcullis_os::{Errno, Fd, Notice, Os};
 
+use crate::claim::Claim;
 use crate::identity::{Identity, Phase};
+use crate::log::Log;
 use crate::run::{Next, Serve};
 
 /// A service manager that wants to be told.
@@ -77,17 +79,19 @@ impl Manager {
     }
 }
 
-/// A server of which a manager hears that it drains.
-#[derive(Clone, Debug)]
+/// A server of which the log and a manager hear that it drains.
+#[derive(Clone)]
 pub struct Told<S> {
     serve: S,
     manager: Option<Manager>,
+    log: Log,
+    claim: Claim,
 }
 
 impl<S> Told<S> {
-    /// That server; without a manager nothing is told.
-    pub const fn new(serve: S, manager: Option<Manager>) -> Self {
-        Self { serve, manager }
+    /// That server of a gateway with that claim.
+    pub const fn new(serve: S, manager: Option<Manager>, log: Log, claim: Claim) -> Self {
+        Self { serve, manager, log, claim }
     }
 }
 
@@ -97,6 +101,10 @@ impl<O: Os, S: Serve<O>> Serve<O> for Told<S> {
     }
 
     async fn drain(&self, next: Next) {
+        // After a restart and a takeover somebody serves on, and says so.
+        if next == Next::Stop {
+            self.log.draining(&self.claim);
+        }
         if let Some(manager) = &self.manager {
             // It has been told before that it cannot be reached, or is gone since.
             let _ = manager.say(match next {

@@ -49,7 +49,8 @@ impl<O: Os> Serve<O> for Unserved {
 }
 
 /// Runs a gateway until it is told to stop by `SIGTERM` or `SIGINT`, or finds that it has lost what it owns. At `SIGUSR1` it
-/// begins anew, with the next epoch, and keeps every token and listener meanwhile; if it cannot, it serves on.
+/// begins anew, with the next epoch, and keeps every token and listener meanwhile; if it cannot, it serves on. At `SIGUSR2` it
+/// looks at once whether it still owns everything, and writes a line into its journal if it does.
 ///
 /// # Errors
 ///
@@ -193,8 +194,15 @@ async fn wait<'a, O: Os>(
     tenure: &mut Tenure<'a, O>,
 ) -> Result<Wish<'a, O>, Refusal> {
     loop {
-        if tenure.wait(os).await? != Signal::User1 {
-            return Ok(Wish::Stop);
+        match tenure.wait(os).await? {
+            Signal::User1 => {}
+            Signal::User2 => {
+                say_checked(os, tenure).await?;
+                continue;
+            }
+            Signal::Terminate | Signal::Interrupt | Signal::Kill | Signal::Stop | Signal::Continue => {
+                return Ok(Wish::Stop);
+            }
         }
         match owned.offer(os, claim).await {
             // Before any client is sent away: if the next epoch cannot be begun, nobody has noticed anything.
@@ -244,6 +252,22 @@ async fn say_stop<O: Os>(os: &O, tenure: &mut Tenure<'_, O>) -> Result<(), Refus
     match tenure.write(os, Event::Stop).await {
         Err(fenced) if fenced.reason == Reason::Fenced => Err(fenced),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Looks whether everything is still owned, and writes that it is. One that cannot write serves on.
+async fn say_checked<O: Os>(os: &O, tenure: &mut Tenure<'_, O>) -> Result<(), Refusal> {
+    match tenure.write(os, Event::Checked).await {
+        Err(fenced) if fenced.reason == Reason::Fenced => Err(fenced),
+        Err(refusal) => {
+            note(
+                os,
+                &format!("cannot write that it was checked: {refusal}; this gateway serves on as before"),
+            )
+            .await;
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

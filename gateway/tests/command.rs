@@ -244,6 +244,7 @@ fn a_second_gateway_is_refused_and_names_the_first_until_that_one_has_stopped() 
     assert!(text.ends_with("\nexit 78"), "{text}");
 
     block_on(first.terminate());
+    assert_eq!(first.next()["event"], "draining");
     assert_eq!(first.next()["event"], "released");
     assert_eq!(first.end().code(), Some(0));
 
@@ -258,6 +259,7 @@ fn the_lines_of_several_gateways_say_when_they_were_said_and_what_was_wanted() {
     let (mut first, base) = Running::ready(home.path());
     let (_, refused) = Running::start(home.path(), base);
     block_on(first.terminate());
+    assert_eq!(first.next()["event"], "draining");
     let released = first.next();
     let at = |line: &Value| line["at"].as_str().map(str::to_owned).unwrap_or_default();
     assert!(at(&refused) < at(&released), "{refused} {released}");

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use portcullis_os::Uid;
 use sim::actors::{clean, kill_by_port, read_all, rewrite, write_on};
 use sim::kernel::{Access, Condition, HostId, Kernel, LockSupport, Mount, Place, Spawn};
-use sim::{Operation, Program, Slot};
+use sim::{Operation, Overwrite, Program, Slot};
 
 use crate::designs::{Design, Surroundings};
-use crate::scenario::{self, Bystander, Deed, Disk, Gateway, Locks, Scenario};
+use crate::scenario::{self, Bystander, Deed, Disk, Gateway, Locks, Scenario, Tampering};
 
 /// Whose files and processes these are. An ordinary user, so that permissions count.
 pub(crate) const USER: Uid = Uid(1000);
@@ -138,8 +138,22 @@ impl Machine {
     }
 
     /// What is done to the machine.
-    pub(crate) fn operation(&self, operation: &scenario::Operation) -> Operation {
+    pub(crate) fn operation(
+        &self,
+        operation: &scenario::Operation,
+        lock_files: &impl Fn(&str) -> Vec<PathBuf>,
+        slot: &impl Fn(&String) -> usize,
+    ) -> Operation {
         match operation {
+            scenario::Operation::Tamper { state, with } => Operation::Overwrite {
+                paths: lock_files(state),
+                with: match with {
+                    Tampering::Empty => Overwrite::Empty,
+                    Tampering::Garbage => Overwrite::Garbage,
+                    Tampering::Half => Overwrite::Half,
+                    Tampering::PidOf(name) => Overwrite::Pid(slot(name)),
+                },
+            },
             scenario::Operation::RemoveState { state } => Operation::RemoveTree(state_path(state)),
             scenario::Operation::MoveAway { state } => {
                 Operation::Move { from: state_path(state), to: moved_path(state) }
@@ -242,7 +256,7 @@ fn bind(kernel: &mut Kernel, state: &Path, target: &Path) {
 pub(crate) fn temporaries(scenario: &Scenario, design: Design) -> Vec<Furniture> {
     let mut furniture = Vec::new();
     for gateway in scenario.gateways.iter().filter(|_| design.uses_temporary()) {
-        let Surroundings { tmp, tmpdir, host_name: _, supervised: _, blind: _ } = surroundings(gateway);
+        let Surroundings { tmp, tmpdir, .. } = surroundings(scenario, gateway);
         furniture.push(Furniture { path: tmp, mode: 0o1777, bytes: None });
         if let Some(label) = &gateway.tmpdir {
             furniture.push(Furniture { path: state_path(label), mode: 0o700, bytes: None });
@@ -253,7 +267,8 @@ pub(crate) fn temporaries(scenario: &Scenario, design: Design) -> Vec<Furniture>
 }
 
 /// What a gateway finds around it. Every host and every container has a `/tmp` of its own.
-pub(crate) fn surroundings(gateway: &Gateway) -> Surroundings {
+pub(crate) fn surroundings(scenario: &Scenario, gateway: &Gateway) -> Surroundings {
+    let refusal = scenario.expect.refusal.as_ref();
     let host = gateway.host.iter().map(|label| format!("host-{label}"));
     let container = gateway.container.iter().map(|label| format!("container-{label}"));
     let names: Vec<String> = host.chain(container).collect();
@@ -267,6 +282,7 @@ pub(crate) fn surroundings(gateway: &Gateway) -> Surroundings {
         host_name: names.last().cloned().unwrap_or(plain.host_name),
         supervised: gateway.supervisor.is_some(),
         blind: gateway.blind,
+        explains: refusal.is_some_and(|refusal| !refusal.value.never_says.is_empty()),
     }
 }
 

@@ -119,7 +119,9 @@ impl Simulation {
             }
             Searched::Cut => {
                 let most = self.bounds.states;
-                Verdict::Inconclusive(format!("the budget of {most} states is spent ({states} visited)"))
+                Verdict::Inconclusive(format!(
+                    "the limit of {most} states is reached ({states} visited): `[limits] states` or `--max-states` raises it"
+                ))
             }
             Searched::Nothing => Verdict::Pass(self.evidence(&case.scenario, &exploration)),
         };
@@ -348,7 +350,7 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, machine:
     let place = machine.place(gateway);
     let spawn =
         Spawn { name: "refgate".to_owned(), command, uid: user(gateway), parent: None, pid: None, place };
-    let program = Some(design.program(claim, surroundings(gateway)));
+    let program = Some(design.program(claim, surroundings(scenario, gateway)));
     (
         Slot {
             name: gateway.name.clone(),
@@ -413,6 +415,7 @@ fn actions(
             scenario::Action::Pause(targets) => signals(targets, Signal::Stop),
             scenario::Action::Resume(targets) => signals(targets, Signal::Continue),
             scenario::Action::Restart(targets) => signals(targets, Signal::User1),
+            scenario::Action::Write(targets) => signals(targets, Signal::User2),
             scenario::Action::Order(order, targets) => {
                 targets.iter().map(|name| Action::Order(slot(name), *order)).collect()
             }
@@ -420,12 +423,15 @@ fn actions(
                 vec![Action::Recycle { old: slot(old), heir: slot(new) }]
             }
             scenario::Action::RemoveLockFile { state } => vec![Action::Remove(lock_files(state))],
-            scenario::Action::Operate(operation) => vec![Action::Operate(machine.operation(operation))],
+            scenario::Action::Operate(operation) => {
+                vec![Action::Operate(machine.operation(operation, lock_files, &slot))]
+            }
             scenario::Action::Wait(wait) => vec![Action::Wait(match wait {
                 Wait::Settled => Condition::AllSettled,
                 Wait::ReadyOf(name) => Condition::Ready(slot(name)),
                 Wait::SettledOf(name) => Condition::Settled(slot(name)),
                 Wait::GoneOf(name) => Condition::Gone(slot(name)),
+                Wait::Told(telling, name) => Condition::Told(slot(name), *telling),
             })],
         })
         .collect()

@@ -98,6 +98,8 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
         "operator/backup-reads-lock" | "operator/state-directory-moved" => {
             (Design::Naive(Naive::PidfileKillOwner), "single-owner", None)
         }
+        // What it cannot read is stale when it is old enough.
+        "operator/lock-file-overwritten" => (Design::Naive(Naive::PidfileAge), "single-owner", None),
         "operator/config-edited" => (Design::Without(Token::Config), "outcomes", None),
         // It knows one reason only.
         "disk/full-then-well" | "operator/state-directory-opened-up" => {
@@ -107,6 +109,8 @@ fn expected(id: &str) -> (Design, &'static str, Option<u8>) {
         "host/second-host-on-shared-storage" => (Design::Naive(Naive::PidfileUnlinkStale), "outcomes", None),
         // It cannot touch its file while it stands still, and does not know that it has not.
         "operator/paused-at-any-call" => (Design::Naive(Naive::LeaseHeartbeat), "single-owner", None),
+        // It has lost its lease before it wakes up.
+        "operator/paused-owner-writes" => (Design::Naive(Naive::LeaseHeartbeat), "single-owner", None),
         "isolation/state-directory-by-two-paths" => (Design::Naive(Naive::PathHash), "single-owner", None),
         "operator/old-files-cleaned-up" => (Design::Naive(Naive::PidfileUnlinkStale), "single-owner", None),
         // It has no port to be found by, so nobody makes room, and it knows no force.

@@ -69,5 +69,5 @@ fn the_lock_that_ships_holds_every_scenario_about_epochs_as_far_as_it_asks() {
         assert!(is_enough, "{}: {evidence:?}", case.id);
         count += 1;
     }
-    assert_eq!(count, 17);
+    assert_eq!(count, 18);
 }

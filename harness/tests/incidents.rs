@@ -12,12 +12,14 @@ use harness::simulate::{Simulation, run_case};
 use harness::verdict::Verdict;
 
 /// The incident, the design with its bug, the check that it breaks, and the steps of the shortest way there.
-const BROKEN: [(&str, &str, Check, usize); 16] = [
+const BROKEN: [(&str, &str, Check, usize); 18] = [
     ("incident/desktop-app-kills-the-service", "G4", Check::SingleOwner, 44),
     ("incident/detached-child-and-service", "G3", Check::SingleOwner, 38),
     ("incident/first-restart-after-a-kill", "N18", Check::NoWedge, 1),
     ("incident/forced-where-nothing-can-be-seen", "N24", Check::NoCollateral, 8),
     ("incident/killed-after-shutdown-timeout", "N18", Check::NoWedge, 2),
+    ("incident/lock-file-half-written", "N4", Check::NoWedge, 0),
+    ("incident/lock-file-of-no-bytes", "G4", Check::NoWedge, 0),
     ("incident/lock-inherited-by-a-child", "N25", Check::NoWedge, 6),
     ("incident/new-container-of-a-dead-owner", "G6", Check::NoWedge, 0),
     ("incident/own-pid-in-the-lock", "N3", Check::NoDeadEnd, 11),

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use harness::real::{Isolation, Options, run_case};
 use harness::scenario::{Case, parse};
-use harness::target::Target;
+use harness::target::{Pattern, Signs, Target};
 use harness::verdict::{Evidence, Verdict};
 use tempfile::TempDir;
 
@@ -267,4 +267,41 @@ fn an_interrupted_case_ends_without_a_verdict_and_leaves_no_process_behind() {
         assert!(!lives(mark));
         assert!(!lives(&refgate.path().display().to_string()));
     }
+}
+
+/// Two gateways on one state directory, and what is done to them.
+fn told(steps: &str, outcome: &str) -> String {
+    format!(
+        "schema = 1\ntitle = \"What is told\"\n[gateway]\na = {{ state = \"S\", port = 18789 }}\n\
+         b = {{ state = \"S\", port = 18789 }}\n[run]\nsteps = [{steps}]\n[expect]\noutcomes = [{outcome}]\n"
+    )
+}
+
+#[test]
+fn a_step_waits_for_what_a_real_gateway_tells_and_for_time_that_passes() {
+    let steps = r#"{ start = "a" }, { kill = "a", when = "a.owner", after_ms = 20 }, { start = "b", when = "a.gone" },
+        { stop = "b", when = "b.ready" }, { wait = "b.draining" }, { wait = "b.released" }, { wait = "settled" }"#;
+    let verdict = Refgate::real().run(&told(steps, r#"{ a = "killed", b = "exited" }"#));
+    assert_eq!(verdict, Verdict::Pass(Evidence::Observed { runs: 2, note: None }));
+}
+
+#[test]
+fn who_ends_without_telling_what_is_waited_for_fails_and_who_cannot_tell_it_is_not_tried() {
+    let steps = r#"{ start = "a" }, { start = "b", when = "a.owner" }, { wait = "settled" }"#;
+    let text = told(steps, r#"{ a = "ready" }"#);
+    let (check, says) = broken(Refgate::script("refuse held").run(&text));
+    assert_eq!((check.as_str(), says.as_str()), ("outcomes", "a is refused:held and will never be owner"));
+    let refgate = Refgate::real();
+    let mut options = refgate.options();
+    options.target.ready = Signs::Log(Pattern::new("ready").unwrap());
+    let Verdict::Unsupported(why) = run_case(&case(&text), &options) else { panic!("it was tried") };
+    assert_eq!(why, "refgate does not tell when it is owner: `[[event]]` with `emits = \"owner\"` says how");
+}
+
+#[test]
+fn a_try_that_takes_longer_than_its_limit_is_inconclusive_and_says_how_to_raise_it() {
+    let text = told(r#"{ start = "a" }, { start = "b" }, { pass_ms = 9000 }"#, r#"{ a = "ready" }"#);
+    let text = format!("{text}[limits]\nreal_ms = 200\n").replace("outcomes", "always = []\noutcomes");
+    let why = "the limit of 200 ms for one try is reached: `[limits] real_ms` raises it";
+    assert_eq!(Refgate::real().run(&text), Verdict::Inconclusive(why.to_owned()));
 }

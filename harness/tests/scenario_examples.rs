@@ -132,7 +132,10 @@ fn keys(at: &str, schema: &Json, all: &mut Vec<(String, Option<String>)>) {
         }
         let here = format!("{at}/{}", word.replace('~', "~0").replace('/', "~1"));
         if word == "properties" {
-            for (key, of) in inner.as_object().unwrap().iter().filter(|(_, of)| !of.is_boolean()) {
+            // What every step may have is described once, and shown with some.
+            let is_own =
+                |of: &Json| !of.is_boolean() && (of.get("$ref").is_none() || of.get("description").is_some());
+            for (key, of) in inner.as_object().unwrap().iter().filter(|(_, of)| is_own(of)) {
                 let meaning = of["description"].as_str().map(str::to_owned);
                 all.push((format!("{here}/{key}"), meaning));
             }

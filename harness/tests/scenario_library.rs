@@ -42,6 +42,8 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     incident/first-restart-after-a-kill
     incident/forced-where-nothing-can-be-seen
     incident/killed-after-shutdown-timeout
+    incident/lock-file-half-written
+    incident/lock-file-of-no-bytes
     incident/lock-inherited-by-a-child
     incident/new-container-of-a-dead-owner
     incident/orphan-holds-the-port
@@ -103,6 +105,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     lock/killed-while-raising-the-epoch
     lock/killed-with-every-token
     lock/lock-file-removed-at-any-call
+    lock/locks-lost-while-asked-to-write
     lock/locks-lost-while-owner-stops
     lock/locks-lost-while-starting
     lock/open-files-run-out[4]
@@ -144,10 +147,12 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     operator/force-and-recycled-pid
     operator/force-healthy-owner
     operator/force-stopped-owner
+    operator/lock-file-overwritten
     operator/lock-file-removed
     operator/old-files-cleaned-up
     operator/owner-paused
     operator/paused-at-any-call
+    operator/paused-owner-writes
     operator/port-freed-by-force
     operator/state-directory-moved
     operator/state-directory-opened-up
@@ -158,6 +163,7 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     pid/stale-lock-three-starters
     port/ephemeral-connection
     port/foreign-holder
+    port/foreign-holder-is-no-gateway
     port/foreign-holder-on-v6-only
     port/foreign-listener-in-block
     port/orphan-holds-the-port

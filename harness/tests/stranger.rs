@@ -264,7 +264,7 @@ fn what_a_run_requires_and_a_target_lacks_ends_it_before_it_begins() {
     ");
     insta::assert_snapshot!(shown(&["run", "--on", naive, "--require", "restrat", "scenarios/race"]), @"
     (stderr)
-    error: invalid value 'restrat' for '--require <CAPABILITY>': no capability is called so; there are namespaces, recycle, disk, restart, config, workspace, holder, lock-files
+    error: invalid value 'restrat' for '--require <CAPABILITY>': no capability is called so; there are namespaces, recycle, disk, restart, config, workspace, holder, lock-files, write, events
 
     For more information, try '--help'.
     (exit 2)

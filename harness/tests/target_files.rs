@@ -62,7 +62,7 @@ fn the_smallest_file_has_the_defaults_that_are_documented() {
         .into_iter()
         .filter_map(|(name, capability)| capability.missing_in(&target).map(|_| name))
         .collect();
-    assert_eq!(missing, ["restart", "config", "workspace", "holder", "lock-files"]);
+    assert_eq!(missing, ["restart", "config", "workspace", "holder", "lock-files", "write", "events"]);
 }
 
 #[test]
@@ -102,6 +102,7 @@ fn no_key_is_known_that_is_not_documented() {
         "[answers]",
         "[stop]",
         "[restart]",
+        "[write]",
         "[lock]",
         "[[refusal]]",
         "[log]",

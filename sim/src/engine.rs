@@ -12,7 +12,7 @@ use crate::learn::{Answer, Forest, NodeId, TaskState, TreeId};
 use crate::operator::Operation;
 use crate::outage::Outages;
 use crate::performed::{Deed, Performed};
-use crate::script::{Action, Condition};
+use crate::script::{Action, Condition, Telling};
 use crate::shared::Shared;
 use crate::supervisor::Supervision;
 use crate::world::{Answered, Checker, Choice, Setup, SlotState, Stepped, Told, Violation, World};
@@ -104,6 +104,7 @@ impl<'a, C: Checker> Engine<'a, C> {
                         owner: None,
                         ready: false,
                         refused: None,
+                        released: false,
                         asked: false,
                         calls: 0,
                         tasks: Vec::new(),
@@ -244,6 +245,15 @@ impl<'a, C: Checker> Engine<'a, C> {
             Condition::Settled(slot) => world.slots[*slot].process.is_some() && self.is_settled(world, *slot),
             Condition::Ready(slot) => world.slots[*slot].ready && world.view().can_act(*slot),
             Condition::Gone(slot) => world.slots[*slot].process.is_some() && !world.view().is_alive(*slot),
+            Condition::Told(slot, telling) => {
+                let state = &world.slots[*slot];
+                match telling {
+                    Telling::Owner => state.owner.is_some() || state.released,
+                    Telling::Draining => state.asked,
+                    Telling::Released => state.released,
+                    Telling::Refused => state.refused.is_some(),
+                }
+            }
         }
     }
 
@@ -398,7 +408,7 @@ impl<'a, C: Checker> Engine<'a, C> {
         let state = world.slots[slot].edit();
         state.past.extend(state.process.replace(process));
         (state.owner, state.refused) = (None, None);
-        (state.ready, state.asked) = (false, false);
+        (state.ready, state.asked, state.released) = (false, false, false);
         state.tasks = self.first_tasks(slot);
         let kernel = &mut world.kernel;
         let has_all = template.listens.iter().all(|address| kernel.hold_port(process, *address).is_ok())

@@ -79,6 +79,9 @@ impl<C: Checker> Engine<'_, C> {
             Action::Wait(Condition::Settled(slot)) => format!("`wait = \"{}.settled\"`", name(slot)),
             Action::Wait(Condition::Ready(slot)) => format!("`wait = \"{}.ready\"`", name(slot)),
             Action::Wait(Condition::Gone(slot)) => format!("`wait = \"{}.gone\"`", name(slot)),
+            Action::Wait(Condition::Told(slot, telling)) => {
+                format!("`wait = \"{}.{}\"`", name(slot), telling.name())
+            }
             Action::Recycle { old, .. } => format!("`recycle = \"{}\"`, which is not gone", name(old)),
             Action::Start(slot) | Action::Order(slot, _) | Action::Signal(slot, _) => {
                 format!("a step of {}", name(slot))

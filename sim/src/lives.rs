@@ -72,7 +72,10 @@ impl<C: Checker> Engine<'_, C> {
                 state.refused = Some((Arc::from(code.as_str()), *holder));
             }
             Notice::Noted(_) => {}
-            Notice::Released => state.owner = None,
+            Notice::Released => {
+                state.owner = None;
+                state.released = self.setup.script.minds_release(slot);
+            }
         }
     }
 

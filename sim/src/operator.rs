@@ -40,6 +40,13 @@ pub enum Operation {
     },
     /// `touch`
     Touch(PathBuf),
+    /// Files get other contents and stay the files that they are. What is not there is left alone.
+    Overwrite {
+        /// Which.
+        paths: Vec<PathBuf>,
+        /// With what.
+        with: Overwrite,
+    },
     /// The file system that a path is on becomes another one: full, broken, slow in its clock, or healthy again. Not
     /// [`Mount::read_only`] while a file on it is open for writing, as Linux says too.
     SetMount {
@@ -72,6 +79,33 @@ pub enum Operation {
     ExpireTimeWait,
 }
 
+/// What a file holds after it was overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Nothing.
+    Empty,
+    /// [`GARBAGE`].
+    Garbage,
+    /// The first half of what it held.
+    Half,
+    /// The pid that the present process of this slot has or had, in decimal digits, if it was ever started.
+    Pid(usize),
+}
+
+/// Bytes that are no text in UTF-8.
+pub const GARBAGE: &[u8] = b"\xff\xfe\x00\xc3(\x80\n";
+
+impl fmt::Display for Overwrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "nothing",
+            Self::Garbage => "garbage",
+            Self::Half => "the first half of it",
+            Self::Pid(_) => "a pid",
+        })
+    }
+}
+
 /// As an operator would type it, where there is a command for it.
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,6 +115,10 @@ impl fmt::Display for Operation {
             Self::SetMode { path, mode } => write!(f, "chmod {mode:03o} {}", path.display()),
             Self::SetOwner { path, uid } => write!(f, "chown {} {}", uid.0, path.display()),
             Self::Touch(path) => write!(f, "touch {}", path.display()),
+            Self::Overwrite { paths, with } => {
+                let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+                write!(f, "{} holds {with}", paths.join(", "))
+            }
             Self::SetMount { path, mount } => {
                 write!(f, "the file system of {} becomes {:?}", path.display(), mount.condition)
             }
@@ -97,6 +135,24 @@ impl fmt::Display for Operation {
 impl<C: Checker> Engine<'_, C> {
     /// Carries out an operation.
     pub(crate) fn operate(world: &mut World<C::Memory>, operation: &Operation) {
+        let pid = |slot: usize| world.slots[slot].process.map(|process| world.kernel.pid(process));
+        if let Operation::Overwrite { paths, with } = operation {
+            let text = match with {
+                Overwrite::Pid(slot) => match pid(*slot) {
+                    Some(pid) => pid.to_string(),
+                    None => return,
+                },
+                Overwrite::Empty | Overwrite::Garbage | Overwrite::Half => String::new(),
+            };
+            for path in paths {
+                let _ = world.kernel.overwrite(path, |old| match with {
+                    Overwrite::Garbage => GARBAGE.to_vec(),
+                    Overwrite::Half => old[..old.len() / 2].to_vec(),
+                    Overwrite::Empty | Overwrite::Pid(_) => text.clone().into_bytes(),
+                });
+            }
+            return;
+        }
         let kernel = &mut world.kernel;
         // Whatever the operator is told: nobody else is.
         let _ = match operation {
@@ -105,6 +161,7 @@ impl<C: Checker> Engine<'_, C> {
             Operation::SetMode { path, mode } => kernel.chmod(path, *mode),
             Operation::SetOwner { path, uid } => kernel.chown(path, *uid),
             Operation::Touch(path) => kernel.touch(path),
+            Operation::Overwrite { .. } => Ok(()),
             Operation::SetMount { path, mount } => {
                 if_there(kernel, path, |kernel| kernel.set_mount(path, *mount));
                 Ok(())

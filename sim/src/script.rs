@@ -42,6 +42,37 @@ pub enum Condition {
     Ready(usize),
     /// A process is dead. Its supervisor may be about to start the next one.
     Gone(usize),
+    /// A process has told something, however long ago and whatever has become of it since. One that its supervisor has
+    /// started again has told nothing yet.
+    Told(usize, Telling),
+}
+
+/// What a process tells of itself once, and a script can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Telling {
+    /// That it acts as the owner.
+    Owner,
+    /// That it has been asked to stop, by `SIGTERM` or `SIGINT`: who is asked knows it.
+    Draining,
+    /// That it owns no more.
+    Released,
+    /// That it gives up.
+    Refused,
+}
+
+impl Telling {
+    /// Every one of them, with its name.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("owner", Self::Owner),
+        ("draining", Self::Draining),
+        ("released", Self::Released),
+        ("refused", Self::Refused),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, telling)| *telling == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// Everything that is done to a machine.
@@ -56,6 +87,14 @@ pub struct Script {
 impl Script {
     pub(crate) fn get(&self, position: usize) -> Option<&Action> {
         self.setup.get(position).or_else(|| self.steps.get(position.checked_sub(self.setup.len())?))
+    }
+
+    /// Whether it waits for what is known only if it is remembered that a process has owned something and does so no more.
+    pub(crate) fn minds_release(&self, slot: usize) -> bool {
+        let mut actions = self.setup.iter().chain(&self.steps);
+        actions.any(|action| {
+            matches!(action, Action::Wait(Condition::Told(of, Telling::Owner | Telling::Released)) if *of == slot)
+        })
     }
 
     pub(crate) const fn is_setup(&self, position: usize) -> bool {

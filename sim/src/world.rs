@@ -79,6 +79,9 @@ pub struct SlotState {
     pub owner: Option<Arc<Ownership>>,
     /// Whether it has said that it is ready.
     pub ready: bool,
+    /// Whether it has said that it owns no more, if the script [waits for that](crate::Condition::Told), else `false`: nobody
+    /// else needs to know, and states that differ in nothing else are one.
+    pub released: bool,
     /// Whether it was asked to stop, by `SIGTERM` or `SIGINT`.
     pub asked: bool,
     /// How many calls its main task has made, if the checker [counts them](Checker::counts_calls), else 0.

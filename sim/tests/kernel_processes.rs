@@ -231,12 +231,13 @@ fn a_caught_signal_is_handed_over_once() {
     assert_eq!(ask(&mut kernel, who, Call::NextSignal), Err(Errno::InvalidArgument));
     ask(&mut kernel, who, Call::CatchSignals).unwrap();
     assert_eq!(kernel.readiness(who, &Call::NextSignal), Readiness::Waits);
-    let sent = [Signal::Stop, Signal::Terminate, Signal::User1, Signal::Interrupt, Signal::Terminate];
+    let sent =
+        [Signal::Stop, Signal::Terminate, Signal::User2, Signal::User1, Signal::Interrupt, Signal::Terminate];
     for signal in sent.into_iter().chain([Signal::Continue]) {
         kernel.signal(OUTSIDE, who, signal);
     }
     assert_eq!(kernel.life(who), Life::Running);
-    for signal in [Signal::Interrupt, Signal::User1, Signal::Terminate] {
+    for signal in [Signal::Interrupt, Signal::User1, Signal::User2, Signal::Terminate] {
         assert_eq!(ask(&mut kernel, who, Call::NextSignal), Ok(Reply::Signal(signal)));
     }
     assert_eq!(kernel.readiness(who, &Call::NextSignal), Readiness::Waits);

@@ -268,7 +268,7 @@ pub enum Call {
         /// The signal, or none to ask whether such a process exists.
         signal: Option<Signal>,
     },
-    /// From now on `SIGTERM`, `SIGINT` and `SIGUSR1` are kept for [`Call::NextSignal`] (sigaction(2)). Answers `Done`.
+    /// From now on `SIGTERM`, `SIGINT`, `SIGUSR1` and `SIGUSR2` are kept for [`Call::NextSignal`] (sigaction(2)). Answers `Done`.
     CatchSignals,
     /// Waits for a caught signal. Answers `Signal`.
     NextSignal,

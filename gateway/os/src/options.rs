@@ -188,6 +188,8 @@ pub enum Signal {
     Continue,
     /// `SIGUSR1`: please begin anew, and keep what you own.
     User1,
+    /// `SIGUSR2`: please look whether you still own what you own, and write that down.
+    User2,
 }
 
 /// The clocks of clock_gettime(2).
@@ -214,6 +216,7 @@ impl fmt::Display for Signal {
             Self::Stop => "SIGSTOP",
             Self::Continue => "SIGCONT",
             Self::User1 => "SIGUSR1",
+            Self::User2 => "SIGUSR2",
         })
     }
 }

@@ -184,7 +184,8 @@ raised, the clients are told to come again, and no token and no listener is give
 the next epoch cannot be begun, on a full disk for instance, it says so and serves on as before.
 With --takeover another process does the same: the one that runs says goodbye to its clients,
 hands over every token and listener, and exits with 0. If it cannot, it goes on serving, and the
-start is refused; why is in the evidence.
+start is refused; why is in the evidence. SIGUSR2 asks whether it still owns all of that: it writes
+a line into its journal if so, and ends with 70 if not.
 
 Exit status:
    0  stopped as it was told to
@@ -214,7 +215,6 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The exit status for a command line that is not understood.
 const USAGE: u8 = 2;
-
 /// The exit status for an error of the system (`EX_SOFTWARE` of sysexits.h).
 #[cfg(not(target_os = "linux"))]
 const SOFTWARE: u8 = 70;

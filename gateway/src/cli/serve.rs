@@ -38,7 +38,7 @@ pub(super) fn serve(log: &Log, claim: Claim, about: About) -> ExitCode {
         }
     });
     let service = Service::Gateway(Control::new(about, SessionLimits::openclaw()));
-    let server = Told::new(Server::new(Limits::personal(), service), manager);
+    let server = Told::new(Server::new(Limits::personal(), service), manager, log.clone(), claim.clone());
     let outcome = runtime.block_on(crate::run(os, claim.clone(), server));
     // What still runs belongs to clients that were told to go; it must not keep the process alive.
     runtime.shutdown_background();

@@ -313,7 +313,7 @@ async fn fold<O: Os>(os: &O, state: &Descriptor<O>, past: &mut Past) -> Result<(
             Entry::Began(_) => folded.starts += 1,
             Entry::Wrote(_, Event::Stop) => has_stopped = true,
             Entry::Wrote(_, Event::Ready) => has_stopped = false,
-            Entry::Wrote(_, Event::Unknown) | Entry::Folded(_) => {}
+            Entry::Wrote(_, Event::Checked | Event::Unknown) | Entry::Folded(_) => {}
         })
         .await?;
         folded.stops += u64::from(has_stopped);

@@ -83,6 +83,8 @@ pub enum Event {
     Ready,
     /// It stopped because it was told to.
     Stop,
+    /// It was asked to look, and still owned everything.
+    Checked,
     /// Something that only a later version knows.
     #[serde(other)]
     Unknown,

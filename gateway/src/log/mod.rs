@@ -124,6 +124,15 @@ impl Log {
             Notice::Noted(text) => return self.note(text),
             Notice::Refused { .. } => return,
         };
+        self.told(event, message, claim);
+    }
+
+    /// That an owner has been told to stop, and says goodbye to its clients.
+    pub fn draining(&self, claim: &Claim) {
+        self.told("draining", format!("draining {}", claim.state.display()), claim);
+    }
+
+    fn told(&self, event: &'static str, message: String, claim: &Claim) {
         match self.format {
             Format::Text => {
                 self.sink.say(format!("refgate: {} (pid {})", one_line(&message), self.pid));

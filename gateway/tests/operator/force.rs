@@ -47,6 +47,7 @@ fn a_healthy_owner_is_asked_to_stop_only_if_it_is_the_expected_one() {
     assert_eq!(said["code"], "held-ready", "{said}");
     assert!(old.child.lives());
     let new = room.gateway(&["--force", "--expect-instance", &expected]);
+    assert_eq!(old.next()["event"], "draining");
     assert_eq!(old.next()["event"], "released");
     drop(new);
 }

@@ -91,7 +91,8 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
     the next epoch cannot be begun, on a full disk for instance, it says so and serves on as before.
     With --takeover another process does the same: the one that runs says goodbye to its clients,
     hands over every token and listener, and exits with 0. If it cannot, it goes on serving, and the
-    start is refused; why is in the evidence.
+    start is refused; why is in the evidence. SIGUSR2 asks whether it still owns all of that: it writes
+    a line into its journal if so, and ends with 70 if not.
 
     Exit status:
        0  stopped as it was told to

@@ -147,3 +147,21 @@ fn an_owner_whose_successors_have_folded_its_journal_away_stops_by_itself() {
     assert!(message.contains("journal.1 is gone: successors have taken it into their sums"), "{message}");
     assert_eq!(gateway.child.0.wait().expect("it ends").code(), Some(70));
 }
+
+#[test]
+fn an_owner_that_is_asked_to_look_writes_a_line_or_ends_if_it_has_been_succeeded() {
+    let room = Room::new(38, None);
+    let mut gateway = room.gateway(&[]);
+    let journal = || String::from_utf8_lossy(&read(&room.at("state/journal.1"))).into_owned();
+    assert!(!journal().contains("checked"), "nobody has asked");
+    signal(gateway.pid(), Signal::USR2);
+    let is_written = (0..1_000_000).any(|_| {
+        std::thread::yield_now();
+        journal().contains(r#"{"event":"checked"}"#)
+    });
+    assert!(is_written, "{}", journal());
+    room.put("state/journal.2", b"");
+    signal(gateway.pid(), Signal::USR2);
+    assert_eq!(gateway.child.0.wait().expect("it ends").code(), Some(70));
+    assert_eq!(journal().matches("checked").count(), 1);
+}

@@ -9,6 +9,7 @@ mod safety;
 mod supervised;
 mod tenures;
 mod truth;
+mod words;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::scenario::{Check, Expect};
 
 pub use outcome::fate;
 pub use tenures::Reader;
+pub(crate) use words::{forbidden, tells};
 
 /// What the process of a slot is in the scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,7 @@ pub struct Memory {
     truth: truth::Memory,
     tenures: tenures::Memory,
     handoff: handoff::Memory,
+    words: words::Memory,
 }
 
 /// Everything that is checked in one case.
@@ -114,6 +117,7 @@ impl Checker for Checks {
             truth: truth::Memory::new(self.slots.len()),
             tenures: tenures::Memory::default(),
             handoff: handoff::Memory::default(),
+            words: words::Memory::default(),
         }
     }
 
@@ -142,6 +146,8 @@ impl Checker for Checks {
                 Check::NoWedge | Check::NoDeadEnd => {}
             }
         }
+        self.refusal_says(view, step)?;
+        self.refusal_comes(&mut memory.words, view, step)?;
         self.refusal_names(view, step)
     }
 

@@ -12,7 +12,7 @@ mod unfenced;
 use std::path::{Path, PathBuf};
 
 use gateway::{Claim, Unserved};
-use portcullis_os::Os;
+use portcullis_os::{Notice, Os};
 use sim::{Fake, Program};
 
 use crate::checks::Reader;
@@ -134,15 +134,15 @@ impl Design {
     /// The whole life of one gateway. Answers the exit status.
     async fn run_on<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
         match self {
-            Self::Refgate => refgate(os, claim).await,
+            Self::Refgate => refgate(os, claim, around).await,
             Self::Without(token) => {
                 let rule = Lie::new(token, &claim);
-                refgate(Fake::new(os, rule), claim).await
+                refgate(Fake::new(os, rule), claim, around).await
             }
-            Self::Slipping(slip) => refgate(Fake::new(os, slip), claim).await,
+            Self::Slipping(slip) => refgate(Fake::new(os, slip), claim, around).await,
             Self::Leaking(leak) => {
                 let rule = Leaking::new(leak, &claim);
-                refgate(Fake::new(os, rule), claim).await
+                refgate(Fake::new(os, rule), claim, around).await
             }
             Self::Naive(naive) => naive.run(os, claim).await,
             Self::Openclaw(generation) => generation.run(os, claim, around).await,
@@ -199,9 +199,19 @@ impl Design {
 }
 
 /// The whole life of the reference gateway, without clients.
-async fn refgate<O: Os>(os: O, claim: Claim) -> u8 {
-    match gateway::run(os, claim, Unserved).await {
+async fn refgate<O: Os>(os: O, claim: Claim, around: Surroundings) -> u8 {
+    match gateway::run(os.clone(), claim, Unserved).await {
         Ok(()) => 0,
-        Err(refusal) => refusal.exit_status(),
+        Err(refusal) => {
+            explain(&os, &around, || refusal.to_string()).await;
+            refusal.exit_status()
+        }
+    }
+}
+
+/// Says why it gives up in the words that people are told, where somebody listens.
+async fn explain<O: Os>(os: &O, around: &Surroundings, sentence: impl FnOnce() -> String) {
+    if around.explains {
+        let _ = os.notify(Notice::Noted(sentence())).await;
     }
 }

@@ -109,6 +109,7 @@ fn refgate(line: &str) -> Says {
         // Others cannot be told by a process of itself.
         "owner" => Happening::Owner,
         "ready" => Happening::Ready,
+        "draining" => Happening::Draining,
         "released" => Happening::Released,
         // An error of the program itself, which aborts it, or of whoever has started it.
         "failed" if exit == Some(ABORTED) => Happening::Killed,

@@ -96,7 +96,7 @@ pub(super) struct Attempt {
     pub(super) random: Random,
     /// The lanes that were started since the last wait.
     pub(super) fresh: BTreeSet<usize>,
-    /// When the scenario deleted lock files.
+    /// When the scenario deleted lock files, or changed what is in them.
     pub(super) removals: Vec<u64>,
     /// The inode of each lock file since it was first seen under an owner, and the lane of that owner.
     pub(super) lock_inodes: BTreeMap<PathBuf, (u64, usize)>,
@@ -251,6 +251,14 @@ impl Attempt {
     /// Carries out what is due, then waits for the next event and judges it. Returns after the first batch of events,
     /// or when something is due.
     pub(super) fn watch(&mut self, latest_us: u64) -> Result<(), Stop> {
+        let limit_ms = self.scenario.explore.real_ms;
+        let limit_us = limit_ms.map_or(u64::MAX, |limit_ms| limit_ms * 1_000);
+        if let Some(limit_ms) = limit_ms.filter(|_| self.clock.now_us() >= limit_us) {
+            return Err(Stop::Undecided(format!(
+                "the limit of {limit_ms} ms for one try is reached: `[limits] real_ms` raises it"
+            )));
+        }
+        let latest_us = latest_us.min(limit_us);
         let next_us = self.kill_what_is_due()?.map_or(latest_us, |due_us| due_us.min(latest_us));
         let asked_us = self.lanes.iter().filter_map(|lane| Some(lane.asked()?.due_us())).min();
         let next_us = asked_us.map_or(next_us, |due_us| due_us.min(next_us));

@@ -108,6 +108,16 @@ pub(super) fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Gives a file other contents where it is. That there is none is no error.
+#[expect(clippy::disallowed_methods, reason = "the named edge: somebody tampers with a file")]
+pub(super) fn overwrite(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> std::io::Result<()> {
+    match fs::read(path) {
+        Ok(old) => fs::write(path, change(&old)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes a directory, if it is not there.
 #[expect(clippy::disallowed_methods, reason = "the named edge: the directories that a scenario begins with")]
 pub(super) fn make_directory(path: &Path) -> std::io::Result<()> {

@@ -6,8 +6,13 @@ use super::child::Ended;
 use super::lane::{Hits, Holder, Lane, Refused, Role, Word, read_word};
 use super::sockets;
 use super::watch::Channel;
-use crate::scenario::Fate;
+use sim::Telling;
+
+use crate::scenario::{Fate, Happening};
 use crate::target::{Signs, Target};
+
+/// How many sentences of a gateway are remembered.
+const MOST_SENTENCES: usize = 1000;
 
 impl Attempt {
     /// Notes a line, and whether it makes somebody an owner.
@@ -20,11 +25,17 @@ impl Attempt {
             said.hits.hear(&self.order.target, channel, text);
         }
         let word = if is_gateway { word(&self.order.target, channel, text) } else { Word::Other };
+        if is_gateway {
+            said.told.extend(telling(&self.order.target, &word, text));
+            if said.sentences.len() < MOST_SENTENCES && self.scenario.expect.refusal.is_some() {
+                said.sentences.extend(sentence(text));
+            }
+        }
         let is_owner = match &word {
             Word::Owner => said.owner_us.is_none(),
             // From outside nobody sees more of an owner than that it serves.
             Word::Ready => said.owner_us.is_none() && !self.order.target.tells_events(),
-            Word::Released | Word::Refused(_) | Word::Other => false,
+            Word::Draining | Word::Released | Word::Refused(_) | Word::Other => false,
         };
         let event = match &word {
             Word::Owner => {
@@ -38,12 +49,14 @@ impl Attempt {
                 said.ready_us = Some(now_us);
                 "ready".to_owned()
             }
+            Word::Draining => "draining".to_owned(),
             Word::Released => {
                 said.released_us = Some(now_us);
                 "released".to_owned()
             }
             Word::Refused(refused) => {
                 said.refused = Some(refused.clone());
+                said.refused_us = Some(now_us);
                 refused.to_string()
             }
             Word::Other => {
@@ -79,6 +92,7 @@ impl Attempt {
         {
             self.record.add(now_us, name, &refused.to_string());
             life.said.refused = Some(refused);
+            life.said.refused_us = Some(now_us);
         }
     }
 
@@ -150,6 +164,37 @@ impl Attempt {
             }
         }
         Ok(())
+    }
+}
+
+/// What a line says to people: the message of an event, or all of it.
+fn sentence(text: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        #[serde(default)]
+        message: String,
+    }
+    let sentence = match serde_json::from_str(text) {
+        Ok(Line { message }) => message,
+        Err(_) => text.trim().to_owned(),
+    };
+    (!sentence.is_empty()).then_some(sentence)
+}
+
+/// What a line of a gateway tells for good: its events, or the lines that its target knows.
+fn telling(target: &Target, word: &Word, text: &str) -> Option<Telling> {
+    match word {
+        Word::Owner => Some(Telling::Owner),
+        Word::Draining => Some(Telling::Draining),
+        Word::Released => Some(Telling::Released),
+        Word::Refused(_) => Some(Telling::Refused),
+        Word::Ready | Word::Other => match target.log.read(text)?.emits {
+            Happening::Owner => Some(Telling::Owner),
+            Happening::Draining => Some(Telling::Draining),
+            Happening::Released => Some(Telling::Released),
+            Happening::Refused(_) => Some(Telling::Refused),
+            Happening::Started | Happening::Ready | Happening::Exited | Happening::Killed => None,
+        },
     }
 }
 

@@ -1,7 +1,8 @@
 //! Expectations judged by what can be seen from outside: who said what, who lives, what lies in the directories.
 //!
 //! `fail-fast` and `clock-free` speak of calls that a process makes, which only the simulator sees; here they are not
-//! judged. Nothing is judged by how long it took.
+//! judged. Nothing is judged by how long it took but a refusal that a scenario gives a time, and that with a large
+//! allowance.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde::Deserialize;
+use sim::Telling;
 
 use super::child::{Child, Ended};
 use super::files::Snapshot;
@@ -58,6 +59,12 @@ pub(super) struct Said {
     pub(super) ready_us: Option<u64>,
     pub(super) released_us: Option<u64>,
     pub(super) refused: Option<Refused>,
+    /// What it has told by its log, or by its events: once it is told it stays so.
+    pub(super) told: Vec<Telling>,
+    /// When that was read that it gives up.
+    pub(super) refused_us: Option<u64>,
+    /// What it has written for people, line by line, as far as anybody asks for it.
+    pub(super) sentences: Vec<String>,
     /// Of a bystander: that it listens.
     pub(super) listens: bool,
     /// Its last word that was none of these.
@@ -172,12 +179,24 @@ impl Life {
         self.pauses.last().is_some_and(|(_, until)| until.is_none())
     }
 
+    /// For how long it had run by that moment without being stopped, in microseconds.
+    pub(super) fn awake_us(&self, at_us: u64) -> u64 {
+        let stopped =
+            self.pauses.iter().map(|(from, until)| until.unwrap_or(at_us).min(at_us).saturating_sub(*from));
+        at_us.saturating_sub(self.started_us).saturating_sub(stopped.sum())
+    }
+
     /// Whether it has said that it is the owner, has not said that it no longer is, and lives.
     pub(super) fn is_owner(&self) -> bool {
         self.said.owner_us.is_some()
             && self.said.released_us.is_none()
             && self.ended.is_none()
             && self.child.is_alive()
+    }
+
+    /// Whether it has told something, however long ago.
+    pub(super) fn has_told(&self, telling: Telling) -> bool {
+        self.said.told.contains(&telling) || (telling == Telling::Refused && self.said.refused.is_some())
     }
 
     /// Whether it had ended before that moment.
@@ -191,6 +210,7 @@ impl Life {
 pub(super) enum Word {
     Owner,
     Ready,
+    Draining,
     Released,
     Refused(Refused),
     /// Anything else, for the report.
@@ -207,6 +227,7 @@ pub(super) fn read_word(line: &str) -> Word {
     match event.as_str() {
         "owner" => Word::Owner,
         "ready" => Word::Ready,
+        "draining" => Word::Draining,
         "released" => Word::Released,
         "refused" => serde_json::from_str(line).map_or(Word::Other, Word::Refused),
         _ => Word::Other,

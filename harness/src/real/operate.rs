@@ -1,10 +1,12 @@
-//! What is done to the machine, done for real where that harms nobody else: modes of directories, and full disks.
+//! What is done to the machine, done for real where that harms nobody else: modes of directories, what is in lock files, full
+//! disks, and time that passes, for which one waits.
 //!
 //! A state directory that goes needs the simulator: how soon its owner looks after it is the owner's own time.
 //!
 //! A disk that is to fill up is a small file system in memory, mounted in the mount namespace of the try. It is filled by
 //! files that have no name any more, so that nobody finds anything there that was not there before.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
 use std::io::Write as _;
@@ -15,17 +17,20 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
+use sim::GARBAGE;
 
 use super::attempt::{Attempt, Stop};
 use super::files;
 use super::lane::state_directory;
 use super::wire::Room;
-use crate::scenario::{Disk, Operation, Scenario, Step};
+use crate::scenario::{Disk, Operation, Scenario, Step, Tampering};
 
 /// The size of a disk that fills up, in bytes: more than any gateway here needs, and quickly filled.
 const DISK_BYTES: usize = 4 * 1024 * 1024;
 /// How many files it can have.
 const DISK_INODES: usize = 512;
+/// How long a step may let time pass, in milliseconds: it is waited for.
+const MOST_PASS_MS: u64 = 10_000;
 /// The name that fills it for a moment.
 const FILLER: &str = ".portcullis-filler";
 
@@ -41,7 +46,9 @@ pub(super) fn without_operations(scenario: &Scenario) -> Scenario {
 fn is_possible(operation: &Operation) -> bool {
     match operation {
         Operation::SetMode { .. }
+        | Operation::Tamper { .. }
         | Operation::Disk { disk: Disk::Healthy | Disk::Full | Disk::WithoutInodes, .. } => true,
+        Operation::Pass(milliseconds) => *milliseconds <= MOST_PASS_MS,
         Operation::Disk { disk: Disk::ReadOnly | Disk::Broken, .. }
         | Operation::RemoveState { .. }
         | Operation::MoveAway { .. }
@@ -49,7 +56,6 @@ fn is_possible(operation: &Operation) -> bool {
         | Operation::LoseLocks { .. }
         | Operation::StepClock { .. }
         | Operation::Suspend { .. }
-        | Operation::Pass(_)
         | Operation::Reboot { .. } => false,
     }
 }
@@ -61,6 +67,7 @@ pub(super) fn disks(scenario: &Scenario) -> Vec<String> {
         .filter_map(|step| match step.value.operation()? {
             Operation::Disk { state, .. } => Some(state.clone()),
             Operation::SetMode { .. }
+            | Operation::Tamper { .. }
             | Operation::RemoveState { .. }
             | Operation::MoveAway { .. }
             | Operation::MoveBack { .. }
@@ -97,6 +104,9 @@ impl Attempt {
     /// Does something to the machine. After a start without a wait it waits as long as the plan says, so that over many
     /// tries it happens everywhere.
     pub(super) fn operate(&mut self, operation: &Operation) -> Result<(), Stop> {
+        if let Operation::Pass(milliseconds) = operation {
+            return self.watch_until(self.clock.now_us() + milliseconds * 1_000);
+        }
         let started =
             self.fresh.iter().filter_map(|lane| self.lanes[*lane].life.as_ref()).map(|life| life.started_us);
         if let Some(last_us) = started.max() {
@@ -109,6 +119,7 @@ impl Attempt {
                     .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(*mode)))
             }
             Operation::Disk { state, disk } => self.set_disk(state, *disk),
+            Operation::Tamper { state, with } => self.tamper(state, with),
             Operation::RemoveState { .. }
             | Operation::MoveAway { .. }
             | Operation::MoveBack { .. }
@@ -121,6 +132,29 @@ impl Attempt {
             }
         };
         done.map_err(|error| Stop::Undecided(format!("{operation}: {error}")))
+    }
+
+    fn tamper(&mut self, state: &str, with: &Tampering) -> std::io::Result<()> {
+        let pid = match with {
+            Tampering::PidOf(name) => {
+                let lane = self.lanes.iter().find(|lane| lane.name == *name);
+                lane.and_then(|lane| lane.life.as_ref()).map(|life| life.child.pid.to_string())
+            }
+            Tampering::Empty | Tampering::Garbage | Tampering::Half => Some(String::new()),
+        };
+        // Who was never started has no pid.
+        let Some(pid) = pid else { return Ok(()) };
+        let gateways = self.scenario.gateways.iter().filter(|gateway| gateway.state == state);
+        for path in gateways.flat_map(|gateway| self.lock_files(gateway)).collect::<BTreeSet<_>>() {
+            files::overwrite(&path, |old| match with {
+                Tampering::Garbage => GARBAGE.to_vec(),
+                Tampering::Half => old[..old.len() / 2].to_vec(),
+                Tampering::Empty | Tampering::PidOf(_) => pid.clone().into_bytes(),
+            })?;
+        }
+        // What a refused start finds changed it need not have changed.
+        self.removals.push(self.clock.now_us());
+        Ok(())
     }
 
     fn set_disk(&mut self, state: &str, disk: Disk) -> std::io::Result<()> {

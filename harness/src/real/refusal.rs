@@ -6,11 +6,16 @@
 use gateway::Reason;
 use std::path::Path;
 
+use crate::checks::{forbidden, tells};
+
 use super::attempt::{Attempt, Broken, Stop};
 use super::child::Ended;
 use super::judge::{broken, clash_state};
 use super::lane::{Holder, Lane, Life, Refused, Role, share_config};
 use crate::scenario::{Check, Gateway, Named};
+
+/// How much longer than on the simulated clock a refusal may take, in milliseconds: a busy machine is no slow gateway.
+const ALLOWANCE_MS: u64 = 10_000;
 
 impl Attempt {
     /// Judges the words and the exit status of a refused gateway.
@@ -77,6 +82,19 @@ impl Attempt {
         {
             let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
             return Some((demand.line, format!("exits with {status}, not {}", allowed.join(" or "))));
+        }
+        let mut sentences = life.said.sentences.iter();
+        let said = sentences.find_map(|said| Some((said, forbidden(&demand.value.never_says, said)?)));
+        if let Some((sentence, word)) = said {
+            return Some((demand.line, tells(sentence, word)));
+        }
+        if let (Some(within_ms), Some(at_us)) = (demand.value.within_ms, life.said.refused_us)
+            && let took_ms = life.awake_us(at_us) / 1_000
+            && took_ms > within_ms + ALLOWANCE_MS
+        {
+            let says =
+                format!("gives up after {took_ms} ms, later than {within_ms} ms and {ALLOWANCE_MS} ms more");
+            return Some((demand.line, says));
         }
         // An owner that fences itself was refused nothing: nobody is in its way.
         let can_name = self.order.target.can_name(&refused.code) && refused.code != Reason::Fenced.code();

@@ -40,7 +40,14 @@ impl Attempt {
             Action::Kill(names) => self.each(names, Self::kill),
             Action::Pause(names) => self.each(names, Self::pause),
             Action::Resume(names) => self.each(names, Self::resume),
-            Action::Restart(names) => self.each(names, Self::restart),
+            Action::Restart(names) => {
+                let signal = raw(self.order.target.restart.unwrap_or(StopSignal::Usr1));
+                self.each(names, |attempt, lane| attempt.ask_for(lane, signal))
+            }
+            Action::Write(names) => {
+                let signal = raw(self.order.target.write.unwrap_or(StopSignal::Usr2));
+                self.each(names, |attempt, lane| attempt.ask_for(lane, signal))
+            }
             Action::Operate(operation) => self.operate(operation),
             Action::Order(..) => Err(Stop::Undecided("nobody here can do that".to_owned())),
             Action::Recycle { old, new } => self.recycle(old, new),
@@ -220,9 +227,9 @@ impl Attempt {
         }
     }
 
-    fn restart(&mut self, lane: usize) -> Result<(), Stop> {
+    /// Sends a signal that asks for something else than an end.
+    fn ask_for(&self, lane: usize, signal: Signal) -> Result<(), Stop> {
         let Some(life) = self.lanes[lane].living() else { return Ok(()) };
-        let signal = raw(self.order.target.restart.unwrap_or(StopSignal::Usr1));
         life.child.signal(signal).map_err(|errno| undeliverable(signal, errno))
     }
 
@@ -285,6 +292,21 @@ impl Attempt {
             Wait::GoneOf(name) => {
                 let lane = self.lane(name)?;
                 self.wait_until(&what, |attempt| attempt.lanes[lane].living().is_none())
+            }
+            Wait::Told(telling, name) => {
+                let lane = self.lane(name)?;
+                let has_told = |attempt: &Self| {
+                    attempt.lanes[lane].life.as_ref().is_some_and(|life| life.has_told(*telling))
+                };
+                self.wait_until(&what, |attempt| {
+                    attempt.lanes[lane].living().is_none() || has_told(attempt)
+                })?;
+                if has_told(self) {
+                    return Ok(());
+                }
+                let says =
+                    format!("{name} is {} and will never be {}", self.lanes[lane].fate(), telling.name());
+                Err(Stop::Broken(Broken { check: "outcomes".to_owned(), says, line: Some(line) }))
             }
             Wait::ReadyOf(name) => {
                 let lane = self.lane(name)?;

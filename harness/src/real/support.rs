@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::attempt::Attempt;
 use super::lane::{config_file, state_directory};
 use super::operate::without_operations;
-use crate::scenario::{Action, Check, Gateway, Scenario};
+use crate::scenario::{Action, Check, Gateway, Operation, Scenario, Wait};
 use crate::target::{Capability, Extra, Feature, Places, Target, Template};
 
 /// Why a target cannot run a scenario, if it cannot.
@@ -30,7 +30,17 @@ pub fn unsupported_by(target: &Target, scenario: &Scenario) -> Option<String> {
     }
     scenario.setup.iter().chain(&scenario.steps).find_map(|step| match &step.value {
         Action::Restart(_) => lacks("a restart in place", Capability::Restart),
+        Action::Write(_) => lacks("a write that is asked for", Capability::Write),
         Action::RemoveLockFile { .. } => lacks("removing lock files", Capability::LockFiles),
+        Action::Operate(Operation::Tamper { .. }) => {
+            lacks("tampering with lock files", Capability::LockFiles)
+        }
+        Action::Wait(Wait::Told(telling, _)) if !target.can_tell(*telling) => {
+            let (name, word) = (&target.name, telling.name());
+            Some(format!(
+                "{name} does not tell when it is {word}: `[[event]]` with `emits = \"{word}\"` says how"
+            ))
+        }
         Action::Start(_)
         | Action::Stop(_)
         | Action::Kill(_)

@@ -259,6 +259,7 @@ fn victims(scenario: &Scenario) -> Vec<&str> {
             | Action::Pause(_)
             | Action::Resume(_)
             | Action::Restart(_)
+            | Action::Write(_)
             | Action::Order(..)
             | Action::Recycle { .. }
             | Action::RemoveLockFile { .. } => {}

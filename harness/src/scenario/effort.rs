@@ -2,7 +2,7 @@
 
 use sim::Sampling;
 
-/// How many states a case may have before it is given up as inconclusive, unless whoever runs it says otherwise.
+/// How many states a case may have before it is given up as inconclusive, unless its file or whoever runs it says otherwise.
 pub const MOST_STATES: usize = 8_000_000;
 
 /// What to try, apart from what is true.
@@ -20,8 +20,10 @@ pub struct Explore {
     pub slow_release: bool,
     /// How many runs real processes make.
     pub tries: u16,
-    /// How many states the simulator visits at most. A scenario does not say it; who runs it may.
+    /// How many states the simulator visits at most.
     pub states: usize,
+    /// How long one try on real processes may take, in milliseconds; `None`: as long as what it waits for.
+    pub real_ms: Option<u64>,
 }
 
 impl Explore {
@@ -35,6 +37,7 @@ impl Explore {
             slow_release: false,
             tries: 10,
             states: MOST_STATES,
+            real_ms: None,
         }
     }
 }

@@ -17,6 +17,9 @@ pub(super) const EVERY_OUTCOME: &str = "every-outcome";
 pub(super) const EXIT_STATUSES: Bounds =
     Bounds { least: 1, most: 255, why: "an exit status is one byte, and 0 means success" };
 
+pub(super) const WITHIN: Bounds =
+    Bounds { least: 1, most: 3_600_000, why: "a refusal comes within an hour, in milliseconds" };
+
 /// `[expect]`
 pub(super) fn expect(
     field: Option<Field<'_>>,
@@ -76,17 +79,37 @@ fn refusal(field: Field<'_>, stage: &Stage<'_>, diagnostics: &mut Diagnostics) -
     let mut fields = Fields::of("`refusal`", field.key.span(), field.value, diagnostics)?.listed(REFUSAL);
     let names = fields.take("names");
     let exit = fields.take("exit");
-    if names.is_none() && exit.is_none() {
+    let never_says = fields.take("never_says");
+    let within_ms = fields.take("within_ms");
+    if names.is_none() && exit.is_none() && never_says.is_none() && within_ms.is_none() {
         diagnostics.add_if_whole(
             Problem::new("`refusal` demands nothing", field.value.span())
-                .label("neither `names` nor `exit`")
+                .label("neither `names` nor `exit`, nor `never_says` or `within_ms`")
                 .help("for instance `{ names = \"owner\", exit = [75, 78] }`"),
         );
     }
     fields.finish(diagnostics);
     let names = names.and_then(|field| named(field, stage.names, diagnostics));
     let exit = exit.map(|field| statuses(field, diagnostics)).unwrap_or_default();
-    Some(Located { value: Refusal { names, exit }, line: line_at(stage.source, field.key.span().start) })
+    let never_says = never_says.map(|field| words(field, diagnostics)).unwrap_or_default();
+    let within_ms = within_ms.and_then(|field| integer("`within_ms`", field.value, WITHIN, diagnostics));
+    let refusal = Refusal { names, exit, never_says, within_ms };
+    Some(Located { value: refusal, line: line_at(stage.source, field.key.span().start) })
+}
+
+/// What a refusal must not say.
+fn words(field: Field<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
+    let values = filled_list("`never_says`", field.value, diagnostics).unwrap_or_default();
+    let mut words: Vec<String> = Vec::new();
+    for value in values {
+        let Some(word) = text("an entry of `never_says`", value, diagnostics) else { continue };
+        if words.iter().any(|earlier| earlier.eq_ignore_ascii_case(word)) {
+            diagnostics
+                .add(Problem::new(format!("`{word}` is listed twice"), value.span()).label("again here"));
+        }
+        words.push(word.to_owned());
+    }
+    words
 }
 
 fn named(field: Field<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option<Named> {

@@ -1,4 +1,4 @@
-//! Reads `[explore]`: what to try, apart from what is true.
+//! Reads `[explore]`, what to try, apart from what is true, and `[limits]`, what that may cost.
 
 use sim::{Sampler, Sampling};
 use toml::de::DeValue;
@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use super::diagnostics::{Diagnostics, did_you_mean_or_list};
 use super::effort::{Explore, Policy};
 use super::fields::{Bounds, Field, Fields, boolean, integer, wrong_type};
-use super::format::EXPLORE;
+use super::format::{EXPLORE, LIMITS};
 use super::problem::Problem;
 
 pub(super) const PREEMPTIONS: Bounds = Bounds::new(0, 100);
@@ -17,6 +17,9 @@ pub(super) const SPAN: Bounds =
 /// With more ports than these the orders in which a dying gateway gives them back are too many.
 const SLOW_SPAN: u16 = 2;
 pub(super) const TRIES: Bounds = Bounds::new(1, 10_000);
+pub(super) const STATES: Bounds = Bounds::new(1, 1_000_000_000);
+pub(super) const REAL_MS: Bounds =
+    Bounds { least: 100, most: 3_600_000, why: "a try on real processes takes between 0.1 s and an hour" };
 pub(super) const SCHEDULES: Bounds = Bounds::new(1, 1_000_000_000);
 pub(super) const SEEDS: Bounds = Bounds::new(0, i64::MAX);
 /// The seed of a sample that names none, as on the command line.
@@ -26,6 +29,20 @@ pub(super) const DEPTHS: Bounds = Bounds::new(1, 100);
 pub(crate) const PCT_DEPTH: u16 = 3;
 /// The ways to draw schedules.
 const RANDOM: [&str; 3] = ["random", "pct", "swarm"];
+
+/// `[limits]`: what a case may cost.
+pub(super) fn limits(field: Option<Field<'_>>, explore: &mut Explore, diagnostics: &mut Diagnostics) {
+    let Some(field) = field else { return };
+    let Some(fields) = Fields::of("`[limits]`", field.key.span(), field.value, diagnostics) else { return };
+    let mut fields = fields.listed(LIMITS);
+    if let Some(field) = fields.take("states") {
+        explore.states = integer("`states`", field.value, STATES, diagnostics).unwrap_or(explore.states);
+    }
+    if let Some(field) = fields.take("real_ms") {
+        explore.real_ms = integer("`real_ms`", field.value, REAL_MS, diagnostics);
+    }
+    fields.finish(diagnostics);
+}
 
 /// `[explore]`, every key of which has a default.
 pub(super) fn explore(field: Option<Field<'_>>, diagnostics: &mut Diagnostics) -> Explore {

@@ -8,6 +8,8 @@ use std::ops::Range;
 use sim::supervisor::{KeepAlive, Restart, Supervisor};
 use toml::de::{DeTable, DeValue};
 
+use super::fields::Value;
+use super::format::GATES;
 use super::model::{Action, Gateway, Outcome, Scenario, Step, Variant, Wait};
 use super::problem::{Note, Problem};
 use super::vocabulary::{Check, FinalState};
@@ -148,10 +150,23 @@ impl Lints<'_> {
         self.scenario.setup.iter().chain(&self.scenario.steps)
     }
 
+    /// Where the steps stand: one that is held back is several, all of them in its place.
+    fn places(&self) -> Vec<Range<usize>> {
+        let run = self.root.get("run").and_then(|run| run.get_ref().as_table());
+        let lists = ["setup", "steps"].into_iter().filter_map(|key| run?.get(key)?.get_ref().as_array());
+        let count = |step: &Value<'_>| {
+            let is_gate = |key: &str| GATES.iter().any(|gate| gate.name == key);
+            1 + step
+                .get_ref()
+                .as_table()
+                .map_or(0, |step| step.keys().filter(|key| is_gate(key.get_ref())).count())
+        };
+        lists.flatten().flat_map(|step| vec![step.span(); count(step)]).collect()
+    }
+
     /// Steps that change nothing, waits for what never comes, and an end that nobody waits for.
     fn steps(&self, problems: &mut Vec<Problem>) {
-        let places: Vec<_> =
-            self.entries("run", "setup").into_iter().chain(self.entries("run", "steps")).collect();
+        let places = self.places();
         let steps: Vec<&Step> = self.steps_of().collect();
         for (number, (step, at)) in steps.iter().zip(&places).enumerate() {
             let Action::Wait(wait) = &step.value else { continue };
@@ -290,9 +305,12 @@ fn named(step: &Step) -> Vec<&str> {
         | Action::Pause(names)
         | Action::Resume(names)
         | Action::Restart(names)
+        | Action::Write(names)
         | Action::Order(_, names) => names.iter().map(String::as_str).collect(),
         Action::Recycle { old, new } => vec![old, new],
-        Action::Wait(Wait::ReadyOf(name) | Wait::SettledOf(name) | Wait::GoneOf(name)) => vec![name],
+        Action::Wait(
+            Wait::ReadyOf(name) | Wait::SettledOf(name) | Wait::GoneOf(name) | Wait::Told(_, name),
+        ) => vec![name],
         Action::RemoveLockFile { .. } | Action::Operate(_) | Action::Wait(Wait::Settled) => Vec::new(),
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use sim::Telling;
+
 use super::diagnostics::Diagnostics;
 use super::names::{Declared, Kind, Names};
 use super::problem::Problem;
@@ -18,6 +20,7 @@ pub(super) enum Sent {
     Pause,
     Resume,
     Restart,
+    Write,
 }
 
 /// What the steps so far did to one process.
@@ -87,14 +90,19 @@ impl Lives {
         let Some(life) = self.living(name, &at, diagnostics) else { return };
         let problem = |message: String| Problem::new(message, at.clone());
         let found = match (sent, &life.killed, &life.paused) {
-            (Sent::Stop | Sent::Kill | Sent::Pause | Sent::Resume | Sent::Restart, Some(killed), _) => {
-                Some(problem(format!("`{name}` was killed before")).note(killed.clone(), "killed here"))
-            }
+            (
+                Sent::Stop | Sent::Kill | Sent::Pause | Sent::Resume | Sent::Restart | Sent::Write,
+                Some(killed),
+                _,
+            ) => Some(problem(format!("`{name}` was killed before")).note(killed.clone(), "killed here")),
             (Sent::Pause, None, Some(paused)) => {
                 Some(problem(format!("`{name}` is paused already")).note(paused.clone(), "paused here"))
             }
             (Sent::Resume, None, None) => Some(problem(format!("`{name}` is not paused"))),
-            (Sent::Stop | Sent::Kill | Sent::Restart, None, _)
+            (Sent::Write, None, _) if who.kind == Kind::Bystander => {
+                Some(problem(format!("`{name}` writes nothing")).note(who.at.clone(), "declared here"))
+            }
+            (Sent::Stop | Sent::Kill | Sent::Restart | Sent::Write, None, _)
             | (Sent::Pause, None, None)
             | (Sent::Resume, None, Some(_)) => None,
         };
@@ -106,7 +114,7 @@ impl Lives {
             Sent::Pause => life.paused = Some(at),
             Sent::Resume => life.paused = None,
             // Who does not catch it dies of it.
-            Sent::Restart => life.stopped = true,
+            Sent::Restart | Sent::Write => life.stopped = true,
         }
         if let Some(found) = found {
             diagnostics.add(found);
@@ -164,6 +172,34 @@ impl Lives {
                 Problem::new(format!("`{name}` can no longer become ready"), at.clone())
                     .label("waits forever")
                     .note(killed.clone(), "killed here"),
+            );
+        }
+    }
+
+    pub(super) fn wait_told(
+        &mut self,
+        telling: Telling,
+        who: &Declared,
+        at: &Range<usize>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let name = &who.name;
+        if who.kind == Kind::Bystander {
+            diagnostics.add(
+                Problem::new(format!("`{name}` tells nothing"), at.clone())
+                    .label("a bystander, not a gateway")
+                    .note(who.at.clone(), "declared here"),
+            );
+        }
+        let Some(life) = self.living(name, at, diagnostics) else { return };
+        if let Some(killed) = &life.killed {
+            diagnostics.add(
+                Problem::new(
+                    format!("`{name}` may have been killed before it was {}", telling.name()),
+                    at.clone(),
+                )
+                .label("may wait forever")
+                .note(killed.clone(), "killed here"),
             );
         }
     }

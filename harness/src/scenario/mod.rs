@@ -34,6 +34,7 @@ mod supervised;
 mod timeline;
 mod varied;
 mod vocabulary;
+mod waits;
 
 pub use effort::{Explore, MOST_STATES, Policy};
 pub(crate) use explored::PCT_DEPTH;
@@ -47,6 +48,7 @@ pub use model::{
     Reach, Refusal, Scenario, Step, Variant, Wait,
 };
 pub(crate) use names::is_name;
+pub use operations::Tampering;
 pub use parse::{parse, parse_as};
 pub(crate) use parse::{schema, with_syntax_errors};
 pub use problem::{Note, Paint, Problem, Severity};

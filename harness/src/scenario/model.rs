@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_os::{Port, Signal};
-use sim::Supervised;
 use sim::actors::ReadLock;
 use sim::kernel::Persistence;
 use sim::supervisor::Order;
+use sim::{Supervised, Telling};
 
 use super::effort::Explore;
+use super::operations::Tampering;
 use super::timeline::Timeline;
 use super::vocabulary::{Check, Fate, FinalState};
 
@@ -226,6 +227,13 @@ pub enum Operation {
         /// The permission bits.
         mode: u32,
     },
+    /// Somebody overwrites the lock files of a state directory where they are.
+    Tamper {
+        /// Its label.
+        state: String,
+        /// With what.
+        with: Tampering,
+    },
     /// The disk of a state directory fills up, breaks, or is well again.
     Disk {
         /// The label of the state directory.
@@ -268,6 +276,7 @@ impl fmt::Display for Operation {
             Self::MoveAway { state } => write!(f, "move {state} away"),
             Self::MoveBack { state } => write!(f, "move {state} back"),
             Self::SetMode { state, mode } => write!(f, "give {state} the mode {mode:03o}"),
+            Self::Tamper { state, with } => write!(f, "overwrite the lock file of {state} with {with}"),
             Self::Disk { state, disk } => write!(f, "the disk of {state} becomes {disk:?}"),
             Self::LoseLocks { state } => write!(f, "lose the locks of {state}"),
             Self::StepClock { host, by_ms } => write!(f, "set the clock of {host} by {by_ms:+} ms"),
@@ -296,6 +305,8 @@ pub enum Action {
     Resume(Vec<String>),
     /// Sends SIGUSR1: a gateway that owns begins anew and keeps what it owns.
     Restart(Vec<String>),
+    /// Asks gateways for one write each: an owner looks at what it owns, and writes.
+    Write(Vec<String>),
     /// Asks supervisors to end their gateways, or to end and start them.
     Order(Order, Vec<String>),
     /// Starts a bystander with the pid, and if possible the start tick, that a dead process had.
@@ -325,6 +336,7 @@ impl fmt::Display for Action {
             Self::Pause(names) => write!(f, "pause {}", names.join(", ")),
             Self::Resume(names) => write!(f, "resume {}", names.join(", ")),
             Self::Restart(names) => write!(f, "restart {}", names.join(", ")),
+            Self::Write(names) => write!(f, "ask {} to write", names.join(", ")),
             Self::Order(Order::Stop, names) => write!(f, "stop the service of {}", names.join(", ")),
             Self::Order(Order::Restart, names) => write!(f, "restart the service of {}", names.join(", ")),
             Self::Recycle { old, new } => write!(f, "recycle {old} as {new}"),
@@ -346,6 +358,8 @@ pub enum Wait {
     SettledOf(String),
     /// This process has ended.
     GoneOf(String),
+    /// This gateway has told this, however long ago.
+    Told(Telling, String),
 }
 
 impl fmt::Display for Wait {
@@ -355,6 +369,7 @@ impl fmt::Display for Wait {
             Self::ReadyOf(name) => write!(f, "{name}.ready"),
             Self::SettledOf(name) => write!(f, "{name}.settled"),
             Self::GoneOf(name) => write!(f, "{name}.gone"),
+            Self::Told(telling, name) => write!(f, "{name}.{}", telling.name()),
         }
     }
 }
@@ -395,6 +410,10 @@ pub struct Refusal {
     pub names: Option<Named>,
     /// The exit statuses that it may have; empty: any.
     pub exit: Vec<u8>,
+    /// What it must not say, in letters of either case.
+    pub never_says: Vec<String>,
+    /// How long after the start it must come at the latest, in milliseconds; `None`: at any time.
+    pub within_ms: Option<u64>,
 }
 
 /// Whom a refusal must name.

@@ -1,5 +1,7 @@
 //! Reads the steps that are done to a machine and not to a process: what operators, clocks and disks do.
 
+use std::fmt;
+
 use super::diagnostics::Diagnostics;
 use super::fields::{Bounds, Field, integer, text, word};
 use super::model::{Action, Disk, Operation};
@@ -28,6 +30,47 @@ pub(super) const DISKS: [(&str, Disk); 5] = [
     ("broken", Disk::Broken),
 ];
 
+pub(super) const TAMPERS: [(&str, ()); 1] = [("lock-file", ())];
+pub(super) const CONTENTS: [(&str, Contents); 4] = [
+    ("empty", Contents::Empty),
+    ("garbage", Contents::Garbage),
+    ("half", Contents::Half),
+    ("pid", Contents::Pid),
+];
+
+/// What a lock file holds after somebody has tampered with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tampering {
+    /// Nothing.
+    Empty,
+    /// Bytes that are no text.
+    Garbage,
+    /// The first half of what it held.
+    Half,
+    /// The pid that this process has or had.
+    PidOf(String),
+}
+
+impl fmt::Display for Tampering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("nothing"),
+            Self::Garbage => f.write_str("garbage"),
+            Self::Half => f.write_str("the first half of it"),
+            Self::PidOf(name) => write!(f, "the pid of {name}"),
+        }
+    }
+}
+
+/// What a file is overwritten with, apart from whose pid it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contents {
+    Empty,
+    Garbage,
+    Half,
+    Pid,
+}
+
 impl Action {
     /// What is done to the machine, if it is that and nothing to a process or a lock file.
     pub const fn operation(&self) -> Option<&Operation> {
@@ -39,6 +82,7 @@ impl Action {
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Restart(_)
+            | Self::Write(_)
             | Self::Order(..)
             | Self::Recycle { .. }
             | Self::RemoveLockFile { .. }
@@ -53,11 +97,14 @@ pub(super) struct Modifiers<'t> {
     pub(super) state: Option<Field<'t>>,
     pub(super) mode: Option<Field<'t>>,
     pub(super) host: Option<Field<'t>>,
+    pub(super) with: Option<Field<'t>>,
+    pub(super) of: Option<Field<'t>>,
 }
 
 /// What such a step does, apart from whom it concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
+    Tamper,
     Move,
     Chmod,
     Disk,
@@ -77,6 +124,13 @@ pub(super) fn operation(
     diagnostics: &mut Diagnostics,
 ) -> Option<Operation> {
     match work {
+        Work::Tamper => {
+            word("`tamper`", verb.value, &TAMPERS, diagnostics);
+            let state = state(verb, modifiers.state, names, diagnostics);
+            let with = tampering(verb, modifiers, names, diagnostics);
+            let (state, with) = state.zip(with)?;
+            Some(Operation::Tamper { state, with })
+        }
         Work::Move => {
             let away = word("`move`", verb.value, &MOVES, diagnostics);
             let state = state(verb, modifiers.state, names, diagnostics)?;
@@ -125,6 +179,50 @@ pub(super) fn operation(
             let host = names.resolve_host(label, verb.value.span(), diagnostics)?;
             Some(Operation::Reboot { host })
         }
+    }
+}
+
+/// What the lock files are overwritten with.
+fn tampering(
+    verb: Field<'_>,
+    modifiers: Modifiers<'_>,
+    names: &Names,
+    diagnostics: &mut Diagnostics,
+) -> Option<Tampering> {
+    let Some(with) = modifiers.with else {
+        diagnostics.add_if_whole(
+            Problem::new("`tamper` does not say with what", verb.key.span())
+                .label("`with` is missing")
+                .help("add it, for instance `with = \"empty\"`"),
+        );
+        return None;
+    };
+    let with_what = word("`with`", with.value, &CONTENTS, diagnostics)?;
+    match (with_what, modifiers.of) {
+        (Contents::Pid, None) => {
+            diagnostics.add_if_whole(
+                Problem::new("`tamper` does not say whose pid", with.key.span())
+                    .label("`of` is missing")
+                    .help("name a process, for instance `with = \"pid\", of = \"cron\"`"),
+            );
+            None
+        }
+        (Contents::Pid, Some(of)) => {
+            let name = text("`of`", of.value, diagnostics)?;
+            let who = names.resolve(name, of.value.span(), diagnostics)?;
+            Some(Tampering::PidOf(who.name.clone()))
+        }
+        (Contents::Empty | Contents::Garbage | Contents::Half, Some(of)) => {
+            diagnostics.add(
+                Problem::new("`of` belongs to `with = \"pid\"`", of.key.span())
+                    .label("means nothing here")
+                    .help("leave it out"),
+            );
+            None
+        }
+        (Contents::Empty, None) => Some(Tampering::Empty),
+        (Contents::Garbage, None) => Some(Tampering::Garbage),
+        (Contents::Half, None) => Some(Tampering::Half),
     }
 }
 

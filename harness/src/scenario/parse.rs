@@ -11,7 +11,7 @@ use toml::de::DeTable;
 use super::declared::{bystanders, gateways, mounts};
 use super::diagnostics::{Diagnostics, Syntax, quoted};
 use super::expected::expect;
-use super::explored::explore;
+use super::explored::{explore, limits};
 use super::fields::{Bounds, Field, Fields, Value, integer, list, text};
 use super::format::FILE;
 use super::lives::Lives;
@@ -121,7 +121,8 @@ impl File<'_> {
             (setup, issued, steps.lives)
         };
         let expected = fields.require("expect", "[expect]");
-        let explore = explore(fields.take("explore"), diagnostics);
+        let mut explore = explore(fields.take("explore"), diagnostics);
+        limits(fields.take("limits"), &mut explore, diagnostics);
         let kills = explore.kills.max(explore.power_losses).max(u8::from(names.has_killer()));
         let stage = Stage { source: &self.source, names: &names, lives: &lives, kills };
         let expect = expect(expected, &stage, diagnostics);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::model::{Action, Scenario, Wait};
+use sim::Telling;
+
+use super::model::{Action, Operation, Scenario, Wait};
 
 impl Scenario {
     /// Why real processes cannot show this: what it asks for exists in the simulator only.
@@ -55,6 +57,11 @@ impl Scenario {
         if self.processes.iter().any(|process| process.does.is_some() || !process.connects.is_empty()) {
             return Some("a process that does more than listen needs the simulator");
         }
+        if steps.clone().any(|step| matches!(step.value, Action::Operate(Operation::Pass(_)))) {
+            return Some(
+                "time that passes needs the simulator, or up to 10 000 ms of it processes that run freely",
+            );
+        }
         if steps.any(|step| matches!(step.value, Action::Operate(_))) {
             return Some("what is done to clocks, disks and directories needs the simulator");
         }
@@ -77,14 +84,21 @@ impl Scenario {
                 }
                 Action::Wait(Wait::Settled) => starting.clear(),
                 Action::Kill(names) => starting.retain(|name| !names.contains(name)),
-                Action::Wait(Wait::ReadyOf(name) | Wait::SettledOf(name) | Wait::GoneOf(name)) => {
+                Action::Wait(
+                    Wait::ReadyOf(name)
+                    | Wait::SettledOf(name)
+                    | Wait::GoneOf(name)
+                    | Wait::Told(Telling::Refused | Telling::Released, name),
+                ) => {
                     starting.remove(name);
                 }
+                Action::Wait(Wait::Told(Telling::Owner | Telling::Draining, _)) => {}
                 Action::Recycle { .. } => return !starting.is_empty(),
                 Action::Stop(_)
                 | Action::Pause(_)
                 | Action::Resume(_)
                 | Action::Restart(_)
+                | Action::Write(_)
                 | Action::Order(..)
                 | Action::RemoveLockFile { .. }
                 | Action::Operate(_) => {}

@@ -7,11 +7,11 @@ use toml::de::DeValue;
 
 use super::diagnostics::{Diagnostics, closest, did_you_mean_or_list, quoted};
 use super::fields::{Field, Fields, Value, filled_list, list, table, text, wrong_type};
-use super::format;
+use super::format::{self, GATES};
 use super::lives::{Lives, Sent};
-use super::model::{Action, Located, Operation, Step, Wait};
+use super::model::{Action, Located, Operation, Step};
 use super::names::{Declared, Kind, Names};
-use super::operations::{Modifiers, Work, operation};
+use super::operations::{Modifiers, Tampering, Work, operation};
 use super::problem::{Problem, line_at};
 
 /// What a step does; each has exactly one.
@@ -23,10 +23,12 @@ enum Verb {
     Pause,
     Resume,
     Restart,
+    Write,
     ServiceStop,
     ServiceRestart,
     Recycle,
     Remove,
+    Tamper,
     Move,
     Chmod,
     Disk,
@@ -39,17 +41,19 @@ enum Verb {
 }
 
 impl Verb {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Start,
         Self::Stop,
         Self::Kill,
         Self::Pause,
         Self::Resume,
         Self::Restart,
+        Self::Write,
         Self::ServiceStop,
         Self::ServiceRestart,
         Self::Recycle,
         Self::Remove,
+        Self::Tamper,
         Self::Move,
         Self::Chmod,
         Self::Disk,
@@ -69,10 +73,12 @@ impl Verb {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Restart => "restart",
+            Self::Write => "write",
             Self::ServiceStop => "service_stop",
             Self::ServiceRestart => "service_restart",
             Self::Recycle => "recycle",
             Self::Remove => "remove",
+            Self::Tamper => "tamper",
             Self::Move => "move",
             Self::Chmod => "chmod",
             Self::Disk => "disk",
@@ -94,10 +100,12 @@ impl Verb {
             | Self::Pause
             | Self::Resume
             | Self::Restart
+            | Self::Write
             | Self::ServiceStop
             | Self::ServiceRestart => true,
             Self::Recycle
             | Self::Remove
+            | Self::Tamper
             | Self::Move
             | Self::Chmod
             | Self::Disk
@@ -111,7 +119,6 @@ impl Verb {
     }
 }
 
-const MOMENTS: [&str; 3] = ["ready", "settled", "gone"];
 pub(super) const LOCK_FILE: &str = "lock-file";
 pub(super) const STATE_DIRECTORY: &str = "state-directory";
 
@@ -152,7 +159,10 @@ impl Steps<'_> {
         for value in values.unwrap_or_default() {
             let before = diagnostics.count();
             let line = line_at(self.source, value.span().start);
-            steps.extend(self.step(value, diagnostics).map(|value| Located { value, line }));
+            let mut actions = Vec::new();
+            let last = self.step(value, &mut actions, diagnostics);
+            actions.extend(last);
+            steps.extend(actions.into_iter().map(|value| Located { value, line }));
             if diagnostics.count() > before {
                 self.excuse_all_in(value.get_ref());
             }
@@ -160,15 +170,27 @@ impl Steps<'_> {
         steps
     }
 
+    /// Reads one step. What it waits for before it goes to `first`.
     #[expect(clippy::too_many_lines, reason = "one arm a key")]
-    fn step(&mut self, value: &Value<'_>, diagnostics: &mut Diagnostics) -> Option<Action> {
+    fn step(
+        &mut self,
+        value: &Value<'_>,
+        first: &mut Vec<Action>,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Action> {
         let entries = table("a step", value, diagnostics)?;
         let mut fields = Fields::new("a step", value.span(), entries);
         let verbs = Verb::ALL.into_iter().filter_map(|verb| Some((verb, fields.take(verb.word())?)));
         let verbs: Vec<_> = verbs.collect();
         let heir = fields.take("as");
-        let modifiers =
-            Modifiers { state: fields.take("state"), mode: fields.take("mode"), host: fields.take("host") };
+        let modifiers = Modifiers {
+            state: fields.take("state"),
+            mode: fields.take("mode"),
+            host: fields.take("host"),
+            with: fields.take("with"),
+            of: fields.take("of"),
+        };
+        let gates = GATES.iter().filter_map(|gate| fields.take(gate.name)).collect::<Vec<_>>();
         let before = diagnostics.count();
         fields.finish(diagnostics);
         let Some((verb, field)) = one_verb(&verbs, diagnostics) else {
@@ -184,15 +206,24 @@ impl Steps<'_> {
             }
             return None;
         };
-        let Modifiers { state, mode, host } = modifiers;
+        for gate in gates {
+            first.extend(self.gate(gate, diagnostics));
+        }
+        let Modifiers { state, mode, host, with, of } = modifiers;
         let listed = format::step(verb.word());
-        for (modifier, example) in
-            [(heir, "recycle"), (state, "remove"), (mode, "chmod"), (host, "step_clock_ms")]
-        {
+        for (modifier, example) in [
+            (heir, "recycle"),
+            (state, "remove"),
+            (mode, "chmod"),
+            (host, "step_clock_ms"),
+            (with, "tamper"),
+            (of, "tamper"),
+        ] {
             misplaced(modifier.filter(|field| !listed.takes(field.name())), example, diagnostics);
         }
         let mut operate = |work| operation(work, field, modifiers, self.names, diagnostics);
         let operated = match verb {
+            Verb::Tamper => operate(Work::Tamper),
             Verb::Move => operate(Work::Move),
             Verb::Chmod => operate(Work::Chmod),
             Verb::Disk => operate(Work::Disk),
@@ -207,6 +238,7 @@ impl Steps<'_> {
             | Verb::Pause
             | Verb::Resume
             | Verb::Restart
+            | Verb::Write
             | Verb::ServiceStop
             | Verb::ServiceRestart
             | Verb::Recycle
@@ -216,6 +248,9 @@ impl Steps<'_> {
         if let Some(Operation::Reboot { .. }) = operated {
             self.lives.reboot();
         }
+        if let (Some(Operation::Tamper { with: Tampering::PidOf(name), .. }), Some(of)) = (&operated, of) {
+            self.lives.wait_settled(name, &of.value.span(), diagnostics);
+        }
         match verb {
             Verb::Start => self.named(field, diagnostics, Lives::start).map(Action::Start),
             Verb::Stop => self.signal(field, Sent::Stop, diagnostics).map(Action::Stop),
@@ -223,11 +258,13 @@ impl Steps<'_> {
             Verb::Pause => self.signal(field, Sent::Pause, diagnostics).map(Action::Pause),
             Verb::Resume => self.signal(field, Sent::Resume, diagnostics).map(Action::Resume),
             Verb::Restart => self.signal(field, Sent::Restart, diagnostics).map(Action::Restart),
+            Verb::Write => self.signal(field, Sent::Write, diagnostics).map(Action::Write),
             Verb::ServiceStop => self.order(field, Order::Stop, diagnostics),
             Verb::ServiceRestart => self.order(field, Order::Restart, diagnostics),
             Verb::Recycle => self.recycle(field, heir, diagnostics),
             Verb::Remove => self.remove(field, modifiers.state, diagnostics),
-            Verb::Move
+            Verb::Tamper
+            | Verb::Move
             | Verb::Chmod
             | Verb::Disk
             | Verb::Lose
@@ -353,41 +390,6 @@ impl Steps<'_> {
             STATE_DIRECTORY => Action::Operate(Operation::RemoveState { state }),
             _ => Action::RemoveLockFile { state },
         })
-    }
-
-    fn wait(&mut self, verb: Field<'_>, diagnostics: &mut Diagnostics) -> Option<Wait> {
-        let at = verb.value.span();
-        let written = text("`wait`", verb.value, diagnostics)?;
-        if written == "settled" {
-            return Some(Wait::Settled);
-        }
-        let (name, moment) = written.rsplit_once('.').unwrap_or((written, ""));
-        if !MOMENTS.contains(&moment) {
-            let known = MOMENTS.map(|moment| format!("{name}.{moment}"));
-            let known: Vec<_> = known.iter().map(|known| &**known).chain(["settled"]).collect();
-            diagnostics.add(
-                Problem::new(format!("`{written}` is nothing to wait for"), at)
-                    .label("not known")
-                    .maybe_help(did_you_mean_or_list("one can wait for", written, &known)),
-            );
-            return None;
-        }
-        let who = self.names.resolve(name, at.clone(), diagnostics)?;
-        let name = who.name.clone();
-        match moment {
-            "ready" => {
-                self.lives.wait_ready(who, &at, diagnostics);
-                Some(Wait::ReadyOf(name))
-            }
-            "gone" => {
-                self.lives.wait_gone(who, &at, diagnostics);
-                Some(Wait::GoneOf(name))
-            }
-            _ => {
-                self.lives.wait_settled(&name, &at, diagnostics);
-                Some(Wait::SettledOf(name))
-            }
-        }
     }
 
     /// A step that could not be read may have been about anybody it mentions, so nothing more is said about them.

@@ -322,6 +322,7 @@ const fn raw_signal(signal: Signal) -> Raw {
         Signal::Stop => Raw::STOP,
         Signal::Continue => Raw::CONT,
         Signal::User1 => Raw::USR1,
+        Signal::User2 => Raw::USR2,
     }
 }
 
@@ -330,8 +331,15 @@ fn ending(status: &WaitIdStatus) -> Ending {
         return Ending::Exited(u8::try_from(code).unwrap_or(u8::MAX));
     }
     let number = status.terminating_signal().unwrap_or_default();
-    let signals =
-        [Signal::Terminate, Signal::Interrupt, Signal::Kill, Signal::Stop, Signal::Continue, Signal::User1];
+    let signals = [
+        Signal::Terminate,
+        Signal::Interrupt,
+        Signal::Kill,
+        Signal::Stop,
+        Signal::Continue,
+        Signal::User1,
+        Signal::User2,
+    ];
     match signals.into_iter().find(|signal| raw_signal(*signal).as_raw() == number) {
         Some(signal) => Ending::Killed(signal),
         None => Ending::KilledBy(u8::try_from(number).unwrap_or(u8::MAX)),

@@ -87,6 +87,10 @@ fn check(case: &Case, simulation: &Simulation) -> Result<(), Trouble> {
     if let Some(reason) = case.scenario.only_simulated() {
         return refused(reason);
     }
+    let refusal = case.scenario.expect.refusal.as_ref();
+    if refusal.is_some_and(|refusal| !refusal.value.never_says.is_empty()) {
+        return refused("who is driven does not explain itself");
+    }
     if !case.scenario.mounts.is_empty() {
         return refused("everything that is driven lies on one file system");
     }

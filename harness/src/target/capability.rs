@@ -23,11 +23,15 @@ pub enum Capability {
     Holder,
     /// `lock-files`: the files that keep others out are known.
     LockFiles,
+    /// `write`: a gateway can be asked for a write.
+    Write,
+    /// `events`: what becomes of a gateway is told when it comes.
+    Events,
 }
 
 impl Capability {
     /// Every one of them, with its name.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("namespaces", Self::Namespaces),
         ("recycle", Self::Recycle),
         ("disk", Self::Disk),
@@ -36,6 +40,8 @@ impl Capability {
         ("workspace", Self::Workspace),
         ("holder", Self::Holder),
         ("lock-files", Self::LockFiles),
+        ("write", Self::Write),
+        ("events", Self::Events),
     ];
 
     /// Whether it depends on the machine and on no target.
@@ -59,6 +65,11 @@ impl Capability {
                 "`[options.workspace]`, or `{workspace}` where it is started",
             ),
             Self::Holder => (names_holder(), "a group `(?<pid>…)` in a pattern of a `[[refusal]]`"),
+            Self::Write => (target.write.is_some(), "`[write] signal`"),
+            Self::Events => (
+                target.tells_events() || !target.log.events.is_empty(),
+                "an `[[event]]` for each line that tells one",
+            ),
             Self::LockFiles => (!target.locks.files.is_empty(), "`[lock] files`"),
         };
         (!has).then_some(remedy)

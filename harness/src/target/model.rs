@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sim::Telling;
 
 use super::events::Log;
 use super::pattern::{Day, Glob, Pattern};
@@ -42,6 +43,8 @@ pub struct Target {
     pub stop_within: Patience,
     /// What asks it to begin anew in place; `None`: it cannot.
     pub restart: Option<StopSignal>,
+    /// What asks it for a write at once; `None`: nothing does.
+    pub write: Option<StopSignal>,
     /// Its ports.
     pub ports: Ports,
     /// The files that it keeps others out with.
@@ -134,7 +137,8 @@ pub struct Range {
 /// The files that a gateway keeps others out with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locks {
-    /// Where they lie. They are looked at and never touched, unless a step of a scenario deletes them.
+    /// Where they lie. They are looked at and never touched, unless a step of a scenario deletes them or
+    /// overwrites what is in them.
     pub files: Vec<Template>,
     /// Whether nobody ever deletes or replaces them, not even when nobody owns.
     pub permanent: bool,
@@ -266,6 +270,14 @@ impl Target {
             || self.refusals.iter().filter(|refusal| refusal.reason == reason).any(|refusal| {
                 refusal.stderr.as_ref().is_some_and(names) || refusal.stdout.as_ref().is_some_and(names)
             })
+    }
+
+    /// Whether it tells this of itself, so that a step can wait for it.
+    pub fn can_tell(&self, telling: Telling) -> bool {
+        let word = telling.name();
+        let is_known = self.tells_events() || (telling == Telling::Refused && !self.refusals.is_empty());
+        let kind = |emits: &str| emits.split(':').next().unwrap_or_default().to_owned();
+        is_known || self.log.events.iter().any(|event| kind(&event.emits) == word)
     }
 
     /// Whether a scenario may ask this of it.

@@ -62,6 +62,7 @@ fn read(path: &Path, source: &str, root: &DeTable<'_>, diagnostics: &mut Diagnos
     let answers = fields.take("answers").and_then(|field| signs(Moment::Answers, field, &ports, diagnostics));
     let stop = fields.take("stop").and_then(|field| asking("`[stop]`", field, diagnostics));
     let restart = fields.take("restart").and_then(|field| asking("`[restart]`", field, diagnostics));
+    let write = fields.take("write").and_then(|field| asking("`[write]`", field, diagnostics));
     let locks = fields.take("lock").map(|field| locks(field, &words, diagnostics)).unwrap_or_default();
     let options = fields.take("options").map(|field| options(field, &words, diagnostics)).unwrap_or_default();
     let refusals = fields.take("refusal").map(|field| refusals(field, diagnostics)).unwrap_or_default();
@@ -91,6 +92,7 @@ fn read(path: &Path, source: &str, root: &DeTable<'_>, diagnostics: &mut Diagnos
         stop,
         stop_within: stop_within.unwrap_or(STOPPED),
         restart: restart.map(|(signal, _)| signal),
+        write: write.map(|(signal, _)| signal),
         ports,
         locks,
         options,
@@ -171,7 +173,11 @@ fn asking(
     let signal = fields.take("signal");
     let signal = signal.and_then(|field| word("`signal`", field.value, &StopSignal::ALL, diagnostics));
     let within = if place == "`[stop]`" { patience(&mut fields, diagnostics) } else { None };
-    let default = if place == "`[stop]`" { StopSignal::Term } else { StopSignal::Usr1 };
+    let default = match place {
+        "`[stop]`" => StopSignal::Term,
+        "`[write]`" => StopSignal::Usr2,
+        _ => StopSignal::Usr1,
+    };
     fields.finish(diagnostics);
     Some((signal.unwrap_or(default), within))
 }

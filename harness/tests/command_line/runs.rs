@@ -8,17 +8,19 @@ use super::{portcullis, root, shown};
 fn a_passing_run_says_what_it_rests_on() {
     let output = portcullis(&["run", "scenarios/operator", "scenarios/pid/recycled-pid.toml"]);
     assert_snapshot!(shown(&output), @"
-    portcullis 0.1.0   15 scenarios, 16 cases   on sim   design refgate
+    portcullis 0.1.0   17 scenarios, 18 cases   on sim   design refgate
        PASS [   TIME] sim operator/backup-reads-lock                 complete  4 053 states, 10 303 steps
        PASS [   TIME] sim operator/backup-while-service-restarts     bounded   3 starts by a supervisor, 255 229 states, 472 578 steps
        PASS [   TIME] sim operator/config-edited                     complete  62 states, 66 steps
        PASS [   TIME] sim operator/force-and-recycled-pid            complete  4 602 states, 5 878 steps
        PASS [   TIME] sim operator/force-healthy-owner               complete  422 states, 741 steps
        PASS [   TIME] sim operator/force-stopped-owner               complete  103 states, 102 steps
+       PASS [   TIME] sim operator/lock-file-overwritten             complete  112 states, 177 steps
        PASS [   TIME] sim operator/lock-file-removed                 complete  3 667 states, 4 929 steps
        PASS [   TIME] sim operator/old-files-cleaned-up              complete  1 800 states, 3 104 steps
        PASS [   TIME] sim operator/owner-paused                      complete  32 states, 31 steps
        PASS [   TIME] sim operator/paused-at-any-call                complete  6 057 states, 7 983 steps
+       PASS [   TIME] sim operator/paused-owner-writes               complete  93 states, 165 steps
        PASS [   TIME] sim operator/port-freed-by-force               complete  69 states, 68 steps
        PASS [   TIME] sim operator/state-directory-moved             complete  2 261 states, 4 009 steps
        PASS [   TIME] sim operator/state-directory-opened-up         complete  10 states, 9 steps
@@ -26,7 +28,7 @@ fn a_passing_run_says_what_it_rests_on() {
        PASS [   TIME] sim pid/recycled-pid[cron]                     complete  171 states, 170 steps
        PASS [   TIME] sim pid/recycled-pid[api-gateway]              complete  171 states, 170 steps
     --------------------------------------------------------------------------------
-    Summary [   TIME] 16 cases: 16 passed (2 bounded, 14 complete), 0 failed, 0 inconclusive, 0 unsupported
+    Summary [   TIME] 18 cases: 18 passed (2 bounded, 16 complete), 0 failed, 0 inconclusive, 0 unsupported
     (exit 0)
     ");
 }
@@ -156,10 +158,12 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     operator/force-and-recycled-pid                A forced start finds a stopped owner, which dies, and its pid goes to another process
     operator/force-healthy-owner                   The owner is healthy, and a gateway is started with --force
     operator/force-stopped-owner                   The owner is stopped, and a gateway is started with --force
+    operator/lock-file-overwritten                 Somebody writes into the lock file of an owner, and half a minute later a rival starts
     operator/lock-file-removed                     An operator deletes the lock file of a live owner and a rival starts
     operator/old-files-cleaned-up                  A cleaner removes files older than ten days, the lock file of a live owner among them
     operator/owner-paused                          The owner is stopped with SIGSTOP, a rival starts, the owner wakes up
     operator/paused-at-any-call                    A gateway is stopped at any call of its start or after it, a rival starts a minute later, it goes on
+    operator/paused-owner-writes                   The owner is stopped for a minute, a rival starts, the owner wakes up, and both are asked to write
     operator/port-freed-by-force                   A script kills whoever listens on the port, and the next gateway starts
     operator/state-directory-moved                 A state directory is moved away and back while its owner runs
     operator/state-directory-opened-up             An operator lets everybody write to the state directory, and a gateway starts
@@ -244,7 +248,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    153 scenarios, 181 cases: no mistake
+    159 scenarios, 187 cases: no mistake
     (exit 0)
     ");
 }

@@ -68,7 +68,7 @@ fn a_run_may_be_bounded_less_or_more_than_its_scenarios_say() {
     ");
     assert_snapshot!(run(&["--max-states", "1000"]), @"
     portcullis 0.1.0   1 scenario, 1 case   on sim   design refgate
-       INCO [   TIME] sim race/three-gateways                        the budget of 1000 states is spent (1001 visited)
+       INCO [   TIME] sim race/three-gateways                        the limit of 1000 states is reached (1001 visited): `[limits] states` or `--max-states` raises it
     --------------------------------------------------------------------------------
     Summary [   TIME] 1 case: 0 passed, 0 failed, 1 inconclusive, 0 unsupported
     (exit 3)

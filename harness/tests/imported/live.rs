@@ -96,7 +96,7 @@ fn two_racing_gateways_one_that_dies_and_one_that_is_stopped_are_reproduced() {
         Some(format!("{imported}\n{}", summary(&shown)))
     });
     let shown = shown.unwrap_or_else(|| panic!("no port was free"));
-    assert!(shown.contains("  reproduced: a schedule shows all 9 events of the logs\n"), "{shown}");
+    assert!(shown.contains("  reproduced: a schedule shows all 10 events of the logs\n"), "{shown}");
     assert!(shown.contains(" needed       1 fault, "), "{shown}");
     assert!(!shown.contains(" breaks "), "{shown}");
 }

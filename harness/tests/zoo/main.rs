@@ -161,6 +161,7 @@ fn is_touched(case: &Case) -> bool {
     let scenario = &case.scenario;
     let is_taken_away = |operation: &Operation| match operation {
         Operation::RemoveState { .. }
+        | Operation::Tamper { .. }
         | Operation::MoveAway { .. }
         | Operation::MoveBack { .. }
         | Operation::Disk { .. }

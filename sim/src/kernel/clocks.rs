@@ -9,7 +9,7 @@ use portcullis_os::{Clock, Errno, Reply, Tick};
 use super::{HostId, Kernel, ProcessId};
 
 /// A tick is 10 ms: `CLK_TCK` is 100 on every Linux that matters.
-const TICK_MS: u64 = 10;
+pub(super) const TICK_MS: u64 = 10;
 
 /// How many make a millisecond.
 const NANOSECONDS: u64 = 1_000_000;

@@ -48,6 +48,13 @@ impl Kernel {
         self.process(process).birth.start
     }
 
+    /// How long ago a process started, in milliseconds by the clock of its host that goes on while it sleeps, to the tick.
+    pub fn age_ms(&self, process: ProcessId) -> u64 {
+        let birth = &self.process(process).birth;
+        let now = self.clocks(birth.place.host).tick();
+        now.0.saturating_sub(birth.start.0) * super::clocks::TICK_MS
+    }
+
     /// Who has this pid now on the first host, alive or zombie. [`Kernel::process_in`] asks in any namespace.
     pub fn process_of(&self, pid: Pid) -> Option<ProcessId> {
         self.process_in(Place::default().pids, pid)

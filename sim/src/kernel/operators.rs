@@ -2,6 +2,7 @@
 //! what they do shows in the effects by [`ProcessId::ENVIRONMENT`].
 
 use std::path::Path;
+use std::sync::Arc;
 
 use portcullis_os::{Errno, FileKind, Links, Uid};
 
@@ -53,6 +54,18 @@ impl Kernel {
         self.check_vacant(&place)?;
         self.check_inode_left(ENVIRONMENT, place.directory)?;
         self.write_file(path, b"");
+        Ok(())
+    }
+
+    /// `> file` and the like: what is there has other bytes in the same inode from now on, for which there is room.
+    ///
+    /// # Errors
+    ///
+    /// What open(2) says, for instance [`Errno::NotFound`] or [`Errno::ReadOnly`].
+    pub fn overwrite(&mut self, path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), Errno> {
+        let number = self.changeable(path)?;
+        let bytes = change(self.bytes(number)?);
+        self.replace(ENVIRONMENT, number, Arc::from(bytes));
         Ok(())
     }
 

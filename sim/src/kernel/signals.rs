@@ -1,7 +1,7 @@
 //! Signals as kill(2) sends them: by number, to whoever has that number now.
 //!
 //! `SIGKILL` works on everybody at once, except on who sleeps in the kernel uninterruptibly: that one dies when it wakes.
-//! `SIGSTOP` takes a process off the scheduler without taking anything from it. `SIGTERM`, `SIGINT` and `SIGUSR1` wait
+//! `SIGSTOP` takes a process off the scheduler without taking anything from it. `SIGTERM`, `SIGINT`, `SIGUSR1` and `SIGUSR2` wait
 //! while their target is stopped or sleeps, then kill it or are handed to it. The first process of a pid namespace is out of reach for
 //! everybody in it, see [`Kernel::is_ignored`].
 //!
@@ -21,6 +21,7 @@ pub(super) struct Signals {
     catches: bool,
     interrupt: bool,
     user1: bool,
+    user2: bool,
     terminate: bool,
     /// These two wait for nobody but a process in uninterruptible sleep.
     kill: bool,
@@ -28,16 +29,24 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) const NONE: Self =
-        Self { catches: false, interrupt: false, user1: false, terminate: false, kill: false, stop: false };
+    pub(super) const NONE: Self = Self {
+        catches: false,
+        interrupt: false,
+        user1: false,
+        user2: false,
+        terminate: false,
+        kill: false,
+        stop: false,
+    };
 
     /// The next one to be delivered: the lowest number first, as the kernel does (signal(7)).
     const fn next(self) -> Option<Signal> {
-        match (self.interrupt, self.user1, self.terminate) {
-            (true, _, _) => Some(Signal::Interrupt),
-            (false, true, _) => Some(Signal::User1),
-            (false, false, true) => Some(Signal::Terminate),
-            (false, false, false) => None,
+        match (self.interrupt, self.user1, self.user2, self.terminate) {
+            (true, _, _, _) => Some(Signal::Interrupt),
+            (false, true, _, _) => Some(Signal::User1),
+            (false, false, true, _) => Some(Signal::User2),
+            (false, false, false, true) => Some(Signal::Terminate),
+            (false, false, false, false) => None,
         }
     }
 
@@ -92,6 +101,10 @@ impl Kernel {
                 self.process_mut(target).signals.user1 = true;
                 self.deliver(target);
             }
+            (Stage::Running | Stage::Stopped | Stage::Uninterruptible, Signal::User2) => {
+                self.process_mut(target).signals.user2 = true;
+                self.deliver(target);
+            }
         }
     }
 
@@ -142,7 +155,9 @@ impl Kernel {
         let from_inside = by != ProcessId::ENVIRONMENT && self.process(by).birth.place.pids == namespace;
         match signal {
             Signal::Kill | Signal::Stop => from_inside,
-            Signal::Terminate | Signal::Interrupt | Signal::User1 => !self.process(target).signals.catches,
+            Signal::Terminate | Signal::Interrupt | Signal::User1 | Signal::User2 => {
+                !self.process(target).signals.catches
+            }
             Signal::Continue => false,
         }
     }
@@ -233,6 +248,7 @@ impl Kernel {
         match signal {
             Signal::Interrupt => signals.interrupt = false,
             Signal::User1 => signals.user1 = false,
+            Signal::User2 => signals.user2 = false,
             Signal::Terminate => signals.terminate = false,
             Signal::Kill | Signal::Stop | Signal::Continue => unreachable!("{signal} cannot be caught"),
         }

@@ -103,7 +103,9 @@ impl Systemd {
         let always = match ending {
             Ending::Exited(status) => status == 0,
             Ending::Killed(Signal::Terminate | Signal::Interrupt) => true,
-            Ending::Killed(Signal::Kill | Signal::Stop | Signal::Continue | Signal::User1) => false,
+            Ending::Killed(
+                Signal::Kill | Signal::Stop | Signal::Continue | Signal::User1 | Signal::User2,
+            ) => false,
             Ending::KilledBy(number) => number == SIGHUP || number == SIGPIPE,
         };
         always || self.success.contains(&ending)

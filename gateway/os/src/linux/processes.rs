@@ -202,5 +202,6 @@ pub(super) fn raw_signal(signal: Signal) -> rustix::process::Signal {
         Signal::Stop => rustix::process::Signal::STOP,
         Signal::Continue => rustix::process::Signal::CONT,
         Signal::User1 => rustix::process::Signal::USR1,
+        Signal::User2 => rustix::process::Signal::USR2,
     }
 }

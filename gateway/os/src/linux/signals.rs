@@ -1,4 +1,4 @@
-//! `SIGTERM`, `SIGINT` and `SIGUSR1` are kept from the moment they are caught until somebody asks: none is lost in between.
+//! `SIGTERM`, `SIGINT`, `SIGUSR1` and `SIGUSR2` are kept from the moment they are caught until somebody asks: none is lost in between.
 //!
 //! The handler raises a flag, and the flag alone says that a signal has come. tokio's stream says only when to look:
 //! tokio installs its handler first and subscribes to it afterwards, and a signal between the two would go to nobody.
@@ -26,7 +26,7 @@ use crate::{Errno, Reply, Signal, Watched};
 /// The signals that were caught and not yet asked for.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
-    caught: Mutex<Option<[Caught; 3]>>,
+    caught: Mutex<Option<[Caught; 4]>>,
     waiters: Arc<Wakers>,
 }
 
@@ -97,12 +97,13 @@ impl Signals {
     }
 }
 
-fn catch_all() -> io::Result<[Caught; 3]> {
+fn catch_all() -> io::Result<[Caught; 4]> {
     let terminate = Flag::register(Signal::Terminate, SignalKind::terminate())?;
     let interrupt = Flag::register(Signal::Interrupt, SignalKind::interrupt())?;
     let user1 = Flag::register(Signal::User1, SignalKind::user_defined1())?;
+    let user2 = Flag::register(Signal::User2, SignalKind::user_defined2())?;
     // The one with the lowest number is told first, as the kernel delivers them (signal(7)).
-    Ok([interrupt.catch()?, user1.catch()?, terminate.catch()?])
+    Ok([interrupt.catch()?, user1.catch()?, user2.catch()?, terminate.catch()?])
 }
 
 impl Flag {

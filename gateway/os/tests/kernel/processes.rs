@@ -92,15 +92,15 @@ async fn signals_are_kept_from_when_they_are_caught_and_wake_who_waits() {
     let own = os.own_pid().await.unwrap();
     os.kill(own, Some(Signal::Interrupt)).await.unwrap();
     assert_eq!(os.next_signal().await.unwrap(), Signal::Interrupt);
-    for signal in [Signal::Terminate, Signal::User1, Signal::Interrupt] {
+    for signal in [Signal::Terminate, Signal::User2, Signal::User1, Signal::Interrupt] {
         os.kill(own, Some(signal)).await.unwrap();
     }
     // Each may arrive in another thread of this process, so in any order.
     let mut arrived = BTreeSet::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         arrived.insert(os.next_signal().await.unwrap());
     }
-    assert_eq!(arrived, BTreeSet::from([Signal::Interrupt, Signal::User1, Signal::Terminate]));
+    assert_eq!(arrived, BTreeSet::from([Signal::Interrupt, Signal::User1, Signal::User2, Signal::Terminate]));
     os.kill(own, Some(Signal::Terminate)).await.unwrap();
     os.catch_signals().await.unwrap();
     assert_eq!(os.next_signal().await.unwrap(), Signal::Terminate);

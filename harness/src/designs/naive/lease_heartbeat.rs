@@ -8,7 +8,7 @@ use std::path::Path;
 use gateway::Claim;
 use portcullis_os::{Descriptor, Errno, Notice, Open, Os};
 
-use super::life::{announce, begin_to_own, prepare, refuse, serve};
+use super::life::{announce, begin_to_own, prepare, refuse, serve_writing};
 use super::record::{create, is_older, remove, text_of};
 
 /// The file that is touched.
@@ -46,14 +46,20 @@ pub(super) async fn run<O: Os>(os: O, claim: Claim, acting: Acting) -> u8 {
             let _ = write(&os, &claim, &path, &own).await;
         }
     }
-    let beating = os.clone();
+    let (beating, of_owner) = (os.clone(), own.clone());
     os.task(async move {
         for _ in 0..BEATS {
             let _ = beating.sleep(10_000).await;
             let _ = beating.write(&file, 0, own.as_bytes()).await;
         }
     });
-    serve(&os).await;
+    serve_writing(&os, || async {
+        let _ = match acting {
+            Acting::Always => write_down(&os, &claim, &of_owner).await,
+            Acting::Verified => write(&os, &claim, &path, &of_owner).await,
+        };
+    })
+    .await;
     let _ = os.unlink(&path).await;
     0
 }
@@ -80,7 +86,12 @@ async fn write<O: Os>(os: &O, claim: &Claim, path: &Path, own: &str) -> Result<(
         return Ok(());
     }
     begin_to_own(os, claim).await?;
-    let journal = os.open(&claim.state.join(JOURNAL), Open::read_write_create()).await?;
-    os.write(&journal, 0, own.as_bytes()).await?;
+    write_down(os, claim, own).await?;
     os.notify(Notice::Released).await
+}
+
+/// Writes into the journal.
+async fn write_down<O: Os>(os: &O, claim: &Claim, own: &str) -> Result<(), Errno> {
+    let journal = os.open(&claim.state.join(JOURNAL), Open::read_write_create()).await?;
+    os.write(&journal, 0, own.as_bytes()).await.map(|_| ())
 }

@@ -1,7 +1,7 @@
 //! What the naive locks have in common, besides being wrong: what comes before the lock, and the life after it.
 
 use gateway::Claim;
-use portcullis_os::{Errno, Links, Notice, Os, Ownership};
+use portcullis_os::{Errno, Links, Notice, Os, Ownership, Signal};
 
 /// What comes before the lock.
 pub(in crate::designs) async fn prepare<O: Os>(os: &O, claim: &Claim) -> Result<(), Errno> {
@@ -31,8 +31,16 @@ pub(in crate::designs) async fn refuse<O: Os>(os: &O) -> u8 {
     1
 }
 
-/// Serves until it is told to stop, and says that it owns no more. What it leaves behind is its own affair.
+/// Serves until it is told to stop, and says that it owns no more. What it leaves behind is its own affair. Asked to write,
+/// it has nothing to write.
 pub(in crate::designs) async fn serve<O: Os>(os: &O) {
-    let _ = os.next_signal().await;
+    serve_writing(os, || async {}).await;
+}
+
+/// The same, with something to write each time that it is asked for it.
+pub(in crate::designs) async fn serve_writing<O: Os, W: Future<Output = ()>>(os: &O, write: impl Fn() -> W) {
+    while os.next_signal().await == Ok(Signal::User2) {
+        write().await;
+    }
     let _ = os.notify(Notice::Released).await;
 }

@@ -26,12 +26,13 @@ mod sidecar;
 use std::path::{Path, PathBuf};
 
 use gateway::Claim;
-use portcullis_os::{ConfigKey, Errno, Links, Notice, Os, Ownership, Pid};
+use portcullis_os::{ConfigKey, Errno, Links, Notice, Os, Ownership, Pid, Port, Signal};
 
 use self::coordinated::Coordinated;
 use self::pidfile::PidFile;
 use self::place::Place;
 pub use self::place::Surroundings;
+use super::explain;
 
 /// How often something that is waited for is looked at.
 const ATTEMPTS: u32 = 2;
@@ -125,6 +126,7 @@ impl Generation {
             Err(refused) => {
                 let (code, holder) = refused.told();
                 let _ = os.notify(Notice::Refused { code: code.to_owned(), holder }).await;
+                explain(&os, &around, || refused.sentence(claim.ports.base())).await;
                 self.status(refused, &around)
             }
         }
@@ -158,7 +160,8 @@ impl Generation {
         }
         port::answer(os, &listener);
         os.notify(Notice::Ready).await?;
-        let _ = os.next_signal().await;
+        // It knows no other request than to stop.
+        while os.next_signal().await == Ok(Signal::User2) {}
         os.notify(Notice::Released).await?;
         let _ = listener.close().await;
         held.release(os).await;
@@ -180,14 +183,14 @@ impl Generation {
     fn status(self, refused: Refused, around: &Surroundings) -> u8 {
         match (self, refused) {
             (_, Refused::Migration) => 78,
-            (Self::G4, Refused::Held(_)) => {
+            (Self::G4, Refused::Held(_) | Refused::Listening) => {
                 if around.supervised {
                     78
                 } else {
                     0
                 }
             }
-            (Self::G1 | Self::G2 | Self::G3 | Self::G5 | Self::G6, Refused::Held(_))
+            (Self::G1 | Self::G2 | Self::G3 | Self::G5 | Self::G6, Refused::Held(_) | Refused::Listening)
             | (_, Refused::Failed(_)) => 1,
         }
     }
@@ -215,6 +218,8 @@ impl<O: Os> Held<O> {
 enum Refused {
     /// It says that another gateway runs, and which process that is if it knows.
     Held(Option<Pid>),
+    /// It says that another gateway listens, whoever does.
+    Listening,
     /// It says that the state needs a migration, which it cannot begin.
     Migration,
     /// The system reports something else.
@@ -228,9 +233,25 @@ impl From<Errno> for Refused {
 }
 
 impl Refused {
+    /// What it tells people, in the words of the programs that were shipped.
+    fn sentence(self, port: Port) -> String {
+        match self {
+            Self::Held(None) => "gateway already running; lock timeout after 5000ms".to_owned(),
+            Self::Held(Some(pid)) => {
+                format!("gateway already running (pid {pid}); lock timeout after 5000ms")
+            }
+            Self::Listening => {
+                format!("another gateway instance is already listening on ws://127.0.0.1:{port}")
+            }
+            Self::Migration => "the state needs a migration".to_owned(),
+            Self::Failed(errno) => errno.to_string(),
+        }
+    }
+
     const fn told(self) -> (&'static str, Option<Pid>) {
         match self {
             Self::Held(holder) => ("held", holder),
+            Self::Listening => ("held", None),
             Self::Migration => ("needs-migration", None),
             Self::Failed(Errno::NoSpace) => ("disk-full", None),
             Self::Failed(_) => ("error", None),

@@ -21,13 +21,23 @@ pub struct Surroundings {
     pub supervised: bool,
     /// Whether it sees no other process, and nobody answers it.
     pub blind: bool,
+    /// Whether it tells the sentence by which it explains a refusal to people, in a note after it. Nobody listens unless a
+    /// scenario asks for what is said: each sentence is a step.
+    pub explains: bool,
 }
 
 impl Surroundings {
     /// Those of a process on the first host that was started by hand.
     pub fn host() -> Self {
         let tmp = PathBuf::from("/tmp");
-        Self { tmp: tmp.clone(), tmpdir: tmp, host_name: "local".to_owned(), supervised: false, blind: false }
+        Self {
+            tmp: tmp.clone(),
+            tmpdir: tmp,
+            host_name: "local".to_owned(),
+            supervised: false,
+            blind: false,
+            explains: false,
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn listen<O: Os>(
             other => return Ok(other?),
         }
     }
-    Err(Refused::Held(None))
+    Err(Refused::Listening)
 }
 
 async fn bind<O: Os>(os: &O, port: Port) -> Result<Descriptor<O>, Errno> {

@@ -12,7 +12,7 @@ mod timeline;
 pub(super) use parties::{
     DEEDS, GATEWAY, LAUNCHD, MOUNT, PROCESS, SUPERVISOR, SUPERVISORS, SYSTEMD, TASK_SCHEDULER, deed,
 };
-pub(super) use run::{EXPECT, EXPLORE, POLICIES, REFUSAL, RUN, STEPS, step};
+pub(super) use run::{EXPECT, EXPLORE, GATES, LIMITS, POLICIES, REFUSAL, RUN, STEPS, step};
 pub(super) use timeline::TIMELINE;
 
 use super::fields::Bounds;
@@ -183,6 +183,7 @@ pub(super) const FILE: &[Key] = &[
     required("run", Shape::Table(RUN), "what happens"),
     required("expect", Shape::Table(EXPECT), "what must come of it"),
     optional("explore", Shape::Table(EXPLORE), "what to try"),
+    optional("limits", Shape::Table(LIMITS), "what that may cost"),
     optional("vary", Shape::Vary, "one file, several cases"),
     optional("timeline", Shape::Table(TIMELINE), "what the logs of an incident have shown"),
 ];

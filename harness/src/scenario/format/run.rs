@@ -45,8 +45,22 @@ const fn of_names(verb: &'static str, meaning: &'static str) -> Step {
 const STATE: Key = required("state", A_LABEL, "the label of a state directory");
 const HOST: Key = optional("host", A_LABEL, "the label of a host. Default: `local`");
 
+/// Something that comes to be so.
+const MOMENT: Shape =
+    Shape::Matching(r"^(settled|[a-z][a-z0-9-]*\.(ready|settled|gone|owner|draining|released|refused))$");
+
+/// What a step of every verb can be held back by, in that order.
+pub(in crate::scenario) const GATES: &[Key] = &[
+    optional("when", MOMENT, "the step is issued when this is so: the same as a `wait` before it"),
+    optional(
+        "after_ms",
+        Shape::Integer(operations::SPANS),
+        "the step is issued when so much time has passed: the same as `pass_ms` before it",
+    ),
+];
+
 /// Every step, in the order in which verbs are listed for people.
-pub(in crate::scenario) const STEPS: [Step; 19] = [
+pub(in crate::scenario) const STEPS: [Step; 21] = [
     of_names(
         "start",
         "starts a process, or several at once; each is started once, unless a supervisor is asked to",
@@ -56,6 +70,7 @@ pub(in crate::scenario) const STEPS: [Step; 19] = [
     of_names("pause", "SIGSTOP"),
     of_names("resume", "SIGCONT"),
     of_names("restart", "SIGUSR1: an owner begins anew and keeps what it owns"),
+    of_names("write", "SIGUSR2: an owner looks whether it still is one, and writes a line if so"),
     of_names("service_stop", "asks the supervisor to end it"),
     of_names("service_restart", "asks the supervisor to end it, and to start it when it has ended"),
     Step {
@@ -69,6 +84,18 @@ pub(in crate::scenario) const STEPS: [Step; 19] = [
             "an operator deletes the lock files of a state directory, or all of it",
         ),
         with: &[STATE],
+    },
+    Step {
+        verb: required(
+            "tamper",
+            Shape::Word(|| words(&operations::TAMPERS)),
+            "somebody overwrites the lock files of a state directory where they are",
+        ),
+        with: &[
+            STATE,
+            required("with", Shape::Word(|| words(&operations::CONTENTS)), "what they hold from then on"),
+            optional("of", A_NAME, "whose pid, with `with = \"pid\"`"),
+        ],
     },
     Step {
         verb: required(
@@ -114,19 +141,12 @@ pub(in crate::scenario) const STEPS: [Step; 19] = [
         verb: required("reboot", A_LABEL, "a host reboots; supervisors start what they had started"),
         with: &[],
     },
-    Step {
-        verb: required(
-            "wait",
-            Shape::Matching(r"^(settled|[a-z][a-z0-9-]*\.(ready|settled|gone))$"),
-            "nothing more is issued until this is so",
-        ),
-        with: &[],
-    },
+    Step { verb: required("wait", MOMENT, "nothing more is issued until this is so"), with: &[] },
 ];
 
 /// The step of a verb.
 pub(in crate::scenario) fn step(verb: &str) -> &'static Step {
-    static ALL: [Step; 19] = STEPS;
+    static ALL: [Step; 21] = STEPS;
     let Some(step) = ALL.iter().find(|step| step.verb.name == verb) else {
         unreachable!("every verb that is read is listed")
     };
@@ -154,7 +174,11 @@ pub(in crate::scenario) const EXPECT: &[Key] = &[
         Shape::Word(|| list(&[expected::EVERY_OUTCOME])),
         "`\"every-outcome\"`: each outcome must be shown by at least one schedule, or the scenario proves nothing",
     ),
-    optional("refusal", Shape::TableWithSome(REFUSAL, &["names", "exit"]), "what every refusal must say"),
+    optional(
+        "refusal",
+        Shape::TableWithSome(REFUSAL, &["names", "exit", "never_says", "within_ms"]),
+        "what every refusal must say",
+    ),
 ];
 
 const FINAL_STATE: Shape = Shape::Word(|| {
@@ -171,6 +195,16 @@ pub(in crate::scenario) const REFUSAL: &[Key] = &[
         "exit",
         Shape::Either(&[A_STATUS, Shape::List { of: &A_STATUS, may_be_empty: false, is_a_set: true }]),
         "an exit status or a list of them",
+    ),
+    optional(
+        "never_says",
+        Shape::List { of: &Shape::Text, may_be_empty: false, is_a_set: true },
+        "words that do not occur in the sentence that people are told, in letters of either case",
+    ),
+    optional(
+        "within_ms",
+        Shape::Integer(expected::WITHIN),
+        "how long after its start a gateway has given up at the latest, in milliseconds, 1 to 3600000",
     ),
 ];
 
@@ -198,6 +232,20 @@ pub(in crate::scenario) const EXPLORE: &[Key] = &[
         "`true`: a process that dies gives back its descriptors one by one, in any order, in the simulator; needs a `span` of at most 2",
     ),
     optional("tries", Shape::Integer(explored::TRIES), "how many runs real processes make, 1 to 10000"),
+];
+
+/// `[limits]`
+pub(in crate::scenario) const LIMITS: &[Key] = &[
+    optional(
+        "states",
+        Shape::Integer(explored::STATES),
+        "how many states the simulator visits, 1 to 1000000000; `--max-states` wins over it",
+    ),
+    optional(
+        "real_ms",
+        Shape::Integer(explored::REAL_MS),
+        "how long one try on real processes may take, in milliseconds, 100 to 3600000",
+    ),
 ];
 
 const SEED: Key = optional(

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::run::is_required;
-use super::{EXPLORE, FILE, Key, Kind, POLICIES, STEPS, Shape, VARIABLE};
+use super::{EXPLORE, FILE, GATES, Key, Kind, POLICIES, STEPS, Shape, VARIABLE};
 use crate::scenario::parse::SCHEMA;
 
 /// The JSON Schema (2020-12) of a scenario file, with a line break at its end.
@@ -146,6 +146,7 @@ fn definitions() -> Map<String, Value> {
         let mut properties: Map<_, _> =
             step.with.iter().map(|key| (key.name.to_owned(), described(key))).collect();
         properties.insert(step.verb.name.to_owned(), described(&step.verb));
+        properties.extend(GATES.iter().map(|gate| (gate.name.to_owned(), reference(gate.name))));
         let modifiers = step.with.iter().filter(|key| is_required(key)).map(|key| key.name);
         let required: Vec<&str> = [step.verb.name].into_iter().chain(modifiers).collect();
         json!({
@@ -156,7 +157,8 @@ fn definitions() -> Map<String, Value> {
         })
     });
     let policies = POLICIES.iter().map(|keys| table(keys, &[]));
-    let mut definitions = Map::new();
+    let mut definitions: Map<_, _> =
+        GATES.iter().map(|gate| (gate.name.to_owned(), described(gate))).collect();
     definitions.insert("step".to_owned(), one_of(steps));
     definitions
         .insert("policy".to_owned(), one_of([json!({ "const": "exhaustive" })].into_iter().chain(policies)));

@@ -258,6 +258,7 @@ impl Lab {
             Signal::Stop => rustix::process::Signal::STOP,
             Signal::Continue => rustix::process::Signal::CONT,
             Signal::User1 => rustix::process::Signal::USR1,
+            Signal::User2 => rustix::process::Signal::USR2,
         };
         match pidfd_send_signal(&self.agent(who)?.pidfd, raw) {
             // It has been reaped: nobody is left to get the signal.
