@@ -2,7 +2,9 @@
 //!
 //! The owners stand at the right because they are the property. Calls that touch nothing that others see are folded.
 
-use std::collections::BTreeMap;
+mod browsers;
+mod names;
+
 use std::fmt::Write as _;
 
 use portcullis_os::{Call, Fd, Reply};
@@ -13,6 +15,8 @@ use sim::{Action, Risk, Trace, TraceStep, Turn, View, What, Who};
 use crate::checks::Role;
 use crate::simulate::Simulation;
 use crate::stale;
+use browsers::{is_notable, opening};
+use names::Names;
 
 /// The width of a terminal that everybody has, in columns.
 const WIDTH: usize = 100;
@@ -147,7 +151,7 @@ pub(crate) fn cost(trace: &Trace, proof: &str) -> String {
 
 /// One line for each step, in order, and lines between them that are no steps.
 pub(crate) fn rows(simulation: &Simulation, trace: &Trace, risk: Option<&Risk>) -> Vec<Row> {
-    let mut names: BTreeMap<(usize, Fd), String> = BTreeMap::new();
+    let mut names = Names::default();
     let mut number = 0;
     let mut rows = Vec::new();
     for (place, step) in trace.steps.iter().enumerate() {
@@ -159,19 +163,20 @@ pub(crate) fn rows(simulation: &Simulation, trace: &Trace, risk: Option<&Risk>) 
         if !step.in_setup {
             number += 1;
         }
+        for (slot, state) in step.slots.iter().enumerate() {
+            names.belong_to(slot, state.process);
+        }
         let (lane, text) = match (step.who, &step.what) {
-            (Who::Slot(slot), What::Call(call, reply)) => {
-                if let (Some(name), Ok(Reply::Fd(fd))) = (named(call), reply) {
-                    names.insert((slot, *fd), name);
-                }
-                (Some(slot), told(slot, call, reply, &names))
-            }
+            (Who::Slot(slot), What::Call(call, reply)) => (Some(slot), told(slot, call, reply, &mut names)),
             (Who::Slot(slot), What::Execute) => (Some(slot), "(executes its program)".to_owned()),
             (Who::Slot(slot), What::Release(fd)) => (Some(slot), format!("(dying: releases {fd})")),
             (Who::Slot(slot), What::Exit(status)) => (Some(slot), format!("exit {status}")),
             (Who::Fault(slot), _) => (Some(slot), "x SIGKILL (fault)".to_owned()),
             (Who::Supervisor(slot), What::LosePatience) => (Some(slot), "x SIGKILL (supervisor)".to_owned()),
             (Who::Supervisor(slot), What::Restart(_)) => (Some(slot), restart_text(&step.view(), slot)),
+            (_, What::Action(Action::Open { by, slot })) => {
+                opening(simulation, &step.view(), *by, *slot, has_lane(simulation, trace, *slot))
+            }
             (_, What::Action(action)) => action_text(action),
             (Who::Outage(_), _) => (None, "power loss (fault)".to_owned()),
             (
@@ -260,20 +265,16 @@ fn rule(text: &str) -> Row {
 pub(crate) fn calls<'a>(
     calls: impl Iterator<Item = (&'a Call, &'a Result<Reply, portcullis_os::Errno>)>,
 ) -> Vec<String> {
-    let mut names = BTreeMap::new();
-    let words = calls.map(|(call, reply)| {
-        if let (Some(name), Ok(Reply::Fd(fd))) = (named(call), reply) {
-            names.insert((0, *fd), name);
-        }
-        told(0, call, reply, &names)
-    });
-    words.collect()
+    let mut names = Names::default();
+    calls.map(|(call, reply)| told(0, call, reply, &mut names)).collect()
 }
 
-/// Whether a slot is shown: everybody whom the scenario names, and the children that were born.
+/// Whether a slot is shown: everybody whom the scenario names, the children that were born, and the browsers with which
+/// anything was the matter.
 pub(crate) fn has_lane(simulation: &Simulation, trace: &Trace, slot: usize) -> bool {
     match simulation.checks.slots[slot].1 {
         Role::Gateway(_) | Role::Bystander | Role::Actor => true,
+        Role::Browser { .. } => is_notable(simulation, trace, slot),
         Role::Child => trace.steps.last().is_some_and(|step| step.slots[slot].process.is_some()),
         Role::Probe(_) => false,
     }
@@ -342,20 +343,6 @@ fn matters(step: &TraceStep) -> bool {
 }
 
 /// What a descriptor that a call opens is called.
-fn named(call: &Call) -> Option<String> {
-    let last = |path: &std::path::Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    if let Call::Open { path, .. } = call {
-        return last(path);
-    }
-    if let Call::BindTcp { address, .. } = call {
-        return Some(address.to_string());
-    }
-    if let Call::ListenUnix { name, .. } | Call::ConnectUnix { name } = call {
-        return Some(name.to_string());
-    }
-    None
-}
-
 /// The descriptor that a call is about, if its name says more than its number.
 fn subject(call: &Call) -> Option<(&'static str, Fd)> {
     if let Call::Flock { fd, mode } = call {
@@ -387,16 +374,18 @@ fn subject(call: &Call) -> Option<(&'static str, Fd)> {
     None
 }
 
-fn told(
-    slot: usize,
-    call: &Call,
-    reply: &Result<Reply, portcullis_os::Errno>,
-    names: &BTreeMap<(usize, Fd), String>,
-) -> String {
+fn told(slot: usize, call: &Call, reply: &Result<Reply, portcullis_os::Errno>, names: &mut Names) -> String {
+    names.opened(slot, call, reply);
+    let text = in_words(slot, call, reply, names);
+    names.closed(slot, call);
+    text
+}
+
+fn in_words(slot: usize, call: &Call, reply: &Result<Reply, portcullis_os::Errno>, names: &Names) -> String {
     if let Call::Kill { signal: None, pid } = call {
         return format!("is {pid} alive? {}", if reply.is_ok() { "yes" } else { "no" });
     }
-    let asked = match subject(call).and_then(|(verb, fd)| Some((verb, names.get(&(slot, fd))?))) {
+    let asked = match subject(call).and_then(|(verb, fd)| Some((verb, names.of(slot, fd)?))) {
         Some((verb, name)) => format!("{verb} {name}"),
         None => call.to_string(),
     };
@@ -426,6 +415,7 @@ fn action_text(action: &Action) -> (Option<usize>, String) {
         Action::Signal(slot, signal) => (Some(*slot), format!("({signal})")),
         Action::Order(slot, Order::Stop) => (Some(*slot), "(its service is stopped)".to_owned()),
         Action::Order(slot, Order::Restart) => (Some(*slot), "(its service is restarted)".to_owned()),
+        Action::Open { slot, .. } => (Some(*slot), "(opened)".to_owned()),
         Action::Recycle { heir, .. } => (Some(*heir), "(started with the dead one's pid)".to_owned()),
         Action::Operate(operation) => (None, format!("-- {operation} --")),
         Action::Remove(_) => (None, "-- an operator removes the lock file --".to_owned()),

@@ -4,6 +4,7 @@
 //! where real signals and a real kernel are used. The lock code is the same in both.
 
 pub mod accepted;
+mod answering;
 #[cfg(feature = "proptest")]
 pub mod arbitrary;
 pub mod causal;

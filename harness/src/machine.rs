@@ -8,6 +8,7 @@ use sim::actors::{clean, kill_by_port, read_all, rewrite, write_on};
 use sim::kernel::{Access, Condition, HostId, Kernel, LockSupport, Mount, Place, Spawn};
 use sim::{Operation, Overwrite, Program, Slot};
 
+use crate::answering;
 use crate::designs::{Design, Surroundings};
 use crate::scenario::{self, Bystander, Deed, Disk, Gateway, Locks, Scenario, Tampering};
 
@@ -315,22 +316,27 @@ const fn condition(disk: Disk) -> Condition {
 }
 
 /// The process of a bystander.
-pub(crate) fn bystander_slot(scenario: &Scenario, bystander: &Bystander) -> Slot {
+pub(crate) fn bystander_slot(scenario: &Scenario, bystander: &Bystander, machine: &Machine) -> Slot {
     let looks_like = &bystander.looks_like;
+    let opens = |gateway: &&Gateway| bystander.browser_of.as_ref() == Some(&gateway.name);
+    let opener = scenario.gateways.iter().find(opens);
     let program = looks_like.split_whitespace().next().unwrap_or(looks_like);
     let spawn = Spawn {
         name: program.rsplit('/').next().unwrap_or(program).to_owned(),
         command: looks_like.clone(),
-        uid: USER,
+        uid: opener.map_or(USER, user),
         parent: None,
         pid: None,
-        place: Place::default(),
+        place: opener.map_or_else(Place::default, |gateway| machine.place(gateway)),
     };
     let listens: Vec<SocketAddr> = bystander.listens.clone();
     Slot {
         name: bystander.name.clone(),
         spawn,
-        program: bystander.does.as_ref().map(|deed| program_of(scenario, deed)),
+        program: match &bystander.does {
+            Some(deed) => Some(program_of(scenario, deed)),
+            None => answering::program(bystander.listens.len(), bystander.answers),
+        },
         listens,
         connections: bystander.connects.clone(),
         supervisor: None,

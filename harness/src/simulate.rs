@@ -17,7 +17,7 @@ use crate::machine::{
     CONFIG_FILE, Machine, USER, bystander_slot, config_path, is_workspace, state_path, surroundings,
     temporaries, told_path, user, workspace_path,
 };
-use crate::scenario::{self, Case, Check, Gateway, Scenario, Wait};
+use crate::scenario::{self, Bystander, Case, Check, Gateway, Scenario, Wait};
 use crate::token::Token;
 use crate::verdict::{Evidence, Failure, Verdict};
 
@@ -186,9 +186,14 @@ impl Simulation {
             roles.push((gateway.name.clone(), Role::Gateway(stake)));
         }
         for bystander in &scenario.processes {
-            slots.push(bystander_slot(scenario, bystander));
+            slots.push(bystander_slot(scenario, bystander, &machine));
             let is_quiet = bystander.does.is_none() && bystander.connects.is_empty();
-            let role = if is_quiet { Role::Bystander } else { Role::Actor };
+            let opens = |gateway: &Gateway| bystander.browser_of.as_ref() == Some(&gateway.name);
+            let role = match scenario.gateways.iter().position(opens) {
+                Some(of) => Role::Browser { of },
+                None if is_quiet => Role::Bystander,
+                None => Role::Actor,
+            };
             roles.push((bystander.name.clone(), role));
         }
         let probes: Vec<usize> = (slots.len()..slots.len() + scenario.gateways.len()).collect();
@@ -204,8 +209,8 @@ impl Simulation {
         let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
         let lock_files_of = |label: &str| design.lock_files(&state_path(label));
         let script = Script {
-            setup: actions(&scenario.setup, &names, &lock_files_of, &machine),
-            steps: actions(&scenario.steps, &names, &lock_files_of, &machine),
+            setup: actions(scenario, &scenario.setup, &names, &lock_files_of, &machine),
+            steps: actions(scenario, &scenario.steps, &names, &lock_files_of, &machine),
         };
         let mut labels: Vec<&String> = scenario.gateways.iter().map(|gateway| &gateway.state).collect();
         labels.sort();
@@ -395,6 +400,7 @@ fn children(scenario: &Scenario, design: Design, machine: &Machine) -> Vec<Slot>
 }
 
 fn actions(
+    scenario: &Scenario,
     steps: &[scenario::Step],
     names: &[&str],
     lock_files: &impl Fn(&str) -> Vec<PathBuf>,
@@ -416,6 +422,14 @@ fn actions(
             scenario::Action::Resume(targets) => signals(targets, Signal::Continue),
             scenario::Action::Restart(targets) => signals(targets, Signal::User1),
             scenario::Action::Write(targets) => signals(targets, Signal::User2),
+            scenario::Action::OpenBrowsers(gateways) => gateways
+                .iter()
+                .flat_map(|gateway| {
+                    let open =
+                        |browser: &Bystander| Action::Open { by: slot(gateway), slot: slot(&browser.name) };
+                    scenario.browsers_of(gateway).map(open)
+                })
+                .collect(),
             scenario::Action::Order(order, targets) => {
                 targets.iter().map(|name| Action::Order(slot(name), *order)).collect()
             }

@@ -12,7 +12,7 @@ use harness::simulate::{Simulation, run_case};
 use harness::verdict::Verdict;
 
 /// The incident, the design with its bug, the check that it breaks, and the steps of the shortest way there.
-const BROKEN: [(&str, &str, Check, usize); 18] = [
+const BROKEN: [(&str, &str, Check, usize); 19] = [
     ("incident/desktop-app-kills-the-service", "G4", Check::SingleOwner, 44),
     ("incident/detached-child-and-service", "G3", Check::SingleOwner, 38),
     ("incident/first-restart-after-a-kill", "N18", Check::NoWedge, 1),
@@ -30,6 +30,7 @@ const BROKEN: [(&str, &str, Check, usize); 18] = [
     ("incident/two-boot-entries", "G4", Check::NoCollateral, 25),
     ("incident/two-successors-after-a-restart", "G4", Check::SingleOwner, 38),
     ("incident/warm-up-taken-for-stale", "G4", Check::NoCollateral, 31),
+    ("incident/web-server-taken-for-a-gateway", "G4", Check::Truthful, 34),
     ("incident/wizard-beside-the-launch-agent", "G3", Check::SingleOwner, 31),
 ];
 

@@ -64,7 +64,7 @@ fn every_generation_does_in_every_known_case_what_is_known_of_it() {
     K25  holds 281    outcomes 9   outcomes 15  outcomes 15  outcomes 15  outcomes 51  outcomes 75
     K26  holds 55     broken 5     broken 17    broken 19    broken 19    broken 66    broken 99
     K27  holds 190    -            -            broken 9     broken 9     broken 10    broken 11
-    K30  holds 110    holds 7      holds 20     holds 102    holds 102    holds 10     outcomes 9
+    K30  holds 110    holds 7      holds 20     holds 102    holds 129    holds 10     outcomes 9
     K31  bounded      bounded      broken 35    broken 30    broken 30    bounded      bounded
     K32  holds 44945  broken 17    broken 27    broken 27    broken 27    broken 97    broken 145
     K35  holds 62     -            broken 0     broken 0     holds 16     holds 46     holds 68

@@ -59,13 +59,19 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     incident/two-successors-after-a-restart
     incident/two-updates-at-once
     incident/warm-up-taken-for-stale
+    incident/web-server-taken-for-a-gateway
     incident/wizard-beside-the-launch-agent
+    isolation/browser-on-a-base-port
+    isolation/browsers-of-disjoint-blocks
     isolation/disjoint-port-blocks
     isolation/neighbouring-workspaces
     isolation/nested-workspaces[inner]
     isolation/nested-workspaces[inner-2]
     isolation/one-port-in-two-networks
     isolation/one-port-two-states
+    isolation/overlapping-browsers[18791]
+    isolation/overlapping-browsers[18809]
+    isolation/overlapping-browsers[18899]
     isolation/overlapping-cdp-ranges[18791]
     isolation/overlapping-cdp-ranges[18809]
     isolation/overlapping-cdp-ranges[18899]
@@ -161,10 +167,16 @@ fn every_scenario_of_the_library_is_valid_and_keeps_its_case_ids() {
     pid/recycled-pid[api-gateway]
     pid/stale-lock-race
     pid/stale-lock-three-starters
+    port/browser-outlives-its-gateway
     port/ephemeral-connection
     port/foreign-holder
     port/foreign-holder-is-no-gateway
     port/foreign-holder-on-v6-only
+    port/foreign-holder-that-answers[never-accepts]
+    port/foreign-holder-that-answers[nothing]
+    port/foreign-holder-that-answers[closes]
+    port/foreign-holder-that-answers[http-404]
+    port/foreign-holder-that-answers[healthz-200]
     port/foreign-listener-in-block
     port/orphan-holds-the-port
     race/one-state-two-ports
@@ -234,7 +246,7 @@ fn every_example_of_the_documentation_is_valid() {
         .filter_map(|rest| rest.split("```").next())
         .filter(|example| example.starts_with("schema"))
         .collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         let path = Path::new("scenarios/README.toml");
         if let Err(problems) = parse(path, example) {

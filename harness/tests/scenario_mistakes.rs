@@ -178,14 +178,14 @@ const MISTAKES: [Mistake; 70] = [
         right: r#"{ wait = "settled" }"#,
         wrong: "{}",
         seen: &[
-            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `write`, `service_stop`, `service_restart`, `recycle`, `remove`, `tamper`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
+            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `write`, `service_stop`, `service_restart`, `open_browsers`, `recycle`, `remove`, `tamper`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
         ],
     },
     Mistake {
         right: r#"{ wait = "settled" }"#,
         wrong: r#"{ as = "cron" }"#,
         seen: &[
-            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `write`, `service_stop`, `service_restart`, `recycle`, `remove`, `tamper`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
+            "14: this step does nothing; the verbs are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `write`, `service_stop`, `service_restart`, `open_browsers`, `recycle`, `remove`, `tamper`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`",
         ],
     },
     Mistake {
@@ -199,7 +199,7 @@ const MISTAKES: [Mistake; 70] = [
         right: r#"{ wait = "settled" }"#,
         wrong: "{ sleep = 1 }",
         seen: &[
-            "14: a step has no key `sleep`; its keys are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `write`, `service_stop`, `service_restart`, `recycle`, `remove`, `tamper`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`, `as`, `state`, `mode`, `host`, `with`, `of`, `when`, `after_ms`",
+            "14: a step has no key `sleep`; its keys are: `start`, `stop`, `kill`, `pause`, `resume`, `restart`, `write`, `service_stop`, `service_restart`, `open_browsers`, `recycle`, `remove`, `tamper`, `move`, `chmod`, `disk`, `lose`, `step_clock_ms`, `suspend_ms`, `pass_ms`, `reboot`, `wait`, `as`, `state`, `mode`, `host`, `with`, `of`, `when`, `after_ms`",
         ],
     },
     Mistake {

@@ -56,7 +56,7 @@ const OF_SHAPE: [&str; 29] = [
 ];
 
 /// Messages about what the words of a file mean together.
-const OF_MEANING: [&str; 19] = [
+const OF_MEANING: [&str; 25] = [
     "is for gateways with few ports",
     "no process is called `",
     "no gateway ",
@@ -76,6 +76,12 @@ const OF_MEANING: [&str; 19] = [
     " is paused already",
     " was killed before",
     " is given away twice",
+    " has no browsers",
+    " never opens its browsers",
+    " opens its browsers twice",
+    " is opened by `",
+    " answers nobody",
+    "a process that answers does nothing else",
 ];
 
 fn root() -> PathBuf {

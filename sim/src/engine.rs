@@ -222,6 +222,7 @@ impl<'a, C: Checker> Engine<'a, C> {
                 Action::Start(_)
                 | Action::Order(..)
                 | Action::Signal(..)
+                | Action::Open { .. }
                 | Action::Remove(_)
                 | Action::Operate(_),
             ) => true,
@@ -373,6 +374,11 @@ impl<'a, C: Checker> Engine<'a, C> {
             Action::Recycle { old, heir } => {
                 let pid = world.slots[*old].process.map(|process| world.kernel.pid(process));
                 self.start(world, *heir, pid);
+            }
+            Action::Open { by, slot } => {
+                if world.view().serves(*by) {
+                    self.start(world, *slot, None);
+                }
             }
             Action::Remove(paths) => {
                 for path in paths {

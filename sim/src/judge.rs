@@ -83,7 +83,10 @@ impl<C: Checker> Engine<'_, C> {
                 format!("`wait = \"{}.{}\"`", name(slot), telling.name())
             }
             Action::Recycle { old, .. } => format!("`recycle = \"{}\"`, which is not gone", name(old)),
-            Action::Start(slot) | Action::Order(slot, _) | Action::Signal(slot, _) => {
+            Action::Start(slot)
+            | Action::Order(slot, _)
+            | Action::Signal(slot, _)
+            | Action::Open { slot, .. } => {
                 format!("a step of {}", name(slot))
             }
             Action::Remove(_) => "the removal of files".to_owned(),

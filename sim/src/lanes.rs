@@ -45,6 +45,7 @@ impl Lanes<'_> {
             Action::Recycle { old, heir } => {
                 (*heir, format!("(started with the pid of {})", self.names[*old]))
             }
+            Action::Open { by, slot } => (*slot, format!("(opened, if {} serves)", self.names[*by])),
             Action::Remove(paths) => {
                 let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
                 (0, format!("-- an operator removes {} --", paths.join(", ")))

@@ -133,7 +133,8 @@ impl Record {
             Told::Restart(pid) => What::Restart(pid),
             Told::LosePatience => What::LosePatience,
             Told::Action(action) => {
-                if let Action::Start(slot) | Action::Recycle { heir: slot, .. } = &action
+                if let Action::Start(slot) | Action::Recycle { heir: slot, .. } | Action::Open { slot, .. } =
+                    &action
                     && self.lives[*slot].is_none()
                     && let Some(process) = world.slots[*slot].process
                 {

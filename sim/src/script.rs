@@ -23,6 +23,13 @@ pub enum Action {
         /// The one that gets its pid.
         heir: usize,
     },
+    /// A process is started by the one of another slot, if that one serves at this moment. Else nothing happens.
+    Open {
+        /// Who starts it.
+        by: usize,
+        /// Who is started.
+        slot: usize,
+    },
     /// An operator deletes files, where they exist.
     Remove(Vec<PathBuf>),
     /// Something is done to the machine.

@@ -122,6 +122,13 @@ impl View<'_> {
         })
     }
 
+    /// Whether the process of a slot owns, has said that it is ready, and can do something.
+    pub fn serves(&self, slot: usize) -> bool {
+        let state = &self.slots[slot];
+        let runs = state.process.is_some_and(|process| self.kernel.life(process) == Life::Running);
+        runs && state.ready && state.owner.is_some()
+    }
+
     /// How many processes were started in a slot.
     pub fn starts(&self, slot: usize) -> usize {
         self.slots[slot].past.len() + usize::from(self.slots[slot].process.is_some())

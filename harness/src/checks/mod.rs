@@ -30,6 +30,11 @@ pub enum Role {
     Gateway(Stake),
     /// A process that is none of their business.
     Bystander,
+    /// A process that the gateway of a slot has opened, and that is none of the business of others.
+    Browser {
+        /// The slot.
+        of: usize,
+    },
     /// A process that is no gateway, and whose doings may be in the way of one for as long as it lives.
     Actor,
     /// A child of a gateway: what it holds it holds by oversight, and it is in nobody's way by right.
@@ -95,7 +100,7 @@ impl Checks {
     fn stake(&self, slot: usize) -> Option<&Stake> {
         match &self.slots[slot].1 {
             Role::Gateway(stake) | Role::Probe(stake) => Some(stake),
-            Role::Bystander | Role::Actor | Role::Child => None,
+            Role::Bystander | Role::Browser { .. } | Role::Actor | Role::Child => None,
         }
     }
 }
@@ -180,7 +185,7 @@ impl Checker for Checks {
             }
             Role::Actor => true,
             Role::Child => false,
-            Role::Bystander => {
+            Role::Bystander | Role::Browser { .. } => {
                 let listeners = view.kernel.listeners(wanted.ports.base());
                 listeners.iter().any(|(_, process)| view.slots[*slot].process == Some(*process))
             }

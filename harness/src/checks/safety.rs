@@ -1,11 +1,11 @@
 //! Checks that need nothing but the present state and the last step.
 
-use portcullis_os::{Call, Clock, Notice, Signal};
+use portcullis_os::{Call, Clock, Notice, Port, Signal};
 use sim::kernel::{Effect, Life, ProcessId};
 use sim::{Step, View, Violation};
 
 use super::truth::Memory;
-use super::{Checks, broken};
+use super::{Checks, Role, broken};
 use crate::scenario::Check;
 
 /// How many calls of its own a refused gateway may make besides two for each port it wanted.
@@ -35,6 +35,7 @@ impl Checks {
     }
 
     pub(super) fn ports_disjoint(&self, view: &View<'_>) -> Result<(), Violation> {
+        self.browsers_disjoint(view)?;
         self.pairs_of_owners(view, |first, second| {
             let (one, other) = (self.stake(first)?, self.stake(second)?);
             let shared = one.all_ports.intersection(&other.all_ports).next()?;
@@ -46,6 +47,37 @@ impl Checks {
                 broken(Check::PortsDisjoint, says)
             })
         })
+    }
+
+    /// A browser of a gateway that owns listens on no port that another gateway claims or listens on.
+    fn browsers_disjoint(&self, view: &View<'_>) -> Result<(), Violation> {
+        for (slot, (name, role)) in self.slots.iter().enumerate() {
+            let Role::Browser { of } = role else { continue };
+            let Some(process) = view.slots[slot].process.filter(|_| view.can_act(slot)) else { continue };
+            if view.slots[*of].owner.is_none() || !view.can_act(*of) {
+                continue;
+            }
+            let others = (0..self.slots.len()).filter(|other| other != of && view.can_act(*other));
+            for other in others.filter(|other| Self::share_network(view, slot, *other)) {
+                let Some(stake) = self.stake(other) else { continue };
+                for port in view.kernel.bound(process).map(|address| address.port()) {
+                    let claims = view.slots[other].owner.is_some() && stake.all_ports.contains(&port);
+                    let listens = || {
+                        let listeners = Port::new(port).map(|port| view.kernel.listeners(port));
+                        let mut holders = listeners.iter().flatten().map(|(_, holder)| *holder);
+                        holders.any(|holder| view.slots[other].process == Some(holder))
+                    };
+                    let verb = if claims { "claims" } else { "listens on" };
+                    if claims || listens() {
+                        let (of, other) = (self.name(*of), self.name(other));
+                        let says =
+                            format!("{name}, a browser of {of}, listens on {port}, which {other} {verb}");
+                        return Err(broken(Check::PortsDisjoint, says));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn config_identity(&self, view: &View<'_>) -> Result<(), Violation> {

@@ -114,6 +114,7 @@ impl Attempt {
             Room::Own => scenario,
             Room::Shared { shift } => shift::moved(&scenario, order.target.ports.span(), shift)?,
         };
+        let scenario = scenario.with_browsers_from(order.target.ports.first_of_browsers());
         let gateways = scenario.gateways.iter().map(|gateway| Lane {
             name: gateway.name.clone(),
             role: Role::Gateway(Box::new(gateway.clone())),

@@ -61,6 +61,8 @@ impl Attempt {
             }
             Word::Other => {
                 said.listens |= !is_gateway && channel == Channel::Output && text == bystander::READY;
+                said.is_crowded_out |=
+                    !is_gateway && channel == Channel::Output && text.starts_with(bystander::TAKEN);
                 if !text.trim().is_empty() {
                     said.last = text.to_owned();
                 }

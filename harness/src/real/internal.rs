@@ -19,6 +19,9 @@ const INTERNAL: &str = "internal";
 /// The variable that makes a process a bystander: the addresses that it listens on, separated by blanks.
 pub(super) const BYSTANDER: &str = "PORTCULLIS_INTERNAL_BYSTANDER";
 
+/// What it answers there; without it, it takes no connection.
+pub(super) const ANSWERS_AS: &str = "PORTCULLIS_INTERNAL_ANSWERS";
+
 /// A helper that portcullis starts by itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Helper {
@@ -65,7 +68,8 @@ impl Helper {
 pub fn internal_main(args: &[OsString]) -> Option<ExitCode> {
     #[expect(clippy::disallowed_methods, reason = "the named edge: a bystander is told by its environment")]
     if let Some(addresses) = std::env::var_os(BYSTANDER) {
-        return Some(bystander::main(args, &addresses.to_string_lossy()));
+        let answers = std::env::var_os(ANSWERS_AS).unwrap_or_default();
+        return Some(bystander::main(args, &addresses.to_string_lossy(), &answers.to_string_lossy()));
     }
     let [_, internal, word, parent, rest @ ..] = args else { return None };
     if internal != INTERNAL {

@@ -44,6 +44,7 @@ impl Attempt {
                 return Err(broken(check, line, format!("{one} and {two} both {verb} {what}")));
             }
         }
+        self.judge_browsers()?;
         let files = self.lock_files(mine);
         files.into_iter().try_for_each(|file| self.judge_lock_file(file, lane))
     }
@@ -114,7 +115,7 @@ impl Attempt {
             (Some((_, Ended::Signaled(signal))), _) if life.asked.is_none() && by_other(signal) => {
                 format!("{name} was ended by signal {signal}, which the scenario did not send")
             }
-            (Some(_), Role::Bystander(_)) if life.asked.is_none() => {
+            (Some(_), Role::Bystander(_)) if life.asked.is_none() && !life.said.is_crowded_out => {
                 format!("{name} has ended, and the scenario did not end it")
             }
             (Some(_) | None, Role::Bystander(_) | Role::Gateway(_)) => return Ok(()),

@@ -67,6 +67,8 @@ pub(super) struct Said {
     pub(super) sentences: Vec<String>,
     /// Of a bystander: that it listens.
     pub(super) listens: bool,
+    /// Of a bystander: that somebody else listens where it would, so that it ends.
+    pub(super) is_crowded_out: bool,
     /// Its last word that was none of these.
     pub(super) last: String,
     /// When it last answered.

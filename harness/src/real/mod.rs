@@ -12,7 +12,9 @@
 //! - A process is signalled through its pidfd only.
 //! - A machine that is too slow, or interrupted, decides nothing: that is inconclusive and never a failure.
 
+mod answering;
 mod attempt;
+mod browsers;
 mod bystander;
 mod child;
 mod clock;

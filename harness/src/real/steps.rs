@@ -48,6 +48,7 @@ impl Attempt {
                 let signal = raw(self.order.target.write.unwrap_or(StopSignal::Usr2));
                 self.each(names, |attempt, lane| attempt.ask_for(lane, signal))
             }
+            Action::OpenBrowsers(names) => self.open_browsers(names),
             Action::Operate(operation) => self.operate(operation),
             Action::Order(..) => Err(Stop::Undecided("nobody here can do that".to_owned())),
             Action::Recycle { old, new } => self.recycle(old, new),
@@ -68,7 +69,7 @@ impl Attempt {
     }
 
     /// Starts processes in a random order with random gaps: the scheduler of one machine alone would repeat itself.
-    fn start_at_once(&mut self, names: &[String]) -> Result<(), Stop> {
+    pub(super) fn start_at_once(&mut self, names: &[String]) -> Result<(), Stop> {
         let mut names = names.to_vec();
         self.random.shuffle(&mut names);
         for (index, name) in names.iter().enumerate() {
@@ -161,7 +162,7 @@ impl Attempt {
             attempt.lanes[lane].living().is_none_or(|life| life.said.listens)
         })?;
         let life = self.lanes[lane].life.as_ref();
-        match life.filter(|life| !life.said.listens) {
+        match life.filter(|life| !life.said.listens && !life.said.is_crowded_out) {
             Some(life) => Err(Stop::Undecided(format!("{name} cannot listen: {}", life.said.last))),
             None => Ok(()),
         }

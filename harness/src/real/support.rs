@@ -24,6 +24,11 @@ pub fn unsupported_by(target: &Target, scenario: &Scenario) -> Option<String> {
             let (target, name) = (&target.name, feature.name());
             return Some(format!("{target} cannot do it: it has no `[options.{name}]`"));
         }
+        let room = target.ports.room_for_browsers();
+        if u16::from(gateway.browsers) > room {
+            let (target, name, count) = (&target.name, &gateway.name, gateway.browsers);
+            return Some(format!("{target} has {room} ports for browsers, and {name} opens {count}"));
+        }
         if gateway.port.get().checked_add(target.ports.span()).is_none() {
             return Some(format!("the ports of {} do not fit above {}", target.name, gateway.port));
         }
@@ -46,6 +51,7 @@ pub fn unsupported_by(target: &Target, scenario: &Scenario) -> Option<String> {
         | Action::Kill(_)
         | Action::Pause(_)
         | Action::Resume(_)
+        | Action::OpenBrowsers(_)
         | Action::Order(..)
         | Action::Recycle { .. }
         | Action::Operate(_)

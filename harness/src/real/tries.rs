@@ -173,7 +173,8 @@ impl Runner<'_> {
         // Two cases that run side by side must not choose the same ports.
         let mut random =
             Random::new(self.options.seed, rustix::process::getpid().as_raw_pid().unsigned_abs());
-        let shift = shift::choose(scenario, self.options.target.ports.span(), &mut random)
+        let scenario = scenario.with_browsers_from(self.options.target.ports.first_of_browsers());
+        let shift = shift::choose(&scenario, self.options.target.ports.span(), &mut random)
             .map_err(|reason| unsupported(&reason))?;
         Ok(Room::Shared { shift })
     }
@@ -260,6 +261,7 @@ fn victims(scenario: &Scenario) -> Vec<&str> {
             | Action::Resume(_)
             | Action::Restart(_)
             | Action::Write(_)
+            | Action::OpenBrowsers(_)
             | Action::Order(..)
             | Action::Recycle { .. }
             | Action::RemoveLockFile { .. } => {}

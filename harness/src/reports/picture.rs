@@ -239,7 +239,7 @@ fn lane(simulation: &Simulation, slot: usize) -> Lane {
     let (name, role) = &simulation.checks.slots[slot];
     let role = match role {
         Role::Gateway(_) | Role::Probe(_) => LaneRole::Gateway,
-        Role::Bystander | Role::Actor => LaneRole::Bystander,
+        Role::Bystander | Role::Browser { .. } | Role::Actor => LaneRole::Bystander,
         Role::Child => LaneRole::Child,
     };
     Lane { name: name.clone(), role }

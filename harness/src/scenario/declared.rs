@@ -6,6 +6,8 @@ use portcullis_os::Port;
 use sim::kernel::Persistence;
 use toml::de::DeValue;
 
+use super::answers::{ANSWERS, Answers};
+use super::browsers::browsers;
 use super::deeds::deed;
 use super::diagnostics::Diagnostics;
 use super::fields::{
@@ -86,6 +88,8 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
     let takeover = flag(&mut fields, "takeover", diagnostics);
     let workspace = fields.take("workspace").map(|field| nested("`workspace`", field.value, diagnostics));
     let pins = fields.take("pins").map(|field| pins(field.value, diagnostics));
+    let browsers =
+        fields.take("browsers").map_or(Some(0), |field| browsers(entry.name(), field, names, diagnostics));
     let uid = fields.take("uid").map(|field| integer("`uid`", field.value, UIDS, diagnostics));
     let bind_mount = flag(&mut fields, "bind_mount", diagnostics);
     let blind = flag(&mut fields, "blind", diagnostics);
@@ -120,6 +124,7 @@ fn gateway(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics) -
         takeover: takeover?,
         workspace: workspace.flatten(),
         pins: pins.unwrap_or_default(),
+        browsers: browsers?,
         uid: uid.flatten(),
         bind_mount: bind_mount?,
         blind: blind?,
@@ -163,6 +168,11 @@ fn bystander(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics)
     if does.as_ref().is_some_and(|deed| !matches!(deed, Some(Deed::Write { .. }))) {
         names.keep_busy(entry.name());
     }
+    let is_idle = does.is_none();
+    let answers = fields.take("answers").map(|field| {
+        check_answers(field, is_idle, !listens.is_empty(), diagnostics);
+        word("`answers`", field.value, &ANSWERS, diagnostics)
+    });
     fields.finish(diagnostics);
     let does = match does {
         None => None,
@@ -172,7 +182,33 @@ fn bystander(entry: Field<'_>, names: &mut Names, diagnostics: &mut Diagnostics)
     if let Some(Deed::KillByPort { .. }) = does {
         names.declare_killer();
     }
-    Some(Bystander { name: entry.name().to_owned(), looks_like: looks_like?, listens, connects, does })
+    Some(Bystander {
+        name: entry.name().to_owned(),
+        looks_like: looks_like?,
+        listens,
+        connects,
+        does,
+        answers: answers.unwrap_or(Some(Answers::NeverAccepts))?,
+        browser_of: None,
+    })
+}
+
+/// Only somebody who listens and does nothing else can answer.
+fn check_answers(field: Field<'_>, is_idle: bool, is_listening: bool, diagnostics: &mut Diagnostics) {
+    let problem = |message: &str| Problem::new(message, field.key.span());
+    if !is_listening {
+        diagnostics.add_if_whole(
+            problem("`answers` without `listens` answers nobody")
+                .label("nobody can connect to it")
+                .help("say where it listens, for instance `listens = [18789]`"),
+        );
+    } else if !is_idle {
+        diagnostics.add(
+            problem("a process that answers does nothing else")
+                .label("it has a `does`")
+                .help("make it two processes"),
+        );
+    }
 }
 
 /// A command line is a list of C strings in the end, so it holds no NUL.

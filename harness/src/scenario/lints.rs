@@ -8,6 +8,7 @@ use std::ops::Range;
 use sim::supervisor::{KeepAlive, Restart, Supervisor};
 use toml::de::{DeTable, DeValue};
 
+use super::browsers::FIRST_ABOVE;
 use super::fields::Value;
 use super::format::GATES;
 use super::model::{Action, Gateway, Outcome, Scenario, Step, Variant, Wait};
@@ -23,6 +24,7 @@ impl Scenario {
         lints.checks(&mut problems);
         lints.outcomes(&mut problems);
         lints.bystanders(&mut problems);
+        lints.browsers(&mut problems);
         lints.steps(&mut problems);
         lints.refusal(&mut problems);
         lints.kills(&mut problems);
@@ -146,6 +148,25 @@ impl Lints<'_> {
         }
     }
 
+    /// Browsers whose ports their gateway does not claim in the simulator.
+    fn browsers(&self, problems: &mut Vec<Problem>) {
+        let span = self.scenario.explore.span;
+        for gateway in &self.scenario.gateways {
+            let needed = FIRST_ABOVE - 1 + u16::from(gateway.browsers);
+            if gateway.browsers > 0 && span < needed {
+                let name = gateway.name.as_str();
+                problems.push(
+                    Problem::warning(
+                        format!("`{name}` does not claim the ports of its browsers"),
+                        self.key(&["gateway", name, "browsers"]),
+                    )
+                    .label(format!("they are up to {needed} above its base, and `span` is {span}"))
+                    .help("make `span` larger, or leave it out"),
+                );
+            }
+        }
+    }
+
     fn steps_of(&self) -> impl Iterator<Item = &Step> {
         self.scenario.setup.iter().chain(&self.scenario.steps)
     }
@@ -205,8 +226,12 @@ impl Lints<'_> {
     fn nothing_ends(&self, name: &str, before: &[&Step]) -> bool {
         let scenario = self.scenario;
         let is_ready = |step: &&&Step| matches!(&step.value, Action::Wait(Wait::ReadyOf(who)) if who == name);
-        let is_quiet =
-            |step: &&Step| matches!(step.value, Action::Wait(_) | Action::Pause(_) | Action::Resume(_));
+        let is_quiet = |step: &&Step| {
+            matches!(
+                step.value,
+                Action::Wait(_) | Action::Pause(_) | Action::Resume(_) | Action::OpenBrowsers(_)
+            )
+        };
         let explore = &scenario.explore;
         let is_plain =
             scenario.gateways.iter().all(|it| !it.force && !it.takeover && it.supervisor.is_none())
@@ -306,6 +331,7 @@ fn named(step: &Step) -> Vec<&str> {
         | Action::Resume(names)
         | Action::Restart(names)
         | Action::Write(names)
+        | Action::OpenBrowsers(names)
         | Action::Order(_, names) => names.iter().map(String::as_str).collect(),
         Action::Recycle { old, new } => vec![old, new],
         Action::Wait(

@@ -63,6 +63,60 @@ impl Lives {
         life.started = Some(at);
     }
 
+    /// A step starts this process by its name.
+    pub(super) fn start_by_name(&mut self, who: &Declared, at: Range<usize>, diagnostics: &mut Diagnostics) {
+        match &who.browser_of {
+            None => self.start(who, at, diagnostics),
+            Some(gateway) => {
+                diagnostics.add(
+                    Problem::new(format!("`{}` is opened by `{gateway}`", who.name), at)
+                        .label("a browser, which no step starts")
+                        .note(who.at.clone(), "declared here")
+                        .help(format!("write `{{ open_browsers = \"{gateway}\" }}`")),
+                );
+                self.excuse(&who.name);
+            }
+        }
+    }
+
+    /// A gateway opens those of its browsers that were not born before.
+    pub(super) fn open_browsers(
+        &mut self,
+        who: &Declared,
+        names: &Names,
+        at: &Range<usize>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let name = &who.name;
+        let Some(life) = self.living(name, at, diagnostics) else {
+            names.browsers_of(name).for_each(|browser| self.excuse(&browser.name));
+            return;
+        };
+        if let Some(killed) = &life.killed {
+            diagnostics.add(
+                Problem::new(format!("`{name}` was killed before"), at.clone())
+                    .label("opens nothing any more")
+                    .note(killed.clone(), "killed here"),
+            );
+        }
+        let mut first = None;
+        let mut has_opened = false;
+        for browser in names.browsers_of(name) {
+            let life = self.lives.entry(browser.name.clone()).or_default();
+            first = first.or_else(|| life.started.clone());
+            has_opened |= life.started.is_none();
+            life.started.get_or_insert_with(|| at.clone());
+        }
+        if let Some(first) = first.filter(|_| !has_opened) {
+            diagnostics.add(
+                Problem::new(format!("`{name}` opens its browsers twice"), at.clone())
+                    .label("again here")
+                    .note(first, "first opened here")
+                    .help("each of them has one life"),
+            );
+        }
+    }
+
     /// The supervisor of a process is asked for something.
     pub(super) fn order(&mut self, who: &Declared, at: Range<usize>, diagnostics: &mut Diagnostics) {
         let name = &who.name;
@@ -237,10 +291,26 @@ impl Lives {
             if self.lives.contains_key(name) || self.excused.contains(name) {
                 continue;
             }
+            if let Some(gateway) = &declared.browser_of {
+                self.never_opened(gateway, declared, names, diagnostics);
+                continue;
+            }
             diagnostics.add_if_whole(
                 Problem::new(format!("`{name}` is never started"), declared.at.clone())
                     .label("declared here")
                     .help("start it in `[run]`, or remove it"),
+            );
+        }
+    }
+
+    /// Reports once that a gateway never opens its browsers, where the first of them is met.
+    fn never_opened(&self, gateway: &str, browser: &Declared, names: &Names, diagnostics: &mut Diagnostics) {
+        let is_first = names.browsers_of(gateway).next().is_some_and(|first| first.name == browser.name);
+        if is_first && !self.excused.contains(gateway) {
+            diagnostics.add_if_whole(
+                Problem::new(format!("`{gateway}` never opens its browsers"), browser.at.clone())
+                    .label("declared here")
+                    .help(format!("add `{{ open_browsers = \"{gateway}\" }}`, or leave them out")),
             );
         }
     }

@@ -10,6 +10,8 @@
 //! - The id of a case depends on its file and on what varies, never on which other files were asked for with it, unless
 //!   two of them would be called the same.
 
+mod answers;
+mod browsers;
 mod declared;
 mod deeds;
 pub(crate) mod diagnostics;
@@ -36,6 +38,9 @@ mod varied;
 mod vocabulary;
 mod waits;
 
+pub(crate) use answers::ANSWERS;
+pub use answers::Answers;
+pub(crate) use browsers::{FIRST_ABOVE, MOST_BROWSERS};
 pub use effort::{Explore, MOST_STATES, Policy};
 pub(crate) use explored::PCT_DEPTH;
 pub(crate) use format::schema::json_schema;

@@ -14,6 +14,7 @@ use sim::kernel::Persistence;
 use sim::supervisor::Order;
 use sim::{Supervised, Telling};
 
+use super::answers::Answers;
 use super::effort::Explore;
 use super::operations::Tampering;
 use super::timeline::Timeline;
@@ -88,6 +89,8 @@ pub struct Gateway {
     pub workspace: Option<String>,
     /// Ports that it has besides its block.
     pub pins: Vec<Port>,
+    /// How many browsers it opens once it is told to. Each is one of [`Scenario::processes`].
+    pub browsers: u8,
     /// The user that it runs as; `None`: that of everybody.
     pub uid: Option<u32>,
     /// Whether it is given another path to its state directory: a bind mount of it.
@@ -121,6 +124,10 @@ pub struct Bystander {
     pub connects: Vec<SocketAddr>,
     /// What it does; `None`: nothing, it only exists.
     pub does: Option<Deed>,
+    /// What it answers whoever connects to it.
+    pub answers: Answers,
+    /// The gateway that opens it, if it is a browser of one. No `[process]` declares it.
+    pub browser_of: Option<String>,
 }
 
 /// What a process does that is no gateway. It does it once, and ends, unless it says otherwise.
@@ -307,6 +314,8 @@ pub enum Action {
     Restart(Vec<String>),
     /// Asks gateways for one write each: an owner looks at what it owns, and writes.
     Write(Vec<String>),
+    /// Gateways open their browsers, if they serve at this moment.
+    OpenBrowsers(Vec<String>),
     /// Asks supervisors to end their gateways, or to end and start them.
     Order(Order, Vec<String>),
     /// Starts a bystander with the pid, and if possible the start tick, that a dead process had.
@@ -337,6 +346,7 @@ impl fmt::Display for Action {
             Self::Resume(names) => write!(f, "resume {}", names.join(", ")),
             Self::Restart(names) => write!(f, "restart {}", names.join(", ")),
             Self::Write(names) => write!(f, "ask {} to write", names.join(", ")),
+            Self::OpenBrowsers(names) => write!(f, "open the browsers of {}", names.join(", ")),
             Self::Order(Order::Stop, names) => write!(f, "stop the service of {}", names.join(", ")),
             Self::Order(Order::Restart, names) => write!(f, "restart the service of {}", names.join(", ")),
             Self::Recycle { old, new } => write!(f, "recycle {old} as {new}"),

@@ -24,6 +24,8 @@ pub(super) struct Declared {
     pub(super) is_supervised: bool,
     /// Whether it ends by itself although it is a bystander.
     pub(super) is_busy: bool,
+    /// The gateway that opens it, if it is a browser.
+    pub(super) browser_of: Option<String>,
     pub(super) at: Range<usize>,
 }
 
@@ -63,8 +65,30 @@ impl Names {
             kind,
             is_supervised: false,
             is_busy: false,
+            browser_of: None,
             at,
         });
+    }
+
+    /// Adds a browser that a gateway opens. It ends by itself if its port is taken.
+    pub(super) fn declare_browser(
+        &mut self,
+        name: &str,
+        of: &str,
+        at: Range<usize>,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let before = self.processes.len();
+        self.declare(name, Kind::Bystander, at, diagnostics);
+        if let Some(declared) = self.processes.get_mut(before) {
+            declared.is_busy = true;
+            declared.browser_of = Some(of.to_owned());
+        }
+    }
+
+    /// The browsers of a gateway.
+    pub(super) fn browsers_of(&self, gateway: &str) -> impl Iterator<Item = &Declared> {
+        self.processes.iter().filter(move |declared| declared.browser_of.as_deref() == Some(gateway))
     }
 
     /// Somebody starts this one again when it has ended.

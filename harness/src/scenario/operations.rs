@@ -83,6 +83,7 @@ impl Action {
             | Self::Resume(_)
             | Self::Restart(_)
             | Self::Write(_)
+            | Self::OpenBrowsers(_)
             | Self::Order(..)
             | Self::Recycle { .. }
             | Self::RemoveLockFile { .. }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
+use super::browsers::browsers_of;
 use super::declared::{bystanders, gateways, mounts};
 use super::diagnostics::{Diagnostics, Syntax, quoted};
 use super::expected::expect;
@@ -112,7 +113,8 @@ impl File<'_> {
         let mut names = Names::default();
         let gateway = fields.require("gateway", "[gateway.a]");
         let gateways = gateways(gateway, &mut names, diagnostics);
-        let processes = bystanders(fields.take("process"), &mut names, diagnostics);
+        let mut processes = bystanders(fields.take("process"), &mut names, diagnostics);
+        processes.extend(gateways.iter().flat_map(browsers_of));
         let mounts = mounts(fields.take("mount"), &mut names, diagnostics);
         let run = fields.require("run", "[run]");
         let mut steps = Steps { source: &self.source, names: &names, lives: Lives::default() };

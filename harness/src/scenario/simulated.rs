@@ -99,6 +99,7 @@ impl Scenario {
                 | Action::Resume(_)
                 | Action::Restart(_)
                 | Action::Write(_)
+                | Action::OpenBrowsers(_)
                 | Action::Order(..)
                 | Action::RemoveLockFile { .. }
                 | Action::Operate(_) => {}

@@ -26,6 +26,7 @@ enum Verb {
     Write,
     ServiceStop,
     ServiceRestart,
+    OpenBrowsers,
     Recycle,
     Remove,
     Tamper,
@@ -41,7 +42,7 @@ enum Verb {
 }
 
 impl Verb {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Start,
         Self::Stop,
         Self::Kill,
@@ -51,6 +52,7 @@ impl Verb {
         Self::Write,
         Self::ServiceStop,
         Self::ServiceRestart,
+        Self::OpenBrowsers,
         Self::Recycle,
         Self::Remove,
         Self::Tamper,
@@ -76,6 +78,7 @@ impl Verb {
             Self::Write => "write",
             Self::ServiceStop => "service_stop",
             Self::ServiceRestart => "service_restart",
+            Self::OpenBrowsers => "open_browsers",
             Self::Recycle => "recycle",
             Self::Remove => "remove",
             Self::Tamper => "tamper",
@@ -102,7 +105,8 @@ impl Verb {
             | Self::Restart
             | Self::Write
             | Self::ServiceStop
-            | Self::ServiceRestart => true,
+            | Self::ServiceRestart
+            | Self::OpenBrowsers => true,
             Self::Recycle
             | Self::Remove
             | Self::Tamper
@@ -241,6 +245,7 @@ impl Steps<'_> {
             | Verb::Write
             | Verb::ServiceStop
             | Verb::ServiceRestart
+            | Verb::OpenBrowsers
             | Verb::Recycle
             | Verb::Remove
             | Verb::Wait => None,
@@ -252,7 +257,7 @@ impl Steps<'_> {
             self.lives.wait_settled(name, &of.value.span(), diagnostics);
         }
         match verb {
-            Verb::Start => self.named(field, diagnostics, Lives::start).map(Action::Start),
+            Verb::Start => self.named(field, diagnostics, Lives::start_by_name).map(Action::Start),
             Verb::Stop => self.signal(field, Sent::Stop, diagnostics).map(Action::Stop),
             Verb::Kill => self.signal(field, Sent::Kill, diagnostics).map(Action::Kill),
             Verb::Pause => self.signal(field, Sent::Pause, diagnostics).map(Action::Pause),
@@ -261,6 +266,7 @@ impl Steps<'_> {
             Verb::Write => self.signal(field, Sent::Write, diagnostics).map(Action::Write),
             Verb::ServiceStop => self.order(field, Order::Stop, diagnostics),
             Verb::ServiceRestart => self.order(field, Order::Restart, diagnostics),
+            Verb::OpenBrowsers => self.open_browsers(field, diagnostics),
             Verb::Recycle => self.recycle(field, heir, diagnostics),
             Verb::Remove => self.remove(field, modifiers.state, diagnostics),
             Verb::Tamper
@@ -288,7 +294,7 @@ impl Steps<'_> {
     }
 
     /// A name or a list of names, each of which the step acts on.
-    fn named(
+    pub(super) fn named(
         &mut self,
         verb: Field<'_>,
         diagnostics: &mut Diagnostics,

@@ -86,7 +86,9 @@ impl Check {
             Self::NoCollateral => {
                 "No gateway signals another process, save a stopped owner that it is told to end by force."
             }
-            Self::PortsDisjoint => "The port blocks of live gateways in one network namespace never overlap.",
+            Self::PortsDisjoint => {
+                "The port blocks of live gateways in one network namespace never overlap, and no browser of one listens on a port of another."
+            }
             Self::ConfigIdentity => "One configuration file has at most one owner.",
             Self::EffectAfterLock => {
                 "Nothing durable happens before ownership, and a refused start changes no existing file."

@@ -18,7 +18,7 @@ use super::{Driven, Options, Trouble, Which};
 use crate::designs::Design;
 use crate::machine::USER;
 use crate::real::Helper;
-use crate::scenario::{Case, MOST_STATES};
+use crate::scenario::{Answers, Case, MOST_STATES};
 use crate::simulate::Simulation;
 use crate::token::Token;
 
@@ -93,6 +93,9 @@ fn check(case: &Case, simulation: &Simulation) -> Result<(), Trouble> {
     }
     if !case.scenario.mounts.is_empty() {
         return refused("everything that is driven lies on one file system");
+    }
+    if case.scenario.processes.iter().any(|process| process.answers != Answers::NeverAccepts) {
+        return refused("a process that answers is in no plan");
     }
     if simulation.setup.slots.iter().any(|slot| slot.spawned_as.is_some()) {
         return refused("a gateway of this design starts a process, which nobody would drive");

@@ -23,7 +23,7 @@ fn step(planned: &Planned) -> Option<Step> {
         (What::Exit(_), Who::Slot(slot)) => Act::Exit { slot },
         (What::Kill, Who::Fault(slot)) => Act::Signal { slot, signal: Signal::Kill },
         (What::Action(action), Who::Script) => match action {
-            Action::Start(_) | Action::Recycle { .. } => {
+            Action::Start(_) | Action::Recycle { .. } | Action::Open { .. } => {
                 let (slot, pid) = planned.started?;
                 Act::Start { slot, pid: pid.get() }
             }

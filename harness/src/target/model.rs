@@ -9,6 +9,10 @@ use sim::Telling;
 use super::events::Log;
 use super::pattern::{Day, Glob, Pattern};
 use super::template::{Piece, Template};
+use crate::scenario::{FIRST_ABOVE, MOST_BROWSERS};
+
+/// The ports of a gateway's browsers in `[ports]`.
+const BROWSERS: &str = "cdp";
 
 /// One target file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,6 +252,16 @@ impl Ports {
             (first <= last).then_some(first)
         });
         shared.min().and_then(|port| u16::try_from(port).ok())
+    }
+
+    /// How far above its base the ports of a gateway's browsers begin.
+    pub(crate) fn first_of_browsers(&self) -> u16 {
+        self.0.get(BROWSERS).map_or(FIRST_ABOVE, |range| range.first)
+    }
+
+    /// How many browsers have a port of their own.
+    pub(crate) fn room_for_browsers(&self) -> u16 {
+        self.0.get(BROWSERS).map_or(MOST_BROWSERS, |range| range.last - range.first + 1)
     }
 
     /// The name of a port, if it has one.

@@ -190,6 +190,6 @@ fn looks(call: &Call, reply: &Result<Reply, Errno>) -> bool {
 fn is_state(path: &Path, roles: &[(String, Role)]) -> bool {
     roles.iter().any(|(_, role)| match role {
         Role::Gateway(stake) | Role::Probe(stake) => stake.state == path,
-        Role::Bystander | Role::Actor | Role::Child => false,
+        Role::Bystander | Role::Browser { .. } | Role::Actor | Role::Child => false,
     })
 }

@@ -137,6 +137,7 @@ pub(super) fn acted(action: &Action, setup: &Setup) -> Named {
             return Named { kind: format!("Signal{signal:?}"), object: name(slot) };
         }
         Action::Recycle { heir, .. } => ("Recycle", name(heir)),
+        Action::Open { slot, .. } => ("Open", name(slot)),
         Action::Remove(paths) => {
             ("Remove", paths.first().map(|path| path.display().to_string()).unwrap_or_default())
         }

@@ -118,6 +118,24 @@ fn who_frees_a_port_by_number_kills_a_stranger_that_has_got_the_number() {
 }
 
 #[test]
+fn a_process_is_opened_by_one_that_serves_at_that_moment_and_by_nobody_else() {
+    let mut setup = contest(&[idle(), idle()]);
+    setup.slots[1].program = None;
+    setup.slots[1].listens = vec![SocketAddr::from(([127, 0, 0, 1], PORT))];
+    let open = Action::Open { by: 0, slot: 1 };
+    setup.script.steps = vec![Action::Start(0), open.clone(), Action::Wait(Condition::AllSettled)];
+    assert_eq!(outcomes(&setup, 1), BTreeSet::from([200, 201]), "it may not serve yet");
+    let after = |steps| outcomes(&after_the_first(setup.clone(), steps), 1);
+    assert_eq!(after(vec![open.clone()]), BTreeSet::from([200]));
+    assert_eq!(after(vec![Action::Signal(0, Signal::Stop), open.clone()]), BTreeSet::from([201]));
+    assert_eq!(after(vec![Action::Signal(0, Signal::Kill), open.clone()]), BTreeSet::from([201]));
+    setup.slots.push(setup.slots[1].clone());
+    let mut crowded = after_the_first(setup, vec![open]);
+    crowded.script.setup.push(Action::Start(2));
+    assert_eq!(outcomes(&crowded, 1), BTreeSet::from([1]), "its port is taken");
+}
+
+#[test]
 fn a_connection_of_a_bystander_holds_its_port() {
     let mut setup = contest(&[idle()]);
     setup.slots[0].program = None;

@@ -8,7 +8,7 @@
 //! - Names that hold a hash of a path hold the path itself, and no uid: all processes here have one.
 //! - The start between lock and listener, 8 seconds and more, has no calls of its own. It may take any time all the same.
 //! - `ps`, `wmic` and what else other systems need; health probes and restart loops under a supervisor, which come after
-//!   the refusal; the heartbeat of the lease, which only warns.
+//!   the refusal, but for the fourth generation where its port is taken; the heartbeat of the lease, which only warns.
 //!
 //! # Invariants
 //!
@@ -36,6 +36,9 @@ use super::explain;
 
 /// How often something that is waited for is looked at.
 const ATTEMPTS: u32 = 2;
+
+/// How long a start under a supervisor is put off while its port is taken, in milliseconds.
+const RETRY_MS: u32 = 5000;
 
 /// One generation of the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,7 +124,14 @@ impl Generation {
 
     /// The whole life of one gateway. Answers the exit status.
     pub(super) async fn run<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
-        match self.live(&os, &claim, &around).await {
+        let mut end = self.live(&os, &claim, &around).await;
+        for _ in 1..ATTEMPTS {
+            if !matches!(end, Err(Refused::Listening)) || !self.tries_again(&os, &claim, &around).await {
+                break;
+            }
+            end = self.live(&os, &claim, &around).await;
+        }
+        match end {
             Ok(()) => 0,
             Err(refused) => {
                 let (code, holder) = refused.told();
@@ -130,6 +140,13 @@ impl Generation {
                 self.status(refused, &around)
             }
         }
+    }
+
+    /// Whether it waits for its port. Under a supervisor one that finds nobody well there does, so whoever answers at all keeps
+    /// it out for good.
+    async fn tries_again<O: Os>(self, os: &O, claim: &Claim, around: &Surroundings) -> bool {
+        let asks = self == Self::G4 && around.supervised;
+        asks && !port::is_healthy(os, claim.ports.base()).await && os.sleep(RETRY_MS).await.is_ok()
     }
 
     async fn live<O: Os>(self, os: &O, claim: &Claim, around: &Surroundings) -> Result<(), Refused> {
@@ -158,7 +175,7 @@ impl Generation {
         if self == Self::G1 {
             announce(os, claim).await?;
         }
-        port::answer(os, &listener);
+        port::answer(os, self, &listener);
         os.notify(Notice::Ready).await?;
         // It knows no other request than to stop.
         while os.next_signal().await == Ok(Signal::User2) {}

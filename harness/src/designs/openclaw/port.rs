@@ -18,6 +18,12 @@ const PATIENCE_MS: u32 = 600;
 /// How long one that was killed is given, in milliseconds.
 const DEATH_MS: u32 = 400;
 
+/// How its health is asked for, and what is well.
+const QUESTION: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+const HEALTHY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+/// How much of either is read, in bytes.
+const LONGEST: u32 = 4096;
+
 fn loopback(port: Port) -> SocketAddr {
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port.get()))
 }
@@ -56,14 +62,35 @@ async fn bind<O: Os>(os: &O, port: Port) -> Result<Descriptor<O>, Errno> {
     Ok(socket)
 }
 
-/// Takes connections for as long as the process lives.
-pub(super) fn answer<O: Os>(os: &O, listener: &Descriptor<O>) {
+/// Whether whoever listens on a port answers over HTTP with any status below 500. That is taken for a gateway that is well.
+pub(super) async fn is_healthy<O: Os>(os: &O, port: Port) -> bool {
+    let Ok(stream) = os.connect_tcp(loopback(port), PROBE_MS).await else { return false };
+    let answer = match os.send(&stream, QUESTION.to_vec()).await {
+        Ok(_) => os.receive(&stream, LONGEST, PROBE_MS).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let _ = stream.close().await;
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
+    status.is_some_and(|status| status < 500)
+}
+
+/// Takes connections for as long as the process lives, and answers them where the health of others is asked for.
+pub(super) fn answer<O: Os>(os: &O, generation: Generation, listener: &Descriptor<O>) {
     let (server, fd) = (os.clone(), listener.fd());
     os.repeat(move || {
         let server = server.clone();
         async move {
             match server.accept(vec![fd]).await {
                 Ok((_, stream)) => {
+                    if generation == Generation::G4
+                        && server
+                            .receive(&stream, LONGEST, PROBE_MS)
+                            .await
+                            .is_ok_and(|asked| !asked.is_empty())
+                    {
+                        let _ = server.send(&stream, HEALTHY.to_vec()).await;
+                    }
                     let _ = stream.close().await;
                     Round::Again
                 }

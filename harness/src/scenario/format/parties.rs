@@ -1,6 +1,8 @@
 //! The keys of those who take part: gateways, supervisors, bystanders and mounts.
 
 use super::{Key, Kind, LABEL, NESTED, Shape, optional, required, words};
+use crate::scenario::answers::ANSWERS;
+use crate::scenario::browsers::BROWSERS;
 use crate::scenario::declared::{BASE_PORTS, LOCKS, OPEN_FILES, PERSISTENCE, PORTS, UIDS};
 use crate::scenario::{deeds, supervised};
 
@@ -64,6 +66,11 @@ pub(in crate::scenario) const GATEWAY: &[Key] = &[
         "pins",
         Shape::List { of: &A_PORT, may_be_empty: true, is_a_set: false },
         "ports that it claims besides its block, for its browsers. Default: none. Simulator only",
+    ),
+    optional(
+        "browsers",
+        Shape::Integer(BROWSERS),
+        "how many browsers it opens, 1 to 100: processes `NAME-browser-1` and so on, each of which listens on a port of its own, from the base + 11 on. Default: none",
     ),
     optional(
         "uid",
@@ -191,6 +198,11 @@ pub(in crate::scenario) const PROCESS: &[Key] = &[
         "connects",
         ADDRESSES,
         "the local ports, or addresses, of connections that it has to other machines. Simulator only",
+    ),
+    optional(
+        "answers",
+        Shape::Word(|| words(&ANSWERS)),
+        "what comes of a connection to it: `\"never-accepts\"` (the kernel completes it and nobody takes it, the default), `\"nothing\"` (it takes it and stays silent), `\"closes\"` (it takes it and hangs up), `\"http-404\"`, `\"healthz-200\"` (it fakes a gateway that is well)",
     ),
     optional(
         "does",

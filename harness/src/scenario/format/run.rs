@@ -60,7 +60,7 @@ pub(in crate::scenario) const GATES: &[Key] = &[
 ];
 
 /// Every step, in the order in which verbs are listed for people.
-pub(in crate::scenario) const STEPS: [Step; 21] = [
+pub(in crate::scenario) const STEPS: [Step; 22] = [
     of_names(
         "start",
         "starts a process, or several at once; each is started once, unless a supervisor is asked to",
@@ -73,6 +73,10 @@ pub(in crate::scenario) const STEPS: [Step; 21] = [
     of_names("write", "SIGUSR2: an owner looks whether it still is one, and writes a line if so"),
     of_names("service_stop", "asks the supervisor to end it"),
     of_names("service_restart", "asks the supervisor to end it, and to start it when it has ended"),
+    of_names(
+        "open_browsers",
+        "a gateway that serves opens its browsers; one whose port is taken ends at once",
+    ),
     Step {
         verb: required("recycle", A_NAME, "a bystander is born with the pid that this dead process had"),
         with: &[required("as", A_NAME, "the bystander")],
@@ -146,7 +150,7 @@ pub(in crate::scenario) const STEPS: [Step; 21] = [
 
 /// The step of a verb.
 pub(in crate::scenario) fn step(verb: &str) -> &'static Step {
-    static ALL: [Step; 21] = STEPS;
+    static ALL: [Step; 22] = STEPS;
     let Some(step) = ALL.iter().find(|step| step.verb.name == verb) else {
         unreachable!("every verb that is read is listed")
     };
