@@ -79,7 +79,8 @@ pub(super) const FILE: &[Key] = &[
     required("ready", READY_SHAPE, "how one sees that it serves"),
     optional("answers", ANSWERS_SHAPE, "how one sees that a ready gateway still answers"),
     optional("stop", Shape::Table(STOP), "what asks it to stop"),
-    optional("restart", Shape::Table(RESTART), "what asks it to begin anew in place"),
+    optional("restart", Shape::Table(ASKED), "what asks it to begin anew in place"),
+    optional("write", Shape::Table(ASKED), "what asks it to write to its state"),
     optional(
         "ports",
         Shape::Keyed {
@@ -153,8 +154,8 @@ const SIGNAL: Key = optional("signal", Shape::Word(signals), "the signal without
 
 /// `[stop]`
 pub(super) const STOP: &[Key] = &[SIGNAL, WITHIN];
-/// `[restart]`
-pub(super) const RESTART: &[Key] = &[SIGNAL];
+/// `[restart]` and `[write]`
+pub(super) const ASKED: &[Key] = &[SIGNAL];
 
 /// `[lock]`
 pub(super) const LOCK: &[Key] = &[
