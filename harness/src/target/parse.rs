@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::events::log;
-use super::format::{ABOVE, FILE, LOCK, MOST_MS, RESTART, STOP};
+use super::format::{ABOVE, ASKED, FILE, LOCK, MOST_MS, STOP};
 use super::gateway::{gateway, options};
 use super::known::known;
 use super::model::{Extra, Feature, Locks, Patience, Ports, Range, Signs, StopSignal, Target};
@@ -169,7 +169,7 @@ fn asking(
     diagnostics: &mut Diagnostics,
 ) -> Option<(StopSignal, Option<Patience>)> {
     let fields = Fields::of(place, field.key.span(), field.value, diagnostics)?;
-    let mut fields = fields.listed(if place == "`[stop]`" { STOP } else { RESTART });
+    let mut fields = fields.listed(if place == "`[stop]`" { STOP } else { ASKED });
     let signal = fields.take("signal");
     let signal = signal.and_then(|field| word("`signal`", field.value, &StopSignal::ALL, diagnostics));
     let within = if place == "`[stop]`" { patience(&mut fields, diagnostics) } else { None };
