@@ -4,6 +4,7 @@
 //! [`run`] is the whole life of a gateway over any [`Os`](portcullis_os::Os); [`lock`] is the part that decides who
 //! may live. What the simulator explores is this code, not a model of it.
 
+pub mod auth;
 pub mod claim;
 pub mod cli;
 pub mod control;

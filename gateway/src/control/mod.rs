@@ -5,7 +5,6 @@
 
 mod mailbox;
 mod methods;
-mod secret;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -17,10 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use crate::auth::Auth;
 use crate::identity::{Identity, Phase};
 use crate::protocol::StateVersion;
 pub(crate) use mailbox::{Event, Letter, Mailbox};
-pub use secret::{Auth, Secret};
 pub(crate) use session::{Out, Peer, Session};
 
 /// The longest that a failed proof is answered late, in milliseconds.

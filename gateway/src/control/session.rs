@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::methods::{self, EVENTS};
-use super::{Auth, Control, Letter, Mailbox, Now, Stranger};
+use super::{Control, Letter, Mailbox, Now, Stranger};
+use crate::auth::Auth;
 use crate::identity::PhaseName;
 use crate::protocol::{
     self, Code, Connect, Failure, Frame, ROLE_NODE, ROLE_OPERATOR, Request, Said, Scopes, answer, event,

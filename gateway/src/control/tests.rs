@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
 
-use super::{About, Auth, Control, Now, Out, Peer, Secret, Session, SessionLimits};
+use super::{About, Control, Now, Out, Peer, Session, SessionLimits};
+use crate::auth::{Auth, Secret};
 use crate::identity::{Phase, PhaseName};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

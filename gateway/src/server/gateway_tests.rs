@@ -9,7 +9,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::tests::Stand;
 use super::{Limits, Service};
-use crate::control::{About, Auth, Control, Secret, SessionLimits};
+use crate::auth::{Auth, Secret};
+use crate::control::{About, Control, SessionLimits};
 use crate::identity::PhaseName;
 
 fn stand(limits: SessionLimits) -> Stand {

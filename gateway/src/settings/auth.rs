@@ -3,8 +3,8 @@
 use super::config::Reader;
 use super::scan::Member;
 use super::{GATEWAY_PASSWORD, GATEWAY_TOKEN, Origin, Problem, Problems, Surroundings};
+use crate::auth::{Auth, Secret};
 use crate::claim::Listen;
-use crate::control::{Auth, Secret};
 
 use super::excerpt::Excerpt;
 use crate::text::brief;

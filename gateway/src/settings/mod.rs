@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 
 use portcullis_os::Port;
 
+use crate::auth::Auth;
 use crate::claim::{GATEWAY_SPAN, Listen, PortBlock};
-use crate::control::Auth;
 
 pub use config::{ConfigFile, Found};
 pub use excerpt::Excerpt;

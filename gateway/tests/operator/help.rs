@@ -78,6 +78,8 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
       OPENCLAW_CONFIG_PATH    the configuration, JSON5 [default: openclaw.json in the state directory]
       OPENCLAW_GATEWAY_PORT   the base port, as N, HOST:N or [IPV6]:N
       OPENCLAW_WORKSPACE_DIR  a directory that agents work in, besides those of the configuration
+      OPENCLAW_GATEWAY_TOKEN, OPENCLAW_GATEWAY_PASSWORD
+                              what clients must know [default: gateway.auth.token or .password]
       NOTIFY_SOCKET           where a service manager hears that it is ready, and that it stops
 
     The base port is that of --port, else of OPENCLAW_GATEWAY_PORT, else `gateway.port` of the
@@ -85,6 +87,8 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
     The configuration also says where to listen (`gateway.bind`: loopback, lan or custom), which
     ports browsers have (`browser.cdpUrl` and that or `cdpPort` of each profile) and where agents
     work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
+    Without a token or a password every program of this machine may connect; listening elsewhere than
+    on loopback is refused then.
 
     SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the epoch is
     raised, the clients are told to come again, and no token and no listener is given up meanwhile. If

@@ -16,7 +16,7 @@ impl Secret {
     }
 
     /// Whether this is it. Takes as long whether it is or not.
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub(crate) fn is(&self, text: &str) -> bool {
         self.0.ct_eq(&Self::new(text).0).into()
     }
 }
