@@ -1,6 +1,6 @@
 //! What a gateway does for its clients: it knows who they are, answers their requests, and tells all of them what happens.
 //!
-//! [`Session`] is one connection without its socket: frames, moments and events go in, frames and endings come out. So
+//! A `Session` is one connection without its socket: frames, moments and events go in, frames and endings come out. So
 //! whatever a client can do is tried without a network, and in the simulated one the same code runs.
 
 mod mailbox;
