@@ -39,12 +39,12 @@ pub enum Auth {
 }
 
 impl Auth {
-    /// The word for it in a configuration.
-    pub const fn mode(&self) -> &'static str {
+    /// The words for it.
+    pub(crate) const fn what(&self) -> &'static str {
         match self {
-            Self::Open => "none",
-            Self::Token(_) => "token",
-            Self::Password(_) => "password",
+            Self::Open => "nothing",
+            Self::Token(_) => "the token",
+            Self::Password(_) => "the password",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -30,6 +31,10 @@ impl Host for Simulated {
 
     async fn random(&self) -> Option<[u8; 16]> {
         Some([7; 16])
+    }
+
+    async fn file(&self, _: &Path, _: &[String], _: u32) -> Option<Vec<u8>> {
+        None
     }
 }
 

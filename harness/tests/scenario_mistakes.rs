@@ -1,13 +1,9 @@
 //! Every mistake that a scenario file can hold has its own message, its line and, where there is one, its remedy.
 
-#[path = "common/valid.rs"]
-mod valid;
+#[path = "common/told.rs"]
+mod told;
 
-use std::path::Path;
-
-use harness::scenario::{Problem, parse};
-
-use valid::VALID;
+use told::told;
 
 /// A text of the valid file, what is written instead, and all that is said about it: line, message, remedy.
 struct Mistake {
@@ -449,21 +445,10 @@ const MISTAKES: [Mistake; 70] = [
 ];
 
 /// The valid file with one text replaced, and one line for each problem of the result.
-fn without_drawing(old: &str, new: &str) -> Vec<String> {
-    assert!(VALID.contains(old), "{old}");
-    let text = VALID.replacen(old, new, 1);
-    let problems = parse(Path::new("x.toml"), &text).err().unwrap_or_default();
-    let line = |problem: &Problem| {
-        let help = problem.help.as_ref().map_or(String::new(), |help| format!("; {help}"));
-        format!("{}: {}{help}", problem.line(&text), problem.message)
-    };
-    problems.iter().map(line).collect()
-}
-
 #[test]
 fn every_mistake_has_its_message() {
     for mistake in &MISTAKES {
-        assert_eq!(without_drawing(mistake.right, mistake.wrong), mistake.seen, "{}", mistake.wrong);
+        assert_eq!(told(mistake.right, mistake.wrong), mistake.seen, "{}", mistake.wrong);
     }
 }
 
@@ -473,7 +458,7 @@ fn too_many_cases_are_a_mistake() {
     let list = numbers.join(", ");
     let vary = format!("[vary]\n\"gateway.a.port\" = [{list}]\n\"gateway.b.port\" = [{list}]\n[expect]");
     assert_eq!(
-        without_drawing("[expect]", &vary),
+        told("[expect]", &vary),
         [
             "16: `[vary]` makes 289 cases; every value is combined with every other; split the scenario or vary less"
         ]

@@ -1,13 +1,9 @@
 //! Every mistake that can be made with what a step waits for, with limits, with tampering and with writes has its message.
 
-#[path = "common/valid.rs"]
-mod valid;
+#[path = "common/told.rs"]
+mod told;
 
-use std::path::Path;
-
-use harness::scenario::{Problem, parse};
-
-use valid::VALID;
+use told::told;
 
 const WAIT: &str = r#"{ wait = "settled" }"#;
 const EXPECT: &str = "[expect]";
@@ -83,17 +79,6 @@ const MISTAKES: [(&str, &str, &[&str]); 10] = [
 ];
 
 /// The valid file with one text replaced, and one line for each problem of the result.
-fn told(old: &str, new: &str) -> Vec<String> {
-    assert!(VALID.contains(old), "{old}");
-    let text = VALID.replacen(old, new, 1);
-    let problems = parse(Path::new("x.toml"), &text).err().unwrap_or_default();
-    let line = |problem: &Problem| {
-        let help = problem.help.as_ref().map_or(String::new(), |help| format!("; {help}"));
-        format!("{}: {}{help}", problem.line(&text), problem.message)
-    };
-    problems.iter().map(line).collect()
-}
-
 #[test]
 fn every_mistake_has_its_message() {
     for (right, wrong, seen) in MISTAKES {

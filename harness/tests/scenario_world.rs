@@ -1,13 +1,9 @@
 //! Every mistake that a scenario can hold about supervisors, hosts, disks, clocks and processes that act has its own message.
 
-#[path = "common/valid.rs"]
-mod valid;
+#[path = "common/told.rs"]
+mod told;
 
-use std::path::Path;
-
-use harness::scenario::{Problem, parse};
-
-use valid::VALID;
+use told::told;
 
 /// A text of the valid file, what is written instead, and all that is said about it: line, message, remedy.
 struct Mistake {
@@ -199,20 +195,9 @@ locks = "some"
 ];
 
 /// The valid file with one text replaced, and one line for each problem of the result.
-fn without_drawing(old: &str, new: &str) -> Vec<String> {
-    assert!(VALID.contains(old), "{old}");
-    let text = VALID.replacen(old, new, 1);
-    let problems = parse(Path::new("x.toml"), &text).err().unwrap_or_default();
-    let line = |problem: &Problem| {
-        let help = problem.help.as_ref().map_or(String::new(), |help| format!("; {help}"));
-        format!("{}: {}{help}", problem.line(&text), problem.message)
-    };
-    problems.iter().map(line).collect()
-}
-
 #[test]
 fn every_mistake_about_the_world_outside_has_its_message() {
     for mistake in &MISTAKES {
-        assert_eq!(without_drawing(mistake.right, mistake.wrong), mistake.seen, "{}", mistake.wrong);
+        assert_eq!(told(mistake.right, mistake.wrong), mistake.seen, "{}", mistake.wrong);
     }
 }

@@ -192,6 +192,12 @@ pub enum Signal {
     User2,
 }
 
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Terminate, Self::Interrupt, Self::Kill, Self::Stop, Self::Continue, Self::User1, Self::User2];
+}
+
 /// The clocks of clock_gettime(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Clock {

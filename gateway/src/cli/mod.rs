@@ -362,8 +362,9 @@ fn divide(settings: Settings) -> (Claim, About) {
         notes: _,
     } = settings;
     let workspaces = workspaces.iter().map(|path| settings::edge::place(path)).collect();
+    let canvas = Some(state.join("canvas"));
     let (host, document) = (settings::edge::host_name(), document.into_value());
-    let about = About { auth, host, config: config.clone(), document };
+    let about = About { auth, host, config: config.clone(), document, canvas };
     (Claim { pinned, workspaces, listen, ..Claim::plain(state, config, ports) }, about)
 }
 

@@ -39,16 +39,7 @@ const METHODS: [Method; 5] = [
         name: "channels.status",
         scope: Some(scope::READ),
         params: Some(CHANNELS),
-        run: |call| {
-            json!({
-                "ts": call.now.wall_ms,
-                "channelOrder": [],
-                "channelLabels": {},
-                "channels": {},
-                "channelAccounts": {},
-                "channelDefaultAccountId": {},
-            })
-        },
+        run: |call| channels(call.now),
     },
     Method { name: "config.get", scope: Some(scope::READ), params: Some(NOTHING), run: config },
     Method { name: "health", scope: None, params: None, run: |call| health(&call.control.world(), call.now) },
@@ -64,6 +55,23 @@ const METHODS: [Method; 5] = [
 /// The names of all methods.
 pub(super) fn names() -> Vec<&'static str> {
     METHODS.iter().map(|method| method.name).collect()
+}
+
+/// The name of a method, if there is one of that name.
+pub(super) fn known(name: &str) -> Option<&'static str> {
+    METHODS.iter().map(|method| method.name).find(|known| *known == name)
+}
+
+/// The channels of this gateway.
+pub(super) fn channels(now: Now) -> Value {
+    json!({
+        "ts": now.wall_ms,
+        "channelOrder": [],
+        "channelLabels": {},
+        "channels": {},
+        "channelAccounts": {},
+        "channelDefaultAccountId": {},
+    })
 }
 
 /// Carries out a request.

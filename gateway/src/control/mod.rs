@@ -5,6 +5,7 @@
 
 mod mailbox;
 mod methods;
+mod overview;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use crate::auth::Auth;
 use crate::identity::{Identity, Phase};
 use crate::protocol::StateVersion;
 pub(crate) use mailbox::{Event, Letter, Mailbox};
+use overview::Counts;
+pub(crate) use overview::Overview;
 pub(crate) use session::{Out, Peer, Session};
 
 /// The longest that a failed proof is answered late, in milliseconds.
@@ -42,12 +45,20 @@ pub struct About {
     pub config: PathBuf,
     /// What is in it, secrets replaced; `None`: there is none.
     pub document: Option<Value>,
+    /// The directory whose files are shown as the canvas; `None`: there is no canvas.
+    pub canvas: Option<PathBuf>,
 }
 
 impl About {
     /// A gateway without configuration that lets everybody in who can reach it.
     pub fn open() -> Self {
-        Self { auth: Auth::Open, host: "localhost".to_owned(), config: PathBuf::new(), document: None }
+        Self {
+            auth: Auth::Open,
+            host: "localhost".to_owned(),
+            config: PathBuf::new(),
+            document: None,
+            canvas: None,
+        }
     }
 }
 
@@ -116,6 +127,7 @@ struct World {
     version: StateVersion,
     offenders: BTreeMap<IpAddr, Offender>,
     strangers: BTreeMap<IpAddr, usize>,
+    counts: Counts,
 }
 
 /// Somebody who has not said who it is, for as long as this value lives.
@@ -183,7 +195,7 @@ impl Control {
         &self.0.limits
     }
 
-    fn about(&self) -> &About {
+    pub(crate) fn about(&self) -> &About {
         &self.0.about
     }
 
@@ -221,7 +233,7 @@ impl Control {
     }
 
     /// How late the answer to a proof that has failed comes, each one later than the last.
-    fn penalty(&self, address: IpAddr, now: Now) -> u64 {
+    pub(crate) fn penalty(&self, address: IpAddr, now: Now) -> u64 {
         let mut world = self.world();
         let offenders = &mut world.offenders;
         offenders.retain(|_, offender| now.monotonic_ms.saturating_sub(offender.last_ms) < FORGIVEN_MS);
@@ -235,7 +247,7 @@ impl Control {
         penalty
     }
 
-    fn forgive(&self, address: IpAddr) {
+    pub(crate) fn forgive(&self, address: IpAddr) {
         self.world().offenders.remove(&address);
     }
 }

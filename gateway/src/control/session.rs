@@ -145,7 +145,9 @@ impl Session {
             }
             Stage::Open(open) => match frame {
                 Frame::Request(request) => {
-                    out.push(Out::text(match methods::call(&self.control, open, &request, now) {
+                    let called = methods::call(&self.control, open, &request, now);
+                    self.control.count_call(&request.method, called.is_ok());
+                    out.push(Out::text(match called {
                         Ok(payload) => answer(&request.id, &payload),
                         Err(failure) => refuse(&request.id, &failure),
                     }));
@@ -167,6 +169,7 @@ impl Session {
             }
             Frame::Request(request) => match self.admit(&request, nonce, now, out) {
                 Ok((open, hello)) => {
+                    self.control.count(|counts| counts.admitted += 1);
                     self.stage = Stage::Open(open);
                     self.timers.tick = now.monotonic_ms + self.control.limits().tick_ms;
                     out.push(Out::text(answer(&request.id, &hello)));
@@ -369,7 +372,10 @@ impl Session {
                 Letter::Event(event, lost) => {
                     out.push(open.numbered(event.name, &event.payload, lost, event.version));
                 }
-                Letter::Overflow => return self.close(1008, "slow consumer", out),
+                Letter::Overflow => {
+                    self.control.count(|counts| counts.slow_consumers += 1);
+                    return self.close(1008, "slow consumer", out);
+                }
             }
         }
     }
@@ -384,6 +390,7 @@ impl Session {
     }
 
     fn turn_away(&mut self, id: &str, failure: &Failure, code: u16, out: &mut Vec<Out>) {
+        self.control.count(|counts| counts.refused += 1);
         out.push(Out::text(refuse(id, failure)));
         let reason = match failure.code {
             Code::Unavailable if code == 1013 => "gateway starting",

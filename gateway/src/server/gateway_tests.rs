@@ -41,7 +41,7 @@ async fn goodbye(socket: &mut WebSocketStream<DuplexStream>) -> (u16, String) {
 }
 
 /// A connect request of so many bytes.
-fn connect(bytes: usize) -> String {
+pub(super) fn connect(bytes: usize) -> String {
     let text = |name: &str| {
         json!({"type": "req", "id": "1", "method": "connect", "params": {
             "minProtocol": 4, "maxProtocol": 4, "auth": {"token": "t"}, "scopes": ["operator.admin"],

@@ -5,13 +5,14 @@ use hyper::body::Bytes;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     REFERRER_POLICY, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    TRANSFER_ENCODING, UPGRADE, X_CONTENT_TYPE_OPTIONS,
+    TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Response, StatusCode, Uri, Version};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::door::{self, Turned};
+use super::pages::{Page, Shown};
 use crate::identity::PhaseName;
 
 /// What to do with a request.
@@ -21,6 +22,8 @@ pub(super) enum Decision {
     Answer(Answer),
     /// Answer how far the gateway is, see [`Progress`].
     Progress(Progress),
+    /// Show a page, to whoever may see it.
+    Show(Page, Shown),
     /// Make the connection a WebSocket.
     Upgrade {
         /// The proof that the handshake was understood.
@@ -44,7 +47,7 @@ pub(super) enum Progress {
 pub(super) struct Answer {
     status: StatusCode,
     kind: &'static str,
-    body: String,
+    body: Bytes,
     extra: Vec<(HeaderName, &'static str)>,
 }
 
@@ -71,7 +74,7 @@ pub(super) fn decide(method: &Method, uri: &Uri, version: Version, headers: &Hea
         "/readyz" | "/ready" => Decision::Progress(Progress::Readiness),
         "/startupz" | "/startup" => Decision::Progress(Progress::Startup),
         // A WebSocket may be asked for by any other name.
-        path if path == "/" || lists(headers, &UPGRADE, "websocket") => {
+        _ if lists(headers, &UPGRADE, "websocket") => {
             return if *method != Method::GET {
                 Decision::Answer(Answer::not_allowed("GET"))
             } else {
@@ -81,7 +84,10 @@ pub(super) fn decide(method: &Method, uri: &Uri, version: Version, headers: &Hea
                 }
             };
         }
-        _ => Decision::Answer(Answer::text(StatusCode::NOT_FOUND, "Not Found")),
+        path => match Page::at(path) {
+            Some(page) => Decision::Show(page, Shown::of(headers)),
+            None => Decision::Answer(Answer::text(StatusCode::NOT_FOUND, "Not Found")),
+        },
     };
     if !origin_is_own {
         // A page from elsewhere learns nothing; on a socket it is told so in the words of the protocol.
@@ -90,7 +96,7 @@ pub(super) fn decide(method: &Method, uri: &Uri, version: Version, headers: &Hea
     match probed {
         Decision::Answer(Answer { status: StatusCode::NOT_FOUND, .. }) => probed,
         _ if *method == Method::GET || *method == Method::HEAD => probed,
-        Decision::Answer(_) | Decision::Progress(_) | Decision::Upgrade { .. } => {
+        Decision::Answer(_) | Decision::Progress(_) | Decision::Show(..) | Decision::Upgrade { .. } => {
             Decision::Answer(Answer::not_allowed("GET, HEAD"))
         }
     }
@@ -180,40 +186,61 @@ fn is_key(key: &[u8]) -> bool {
 }
 
 impl Answer {
-    const fn json(status: StatusCode, body: String) -> Self {
-        Self { status, kind: JSON, body, extra: Vec::new() }
+    pub(super) fn json(status: StatusCode, body: String) -> Self {
+        Self::of_kind(status, JSON, body)
     }
 
-    fn text(status: StatusCode, body: &str) -> Self {
-        Self { status, kind: TEXT, body: body.to_owned(), extra: Vec::new() }
+    pub(super) fn text(status: StatusCode, body: &str) -> Self {
+        Self::of_kind(status, TEXT, body.to_owned())
+    }
+
+    /// A text of a type of its own.
+    pub(super) fn of_kind(status: StatusCode, kind: &'static str, body: String) -> Self {
+        Self::bytes(status, kind, body.into_bytes())
+    }
+
+    /// Anything.
+    pub(super) fn bytes(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Self {
+        Self { status, kind, body: body.into(), extra: Vec::new() }
+    }
+
+    /// The same with one header more.
+    pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.extra.push((name, value));
+        self
+    }
+
+    /// Only for those who know the secret: a browser asks for it.
+    pub(super) fn unauthorized() -> Self {
+        Self::text(StatusCode::UNAUTHORIZED, "Unauthorized: the token or password of the gateway is needed")
+            .with(WWW_AUTHENTICATE, "Basic realm=\"refgate\", charset=\"UTF-8\"")
     }
 
     fn not_allowed(methods: &'static str) -> Self {
-        let answer = Self::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-        Self { extra: vec![(ALLOW, methods)], ..answer }
+        Self::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").with(ALLOW, methods)
     }
 
     fn upgrade_required() -> Self {
         let body = "Upgrade Required: this path speaks WebSocket, version 13";
-        let extra = vec![(UPGRADE, "websocket"), (CONNECTION, "Upgrade"), (SEC_WEBSOCKET_VERSION, "13")];
-        Self { extra, ..Self::text(StatusCode::UPGRADE_REQUIRED, body) }
+        Self::text(StatusCode::UPGRADE_REQUIRED, body)
+            .with(UPGRADE, "websocket")
+            .with(CONNECTION, "Upgrade")
+            .with(SEC_WEBSOCKET_VERSION, "13")
+    }
+
+    /// Too many connections of one address have not said who they are.
+    pub(super) fn too_many_strangers() -> Self {
+        Self::text(StatusCode::SERVICE_UNAVAILABLE, "Too many unauthenticated sockets").with(RETRY_AFTER, "1")
     }
 
     /// There is no place for this connection, or not any more.
-    /// Too many connections of one address have not said who they are.
-    pub(super) fn too_many_strangers() -> Self {
-        let answer = Self::text(StatusCode::SERVICE_UNAVAILABLE, "Too many unauthenticated sockets");
-        Self { extra: vec![(RETRY_AFTER, "1")], ..answer }
-    }
-
     pub(super) fn full() -> Self {
-        let answer = Self::text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable");
-        Self { extra: vec![(RETRY_AFTER, "1")], ..answer }
+        Self::text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").with(RETRY_AFTER, "1")
     }
 
     /// The answer as it is sent.
     pub(super) fn response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from(self.body)));
+        let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = self.status;
         let usual = [
             (CONTENT_TYPE, self.kind),

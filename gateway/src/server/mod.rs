@@ -9,6 +9,7 @@ mod door;
 mod gateway_tests;
 mod http;
 mod link;
+mod pages;
 mod room;
 mod socket;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use portcullis_os::{Clock, Errno, Fd, Listener, Os};
+use portcullis_os::{Clock, Errno, Fd, FileKind, FileStatus, Links, Listener, Open, Os};
 
 use crate::control::{Control, Now, Out, Peer, Session};
 use crate::identity::{Identity, Phase};
@@ -67,6 +69,15 @@ pub trait Host: Clone + Send + Sync + 'static {
 
     /// 16 random bytes; `None` where there are none.
     fn random(&self) -> impl Future<Output = Option<[u8; 16]>> + Send;
+
+    /// What is in the file that these names lead to, from a directory on, if it is a regular one of at most so many bytes.
+    /// No symbolic link is followed, except by the path of the directory itself.
+    fn file(
+        &self,
+        directory: &Path,
+        names: &[String],
+        most: u32,
+    ) -> impl Future<Output = Option<Vec<u8>>> + Send;
 }
 
 impl<O: Os> Host for O {
@@ -86,7 +97,31 @@ impl<O: Os> Host for O {
     async fn random(&self) -> Option<[u8; 16]> {
         Os::random(self).await.ok()
     }
+
+    async fn file(&self, directory: &Path, names: &[String], most: u32) -> Option<Vec<u8>> {
+        let (name, folders) = names.split_last()?;
+        let mut folder = self.open(directory, Open::directory()).await.ok()?;
+        for name in folders {
+            folder = self.open_at(&folder, name, Open::directory()).await.ok()?;
+        }
+        // A pipe would make whoever opens it wait.
+        let is_regular = |status: &FileStatus| status.kind == FileKind::Regular && status.size <= most.into();
+        self.stat_at(&folder, name, Links::NoFollow).await.ok().filter(is_regular)?;
+        let file = self.open_at(&folder, name, Open { no_follow: true, ..Open::read() }).await.ok()?;
+        self.stat_fd(&file).await.ok().filter(is_regular)?;
+        let mut bytes = Vec::new();
+        while let Ok(length @ 1..) = u32::try_from(bytes.len()).map(|length| most - length.min(most)) {
+            match self.read(&file, bytes.len() as u64, length.min(PIECE)).await.ok()? {
+                piece if piece.is_empty() => break,
+                piece => bytes.extend(piece),
+            }
+        }
+        Some(bytes)
+    }
 }
+
+/// How much of a file is read at once, in bytes.
+const PIECE: u32 = 256 * 1024;
 
 /// Who answers on the sockets of a server.
 #[derive(Clone, Debug)]
@@ -272,6 +307,12 @@ impl<H: Host> Post<H> {
                 let uptime_ms = self.host.now().await.monotonic_ms.saturating_sub(self.opened_ms);
                 http::progress(asked, self.phase.get(), uptime_ms).response()
             }
+            Decision::Show(page, shown) => match &self.service {
+                Service::Gateway(control) => {
+                    pages::show(&page, &shown, control, &self.host, from.to_canonical()).await.response()
+                }
+                Service::Echo { .. } => pages::none().response(),
+            },
             Decision::Upgrade { accept, origin_is_own }
                 if seat.is_regular() && self.room.stage().doing == Doing::Serving =>
             {

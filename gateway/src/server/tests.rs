@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use portcullis_os::{Linux, Listener};
@@ -34,6 +35,10 @@ impl Host for Memory {
 
     async fn random(&self) -> Option<[u8; 16]> {
         Some([0xa5; 16])
+    }
+
+    async fn file(&self, _: &Path, _: &[String], _: u32) -> Option<Vec<u8>> {
+        None
     }
 }
 
@@ -159,7 +164,8 @@ async fn what_is_not_served_says_so() {
         ("GET /nope", vec![host], "HTTP/1.1 404 Not Found"),
         ("GET /healthz/", vec![host], "HTTP/1.1 404 Not Found"),
         ("GET /healthz?x=1", vec![host], "HTTP/1.1 200 OK"),
-        ("GET /", vec![host], "HTTP/1.1 426 Upgrade Required"),
+        ("GET /", vec![host], "HTTP/1.1 404 Not Found"),
+        ("GET /", vec![host, "Upgrade: websocket"], "HTTP/1.1 400 Bad Request"),
         ("GET /healthz", vec![], "HTTP/1.1 400 Bad Request"),
         ("GET /healthz", vec!["Host: rebound.example"], "HTTP/1.1 403 Forbidden"),
         ("GET /healthz", vec![host, "Origin: https://evil.example"], "HTTP/1.1 403 Forbidden"),

@@ -160,19 +160,27 @@ impl Checks {
         let Some(process) = view.slots[other].process.filter(|_| view.is_alive(other)) else { return 0 };
         let state = &view.slots[other];
         let mut facts = 0;
-        let owns_state =
-            state.owner.as_ref().is_some_and(|owner| view.kernel.lookup(&wanted.state) == Some(owner.state));
-        let holds = owns_state
-            || wanted.locked.iter().any(|path| {
-                view.kernel.lookup(path).is_some_and(|file| view.kernel.lock_sharers(file).contains(&process))
-            });
-        if holds {
-            facts |= HOLDS;
-            if !state.ready {
-                facts |= STARTING;
-            }
-            if Self::is_paused(view, other) {
-                facts |= STOPPED;
+        let mut of_holders = HOLDS;
+        if !state.ready {
+            of_holders |= STARTING;
+        }
+        if Self::is_paused(view, other) {
+            of_holders |= STOPPED;
+        }
+        // Paths are looked up at every step of a search: only where that could tell anything new.
+        if known & of_holders != of_holders {
+            let owns_state = state
+                .owner
+                .as_ref()
+                .is_some_and(|owner| view.kernel.lookup(&wanted.state) == Some(owner.state));
+            let holds = owns_state
+                || wanted.locked.iter().any(|path| {
+                    view.kernel
+                        .lookup(path)
+                        .is_some_and(|file| view.kernel.lock_sharers(file).contains(&process))
+                });
+            if holds {
+                facts |= of_holders;
             }
         }
         if state.owner.is_some() {
@@ -181,8 +189,9 @@ impl Checks {
         if !Self::share_network(view, observer, other) {
             return facts;
         }
-        let port = wanted.ports.base();
-        if view.kernel.listeners(port).iter().any(|(_, listener)| *listener == process) {
+        let listens =
+            || view.kernel.listeners(wanted.ports.base()).iter().any(|(_, listener)| *listener == process);
+        if known & LISTENS == 0 && listens() {
             facts |= LISTENS;
         }
         let may_reserve =

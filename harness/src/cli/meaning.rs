@@ -2,36 +2,12 @@
 //!
 //! What lays out a file holds its own work to this before it writes: a fault in it must not cost anybody a scenario.
 
-use crate::scenario::{Located, Scenario, Variant, parse_as};
+use crate::scenario::{Scenario, parse_as};
 
 /// Whether a text is the same scenario: the same names in the same order, the same steps, demands and cases.
 pub(super) fn is_same(scenario: &Scenario, text: &str) -> bool {
     let read = parse_as(&scenario.name, &scenario.file, text);
-    read.is_ok_and(|read| without_places(read) == without_places(scenario.clone()))
-}
-
-/// A scenario without its text and its lines.
-fn without_places(mut scenario: Scenario) -> Scenario {
-    scenario.source = "".into();
-    unlocate(&mut scenario.setup);
-    unlocate(&mut scenario.steps);
-    unlocate(&mut scenario.expect.always);
-    unlocate(&mut scenario.expect.outcomes);
-    unlocate(scenario.expect.refusal.as_mut_slice());
-    if let Some(timeline) = &mut scenario.timeline {
-        unlocate(&mut timeline.events);
-    }
-    let variants = scenario.variants.into_iter();
-    scenario.variants = variants
-        .map(|Variant { words, scenario }| Variant { words, scenario: without_places(scenario) })
-        .collect();
-    scenario
-}
-
-fn unlocate<T>(located: &mut [Located<T>]) {
-    for value in located {
-        value.line = 0;
-    }
+    read.is_ok_and(|read| read.without_places() == scenario.clone().without_places())
 }
 
 #[cfg(test)]

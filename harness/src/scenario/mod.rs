@@ -24,6 +24,7 @@ mod layout;
 mod lints;
 mod lives;
 mod load;
+mod meaning;
 mod model;
 mod names;
 mod operations;

@@ -331,16 +331,7 @@ fn ending(status: &WaitIdStatus) -> Ending {
         return Ending::Exited(u8::try_from(code).unwrap_or(u8::MAX));
     }
     let number = status.terminating_signal().unwrap_or_default();
-    let signals = [
-        Signal::Terminate,
-        Signal::Interrupt,
-        Signal::Kill,
-        Signal::Stop,
-        Signal::Continue,
-        Signal::User1,
-        Signal::User2,
-    ];
-    match signals.into_iter().find(|signal| raw_signal(*signal).as_raw() == number) {
+    match Signal::ALL.into_iter().find(|signal| raw_signal(*signal).as_raw() == number) {
         Some(signal) => Ending::Killed(signal),
         None => Ending::KilledBy(u8::try_from(number).unwrap_or(u8::MAX)),
     }

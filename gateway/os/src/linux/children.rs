@@ -98,16 +98,7 @@ fn ending(status: WaitStatus) -> Option<Ending> {
         return u8::try_from(exit).ok().map(Ending::Exited);
     }
     let number = status.terminating_signal()?;
-    let named = [
-        Signal::Terminate,
-        Signal::Interrupt,
-        Signal::Kill,
-        Signal::Stop,
-        Signal::Continue,
-        Signal::User1,
-        Signal::User2,
-    ];
-    match named.into_iter().find(|signal| raw_signal(*signal).as_raw() == number) {
+    match Signal::ALL.into_iter().find(|signal| raw_signal(*signal).as_raw() == number) {
         Some(signal) => Some(Ending::Killed(signal)),
         None => u8::try_from(number).ok().map(Ending::KilledBy),
     }

@@ -1,0 +1,83 @@
+//! A gateway in numbers, in the text format of Prometheus (version 0.0.4).
+
+use std::fmt::{Display, Write as _};
+
+use hyper::StatusCode;
+
+use crate::control::Overview;
+use crate::identity::PhaseName;
+use crate::server::http::Answer;
+
+/// The type of the format.
+const KIND: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is told of one thing that is counted.
+enum Kind {
+    /// It goes up and down.
+    Gauge,
+    /// It only goes up, until the gateway ends.
+    Counter,
+}
+
+pub(super) fn page(overview: &Overview) -> Answer {
+    Answer::of_kind(StatusCode::OK, KIND, text(overview))
+}
+
+pub(super) fn text(overview: &Overview) -> String {
+    let mut text = Text(String::new());
+    let instance = overview.instance();
+    text.family("refgate_info", Kind::Gauge, "Which gateway this is.");
+    text.sample("refgate_info", &[("instance", instance), ("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.family("refgate_phase", Kind::Gauge, "How far it has come: 1 for the present phase.");
+    for phase in [PhaseName::Starting, PhaseName::Ready, PhaseName::Draining] {
+        let is_present = u8::from(phase == overview.phase);
+        text.sample("refgate_phase", &[("phase", phase.as_str())], is_present);
+    }
+    text.family("refgate_uptime_seconds", Kind::Gauge, "How long it has served since it last began to.");
+    let (seconds, rest) = (overview.uptime_ms / 1000, overview.uptime_ms % 1000);
+    text.sample("refgate_uptime_seconds", &[], format_args!("{seconds}.{rest:03}"));
+    text.family("refgate_clients", Kind::Gauge, "Clients that have said who they are.");
+    text.sample("refgate_clients", &[], overview.clients.len());
+    text.family("refgate_strangers", Kind::Gauge, "Connections that have not.");
+    text.sample("refgate_strangers", &[], overview.strangers);
+    let counts = &overview.counts;
+    text.family("refgate_connects_total", Kind::Counter, "Requests to connect.");
+    text.sample("refgate_connects_total", &[("result", "admitted")], counts.admitted);
+    text.sample("refgate_connects_total", &[("result", "refused")], counts.refused);
+    text.family("refgate_requests_total", Kind::Counter, "Requests of clients, by method.");
+    for (method, called) in &counts.requests {
+        text.sample("refgate_requests_total", &[("method", method), ("result", "ok")], called.answered);
+        text.sample("refgate_requests_total", &[("method", method), ("result", "error")], called.refused);
+    }
+    text.family(
+        "refgate_slow_consumers_total",
+        Kind::Counter,
+        "Clients sent away because they did not read.",
+    );
+    text.sample("refgate_slow_consumers_total", &[], counts.slow_consumers);
+    text.0
+}
+
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: Kind, help: &str) {
+        let kind = match kind {
+            Kind::Gauge => "gauge",
+            Kind::Counter => "counter",
+        };
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (number, (label, value)) in labels.iter().enumerate() {
+            let mark = if number == 0 { '{' } else { ',' };
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(self.0, "{mark}{label}=\"{value}\"");
+        }
+        let end = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{end} {value}");
+    }
+}
