@@ -15,3 +15,4 @@ mod room;
 mod takeover;
 mod untouched;
 mod why;
+mod wire;
