@@ -9,6 +9,7 @@ mod force;
 mod help;
 mod install;
 mod notify;
+mod page;
 mod park;
 mod restart;
 mod room;
