@@ -4,11 +4,14 @@
 //! compared with that memory, so an answer that was overtaken while it travelled is still the truth, and one that never
 //! was true is caught at the step that tells it.
 
-use portcullis_os::{Notice, Pid, Signal};
+use std::cell::OnceCell;
+use std::path::PathBuf;
+
+use portcullis_os::{FileId, Notice, Pid, Signal};
 use sim::kernel::{Effect, ProcessId};
 use sim::{Step, View, Violation};
 
-use super::{Checks, Role, broken};
+use super::{Checks, Role, Stake, broken};
 use crate::scenario::Check;
 
 /// It held a lock that the observer needs.
@@ -68,6 +71,7 @@ impl Memory {
         self.bury(view);
         self.see_restarts(view, step);
         for observer in 0..self.slots {
+            let needed = Needed { view, checks, observer, files: OnceCell::new() };
             let tries = matches!(checks.slots[observer].1, Role::Gateway(_))
                 && view.is_alive(observer)
                 && view.slots[observer].owner.is_none()
@@ -75,7 +79,7 @@ impl Memory {
             for other in 0..self.slots {
                 let fact = &mut self.facts[observer * self.slots + other];
                 if tries && other != observer {
-                    *fact |= checks.facts(view, observer, other, *fact);
+                    *fact |= needed.facts(other, *fact);
                     if view.slots[other].asked && view.is_alive(other) {
                         *fact |= DRAINING;
                     }
@@ -153,10 +157,32 @@ impl Memory {
     }
 }
 
-impl Checks {
-    /// What is true now of another process, as far as it concerns an observer and is not known of it already.
-    fn facts(&self, view: &View<'_>, observer: usize, other: usize, known: u8) -> u8 {
-        let Some(wanted) = self.stake(observer) else { return 0 };
+/// What an observer needs, at one moment. This is asked at every step of a search, so nothing is looked up twice.
+struct Needed<'a> {
+    view: &'a View<'a>,
+    checks: &'a Checks,
+    observer: usize,
+    files: OnceCell<Files>,
+}
+
+/// The files that an observer needs.
+struct Files {
+    state: Option<FileId>,
+    locked: Vec<FileId>,
+}
+
+impl Needed<'_> {
+    fn files(&self, wanted: &Stake) -> &Files {
+        self.files.get_or_init(|| {
+            let file = |path: &PathBuf| self.view.kernel.lookup(path);
+            Files { state: file(&wanted.state), locked: wanted.locked.iter().filter_map(file).collect() }
+        })
+    }
+
+    /// What is true now of another process, as far as it concerns the observer and is not known of it already.
+    fn facts(&self, other: usize, known: u8) -> u8 {
+        let Self { view, checks, observer, .. } = *self;
+        let Some(wanted) = checks.stake(observer) else { return 0 };
         let Some(process) = view.slots[other].process.filter(|_| view.is_alive(other)) else { return 0 };
         let state = &view.slots[other];
         let mut facts = 0;
@@ -164,46 +190,39 @@ impl Checks {
         if !state.ready {
             of_holders |= STARTING;
         }
-        if Self::is_paused(view, other) {
+        if Checks::is_paused(view, other) {
             of_holders |= STOPPED;
         }
-        // Paths are looked up at every step of a search: only where that could tell anything new.
         if known & of_holders != of_holders {
-            let owns_state = state
-                .owner
-                .as_ref()
-                .is_some_and(|owner| view.kernel.lookup(&wanted.state) == Some(owner.state));
-            let holds = owns_state
-                || wanted.locked.iter().any(|path| {
-                    view.kernel
-                        .lookup(path)
-                        .is_some_and(|file| view.kernel.lock_sharers(file).contains(&process))
-                });
-            if holds {
+            let Files { state: directory, locked } = self.files(wanted);
+            let owns = state.owner.as_ref().is_some_and(|owner| *directory == Some(owner.state));
+            if owns || locked.iter().any(|file| view.kernel.shares_lock(process, *file)) {
                 facts |= of_holders;
             }
         }
         if state.owner.is_some() {
             facts |= READY;
         }
-        if !Self::share_network(view, observer, other) {
+        if !Checks::share_network(view, observer, other) {
             return facts;
         }
-        let listens =
-            || view.kernel.listeners(wanted.ports.base()).iter().any(|(_, listener)| *listener == process);
-        if known & LISTENS == 0 && listens() {
+        if known & LISTENS == 0 && view.kernel.listens(process, wanted.ports.base()) {
             facts |= LISTENS;
         }
         let may_reserve =
-            self.stake(other).is_some_and(|stake| !stake.all_ports.is_disjoint(&wanted.all_ports));
-        if may_reserve && known & RESERVES == 0 {
+            || checks.stake(other).is_some_and(|stake| !stake.all_ports.is_disjoint(&wanted.all_ports));
+        let reserves = || {
             let reserved = |port: u16| wanted.all_ports.contains(&port);
-            if view.kernel.unix_names(process).filter_map(gateway::lock::token_port).any(reserved) {
-                facts |= RESERVES;
-            }
+            view.kernel.unix_names(process).filter_map(gateway::lock::token_port).any(reserved)
+        };
+        if known & RESERVES == 0 && may_reserve() && reserves() {
+            facts |= RESERVES;
         }
         facts
     }
+}
+
+impl Checks {
 
     pub(super) fn truthful(
         &self,

@@ -75,6 +75,25 @@ impl Kernel {
         self.holders_of(file, false)
     }
 
+    /// Whether a process holds a lock on a file, whatever its kind.
+    pub fn shares_lock(&self, process: ProcessId, file: FileId) -> bool {
+        let inode = self.inodes.get(&file.inode).filter(|inode| inode.id(file.inode) == file);
+        inode.is_some_and(|inode| {
+            inode.locks.iter().any(|(id, _)| self.opened(process).any(|opened| opened == *id))
+        })
+    }
+
+    /// Whether a process holds a listening TCP socket on a port.
+    pub fn listens(&self, process: ProcessId, port: Port) -> bool {
+        self.opened(process).any(|id| match &self.description(id).object {
+            Object::Tcp(tcp) => tcp.listening().is_some_and(|it| it.address.port() == port.get()),
+            Object::UnixListener(_)
+            | Object::File { .. }
+            | Object::UnixStream { .. }
+            | Object::Pidfd { .. } => false,
+        })
+    }
+
     fn holders_of(&self, file: FileId, only_exclusive: bool) -> Vec<ProcessId> {
         let Some(inode) = self.inodes.get(&file.inode).filter(|inode| inode.id(file.inode) == file) else {
             return Vec::new();

@@ -65,9 +65,9 @@ impl Kernel {
         if fds.is_empty() {
             return Err(Errno::InvalidArgument);
         }
-        let mut first = None;
+        let (mut first, descriptors) = (None, &self.process(who).descriptors);
         for fd in fds {
-            let id = self.description_of(who, *fd)?;
+            let id = descriptors.get(fd).ok_or(Errno::BadDescriptor)?.description;
             let waiting = match &self.description(id).object {
                 Object::UnixListener(listener) => !listener.pending.is_empty(),
                 Object::Tcp(tcp) => tcp.has_pending().ok_or(Errno::InvalidArgument)?,
