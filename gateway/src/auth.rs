@@ -27,6 +27,33 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A secret as it is written, for whoever has to say it: it is shown nowhere, and a gateway keeps none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Word(String);
+
+impl Word {
+    /// As it is written.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// What it is compared with.
+    pub fn secret(&self) -> Secret {
+        Secret::new(&self.0)
+    }
+
+    /// The text, to be said to a gateway and to nobody else.
+    pub(crate) fn said(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Word(..)")
+    }
+}
+
 /// What a client must know to come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
@@ -39,19 +66,19 @@ pub enum Auth {
 }
 
 impl Auth {
-    /// The words for it.
-    pub(crate) const fn what(&self) -> &'static str {
+    /// The word for it in a configuration.
+    pub const fn mode(&self) -> &'static str {
         match self {
-            Self::Open => "nothing",
-            Self::Token(_) => "the token",
-            Self::Password(_) => "the password",
+            Self::Open => "none",
+            Self::Token(_) => "token",
+            Self::Password(_) => "password",
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Auth, Secret};
+    use super::{Auth, Secret, Word};
 
     #[test]
     fn a_secret_is_itself_and_shows_nothing() {
@@ -61,5 +88,7 @@ mod tests {
             assert!(!secret.is(other), "{other}");
         }
         assert_eq!(format!("{:?}", Auth::Token(secret)), "Token(Secret(..))");
+        assert_eq!(format!("{:?}", Word::new("s3cret")), "Word(..)");
+        assert_eq!(Word::new("s3cret").secret(), Secret::new("s3cret"));
     }
 }

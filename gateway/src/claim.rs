@@ -9,7 +9,26 @@ use std::path::PathBuf;
 use portcullis_os::Port;
 
 /// How many ports above its base a gateway reserves: the last CDP port is base + 110.
-pub const GATEWAY_SPAN: u16 = 110;
+pub const GATEWAY_SPAN: u16 = CDP_LAST;
+/// The control service of browsers, above the base.
+const BROWSER_CONTROL: u16 = 2;
+/// The first port that a browser can be given, above the base.
+const CDP_FIRST: u16 = 11;
+/// The last one.
+const CDP_LAST: u16 = 110;
+
+/// What the ports of a block are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Derived {
+    /// Where the gateway listens: the base.
+    pub gateway: u16,
+    /// The control service of browsers.
+    pub browser_control: u16,
+    /// The first port that a browser can be given.
+    pub cdp_first: u16,
+    /// The last one.
+    pub cdp_last: u16,
+}
 
 /// The ports that one gateway reserves: its base and `span` ports above it.
 ///
@@ -54,6 +73,20 @@ impl PortBlock {
     /// Whether two blocks share a port.
     pub const fn overlaps(self, other: Self) -> bool {
         self.base.get() <= other.last() && other.base.get() <= self.last()
+    }
+
+    /// What the ports are for; `None` in a block that is too short for a browser.
+    pub const fn derived(self) -> Option<Derived> {
+        if self.span < CDP_LAST {
+            return None;
+        }
+        let gateway = self.base.get();
+        Some(Derived {
+            gateway,
+            browser_control: gateway + BROWSER_CONTROL,
+            cdp_first: gateway + CDP_FIRST,
+            cdp_last: gateway + CDP_LAST,
+        })
     }
 
     /// The lowest base above `other` at which a block of this length would not touch it; `None` if there is none.
@@ -218,6 +251,14 @@ mod tests {
     fn the_highest_base_leaves_room_for_the_whole_block() {
         assert!(block(65425, GATEWAY_SPAN).is_some());
         assert!(block(65426, GATEWAY_SPAN).is_none());
+    }
+
+    #[test]
+    fn a_full_block_holds_the_ports_of_its_browsers_and_a_shorter_one_has_none() {
+        let derived = block(18_789, GATEWAY_SPAN).unwrap().derived().unwrap();
+        let told = (derived.gateway, derived.browser_control, derived.cdp_first, derived.cdp_last);
+        assert_eq!(told, (18_789, 18_791, 18_800, 18_899));
+        assert_eq!(block(18_789, GATEWAY_SPAN - 1).unwrap().derived(), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod claim;
 pub mod cli;
+pub mod client;
 pub mod control;
 pub mod doctor;
 pub mod history;
@@ -17,15 +18,22 @@ pub mod lock;
 pub mod log;
 #[cfg(target_os = "linux")]
 pub mod notify;
+pub mod ports;
 mod protocol;
 pub mod refusal;
 mod run;
 pub mod server;
 pub mod settings;
+#[cfg(target_os = "linux")]
+pub mod setup;
+pub mod standing;
+mod store;
 mod text;
 pub mod why;
 
-pub use claim::{Claim, DirectoryLock, Force, GATEWAY_SPAN, Listen, OnConflict, PortBlock, RemoteFileSystem};
+pub use claim::{
+    Claim, Derived, DirectoryLock, Force, GATEWAY_SPAN, Listen, OnConflict, PortBlock, RemoteFileSystem,
+};
 pub use identity::{Identity, Phase, PhaseName};
 pub use refusal::{Holder, Reason, Refusal};
-pub use run::{Next, Serve, Unserved, run};
+pub use run::{Next, Place, Serve, Unserved, run};

@@ -15,8 +15,8 @@ use portcullis_os::{Errno, Fd, Notice, Os};
 
 use crate::claim::Claim;
 use crate::identity::{Identity, Phase};
-use crate::log::Log;
-use crate::run::{Next, Serve};
+use crate::log::{Event, Events, Level, Log};
+use crate::run::{Next, Place, Serve};
 
 /// A service manager that wants to be told.
 #[derive(Clone, Debug)]
@@ -79,25 +79,37 @@ impl Manager {
     }
 }
 
-/// A server of which the log and a manager hear that it drains.
+/// A server of which the logs and a manager hear what it does.
 #[derive(Clone)]
 pub struct Told<S> {
     serve: S,
     manager: Option<Manager>,
     log: Log,
+    events: Events,
     claim: Claim,
 }
 
 impl<S> Told<S> {
     /// That server of a gateway with that claim.
-    pub const fn new(serve: S, manager: Option<Manager>, log: Log, claim: Claim) -> Self {
-        Self { serve, manager, log, claim }
+    pub const fn new(serve: S, manager: Option<Manager>, log: Log, events: Events, claim: Claim) -> Self {
+        Self { serve, manager, log, events, claim }
     }
 }
 
 impl<O: Os, S: Serve<O>> Serve<O> for Told<S> {
-    fn start(&self, os: &O, listeners: &[Fd], identity: &Identity, phase: &Phase) -> Result<(), Errno> {
-        self.serve.start(os, listeners, identity, phase)
+    async fn start(
+        &self,
+        os: &O,
+        place: Place,
+        listeners: &[Fd],
+        identity: &Identity,
+        phase: &Phase,
+    ) -> Result<(), Errno> {
+        // Every token is held, and the epoch is begun.
+        self.events.begin(&self.claim.state, identity);
+        let owner = format!("owns {} and the ports {}", self.claim.state.display(), self.claim.ports);
+        self.events.say(Event::new(Level::Info, "owner").saying(&owner));
+        self.serve.start(os, place, listeners, identity, phase).await
     }
 
     async fn drain(&self, next: Next) {
@@ -105,6 +117,14 @@ impl<O: Os, S: Serve<O>> Serve<O> for Told<S> {
         if next == Next::Stop {
             self.log.draining(&self.claim);
         }
+        self.events.say(Event::new(
+            Level::Info,
+            match next {
+                Next::Stop => "draining",
+                Next::Restart => "restarting",
+                Next::HandOver => "handing-over",
+            },
+        ));
         if let Some(manager) = &self.manager {
             // It has been told before that it cannot be reached, or is gone since.
             let _ = manager.say(match next {

@@ -1,6 +1,7 @@
 //! The whole life of a gateway: own everything or say why not, serve, stop cleanly.
 
 use std::future::Future;
+use std::path::PathBuf;
 
 use portcullis_os::{Errno, Fd, Notice, Os, Signal};
 
@@ -11,18 +12,36 @@ use crate::refusal::{Reason, Refusal};
 
 /// What a gateway does with its listeners once it owns everything.
 pub trait Serve<O: Os>: Send + Sync {
-    /// Starts to accept, in tasks of its own.
+    /// Reads what it must know, and starts to accept, in tasks of its own.
     ///
     /// # Errors
     ///
     /// What the system says when the listeners cannot be used.
-    fn start(&self, os: &O, listeners: &[Fd], identity: &Identity, phase: &Phase) -> Result<(), Errno>;
+    fn start(
+        &self,
+        os: &O,
+        place: Place,
+        listeners: &[Fd],
+        identity: &Identity,
+        phase: &Phase,
+    ) -> impl Future<Output = Result<(), Errno>> + Send;
 
     /// Takes no more work, says goodbye to the clients, and returns when they are gone or their time is up.
     ///
     /// After [`Next::Restart`], and perhaps after [`Next::HandOver`], it is started again, on the same listeners, and nobody is
     /// refused in between.
     fn drain(&self, next: Next) -> impl Future<Output = ()> + Send;
+}
+
+/// Where an owner may write, and the number of its time.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The state directory. It is open for as long as the owner serves.
+    pub state: Fd,
+    /// The workspace that comes first in the configuration, if there is one.
+    pub workspace: Option<PathBuf>,
+    /// The epoch: no two owners of one state directory have the same.
+    pub epoch: u64,
 }
 
 /// What comes after a drain.
@@ -41,7 +60,7 @@ pub enum Next {
 pub struct Unserved;
 
 impl<O: Os> Serve<O> for Unserved {
-    fn start(&self, _: &O, _: &[Fd], _: &Identity, _: &Phase) -> Result<(), Errno> {
+    async fn start(&self, _: &O, _: Place, _: &[Fd], _: &Identity, _: &Phase) -> Result<(), Errno> {
         Ok(())
     }
 
@@ -150,8 +169,14 @@ async fn rule<'a, O: Os>(
     tenure: &mut Tenure<'a, O>,
 ) -> Result<End<'a, O>, Refusal> {
     let trouble = |doing| move |errno| Refusal::from_errno(doing, "signals and notices", errno);
+    let place = Place {
+        state: owned.state_directory(),
+        workspace: claim.workspaces.first().cloned(),
+        epoch: tenure.epoch(),
+    };
     serve
-        .start(os, &owned.listeners(), &owned.identity, phase)
+        .start(os, place, &owned.listeners(), &owned.identity, phase)
+        .await
         .map_err(|errno| Refusal::from_errno("serve on", "the listeners", errno))?;
     // The record only informs: an owner that cannot write it is an owner all the same.
     let _ = owned.record(os).await;

@@ -136,7 +136,7 @@ fn a_command_line_that_is_not_understood_exits_with_2_and_a_suggestion() {
 
       tip: a similar subcommand exists: 'gateway'
 
-    Usage: refgate <COMMAND>
+    Usage: refgate [OPTIONS] <COMMAND>
 
     For more information, try '--help'.
     exit 2

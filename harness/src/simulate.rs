@@ -353,6 +353,8 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, machine:
     locked.push(config.clone());
     let command = format!("refgate gateway --port {}", gateway.port);
     let place = machine.place(gateway);
+    // Other designs may believe a pid in a file.
+    let blind = gateway.blind && matches!(design, Design::Refgate);
     let spawn =
         Spawn { name: "refgate".to_owned(), command, uid: user(gateway), parent: None, pid: None, place };
     let program = Some(design.program(claim, surroundings(scenario, gateway)));
@@ -367,7 +369,7 @@ fn gateway_slot(scenario: &Scenario, gateway: &Gateway, design: Design, machine:
             spawned_as: None,
             open_files: gateway.open_files,
         },
-        Stake { state, locked, ports, all_ports, force, takeover },
+        Stake { state, locked, ports, all_ports, force, takeover, blind },
     )
 }
 

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::divide;
+use super::target::divide;
 use crate::install::{Done, Prepared, Problem, Request};
 use crate::log::Log;
-use crate::settings::{self, Flags, SettingsError};
+use crate::settings::{self, Flags, SettingsError, Surroundings};
 
 /// What is said below the options.
 pub(super) const HELP: &str = "\
@@ -51,10 +51,17 @@ pub(super) struct Install {
 
 pub(super) fn run(options: Install, log: &Log) -> ExitCode {
     let is_dry = options.dry_run;
-    let prepared = match prepare(options, log) {
+    let around = settings::edge::surroundings();
+    let prepared = match prepare(options, &around, log) {
         Ok(prepared) => prepared,
         Err(status) => return ExitCode::from(status),
     };
+    for name in settings::SECRETS.into_iter().filter(|name| around.has(name)) {
+        log.note(&format!(
+            "{name} is not written into the unit, which others may read: write it into the configuration, or give the unit \
+             an EnvironmentFile="
+        ));
+    }
     match if is_dry { prepared.check() } else { prepared.install() } {
         Ok(done) => {
             // Whoever closed the stream does not want to read it.
@@ -65,21 +72,20 @@ pub(super) fn run(options: Install, log: &Log) -> ExitCode {
     }
 }
 
-fn prepare(options: Install, log: &Log) -> Result<Prepared, u8> {
+/// The unit of a gateway with these settings and no other options.
+pub(super) fn prepare_by(port: Option<String>, profile: Option<String>, log: &Log) -> Result<Prepared, u8> {
+    let options = Install { port, profile, allow_file_lock: false, allow_remote_fs: false, dry_run: true };
+    prepare(options, &settings::edge::surroundings(), log)
+}
+
+fn prepare(options: Install, around: &Surroundings, log: &Log) -> Result<Prepared, u8> {
     let flags = Flags { port: options.port, profile: options.profile };
-    let around = settings::edge::surroundings();
-    let settings = settings::resolve(&flags, &around, settings::edge::read).map_err(|error| {
+    let settings = settings::resolve(&flags, around, settings::edge::read).map_err(|error| {
         log.unsettled(&error);
         SettingsError::EXIT_STATUS
     })?;
     for note in &settings.notes {
         log.note(note);
-    }
-    for name in settings::SECRETS.into_iter().filter(|name| around.has(name)) {
-        log.note(&format!(
-            "{name} is not written into the unit, which others may read: write it into the configuration, or give the unit \
-             an EnvironmentFile="
-        ));
     }
     let program = settings::edge::program().map_err(|error| Problem::System {
         doing: "find",
@@ -95,7 +101,7 @@ fn prepare(options: Install, log: &Log) -> Result<Prepared, u8> {
         let request = Request {
             settings: &settings,
             claim: &divide(settings.clone()).0,
-            around: &around,
+            around,
             program: &program,
             options: lenient.into_iter().flatten().collect(),
         };

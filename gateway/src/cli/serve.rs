@@ -6,11 +6,15 @@ use crate::claim::Claim;
 use crate::control::About;
 use crate::log::Log;
 #[cfg(target_os = "linux")]
+use crate::log::{Event, Events, Level};
+#[cfg(target_os = "linux")]
 use crate::notify::{Manager, Told};
 #[cfg(target_os = "linux")]
 use crate::refusal::{Reason, Refusal};
 #[cfg(target_os = "linux")]
 use crate::settings;
+#[cfg(target_os = "linux")]
+use portcullis_os::Notice;
 
 #[cfg(not(target_os = "linux"))]
 use super::SOFTWARE;
@@ -28,17 +32,28 @@ pub(super) fn serve(log: &Log, claim: Claim, about: About) -> ExitCode {
         }
     };
     let manager = manager(log);
+    let events = Events::kept({
+        let log = log.clone();
+        move |why| {
+            log.note(&format!(
+                "the log in the state directory cannot be written: {why}; this gateway serves on"
+            ));
+        }
+    });
     let os = portcullis_os::Linux::new({
         let (log, claim, manager) = (log.clone(), claim.clone(), manager.clone());
+        let events = events.clone();
         move |notice| {
+            keep(&events, notice);
             log.notice(notice, &claim);
             if let Some(Err(error)) = manager.as_ref().map(|manager| manager.tell(notice)) {
                 log.note(&format!("the service manager did not hear that: {error}"));
             }
         }
     });
-    let service = Service::Gateway(Control::new(about, SessionLimits::openclaw()));
-    let server = Told::new(Server::new(Limits::personal(), service), manager, log.clone(), claim.clone());
+    let service = Service::Gateway(Control::keeping(about, SessionLimits::openclaw(), events.clone()));
+    let server = Server::new(Limits::personal(), service);
+    let server = Told::new(server, manager, log.clone(), events, claim.clone());
     let outcome = runtime.block_on(crate::run(os, claim.clone(), server));
     // What still runs belongs to clients that were told to go; it must not keep the process alive.
     runtime.shutdown_background();
@@ -48,6 +63,23 @@ pub(super) fn serve(log: &Log, claim: Claim, about: About) -> ExitCode {
             log.refused(&refusal, Some(&claim));
             ExitCode::from(refusal.exit_status())
         }
+    }
+}
+
+/// What the log in the state directory says of a notice. That somebody owns it is said once its epoch is known.
+#[cfg(target_os = "linux")]
+fn keep(events: &Events, notice: &Notice) {
+    match notice {
+        Notice::Ready => {
+            events.say(Event::new(Level::Info, "ready"));
+            events.flush();
+        }
+        Notice::Noted(text) => events.say(Event::new(Level::Warn, "note").saying(text)),
+        Notice::Released => {
+            events.say(Event::new(Level::Info, "released"));
+            events.end();
+        }
+        Notice::Owner(_) | Notice::Refused { .. } => {}
     }
 }
 

@@ -4,12 +4,15 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::protocol::StateVersion;
+use crate::protocol::{Failure, StateVersion};
 
 /// At most so many events wait for one client.
 const MOST: usize = 1024;
+/// At most so many of its requests are worked on at once.
+pub(super) const MOST_REQUESTS: usize = 32;
 
 /// Something that has happened, serialised once for all.
 #[derive(Debug)]
@@ -26,8 +29,12 @@ pub(crate) struct Event {
 pub(crate) enum Letter {
     /// An event, and how many before it were lost.
     Event(Arc<Event>, u64),
+    /// The answer to the request of that id.
+    Answer(String, Box<Result<Value, Failure>>),
     /// One was lost that may not be.
     Overflow,
+    /// This client may not stay, for this reason.
+    Expelled(&'static str),
 }
 
 /// The events for one client.
@@ -43,6 +50,10 @@ struct Waiting {
     bytes: usize,
     lost: u64,
     overflow: bool,
+    expelled: Option<&'static str>,
+    /// How many requests are worked on, or have an answer that waits.
+    requests: usize,
+    answers: VecDeque<(String, Box<Result<Value, Failure>>)>,
 }
 
 impl Mailbox {
@@ -65,14 +76,51 @@ impl Mailbox {
         self.wake.notify_one();
     }
 
+    /// Whether one more request of this client may be worked on. Each that may is answered once.
+    pub(super) fn admit(&self) -> bool {
+        let mut waiting = self.lock();
+        let has_room = waiting.requests < MOST_REQUESTS;
+        waiting.requests += usize::from(has_room);
+        has_room
+    }
+
+    /// A request that was admitted is answered in another way.
+    pub(super) fn dismiss(&self) {
+        self.lock().requests -= 1;
+    }
+
+    /// How many requests are worked on, or have an answer that waits.
+    pub(super) fn requests(&self) -> usize {
+        self.lock().requests
+    }
+
+    /// Posts the answer to a request that was admitted. There are never more than were admitted, so it always has room.
+    pub(super) fn answer(&self, id: String, outcome: Result<Value, Failure>) {
+        self.lock().answers.push_back((id, Box::new(outcome)));
+        self.wake.notify_one();
+    }
+
+    /// Sends this client away.
+    pub(super) fn expel(&self, why: &'static str) {
+        self.lock().expelled = Some(why);
+        self.wake.notify_one();
+    }
+
     /// The next one, if there is any; unless the client `reads`, only that too much waits.
     pub(crate) fn take(&self, reads: bool) -> Option<Letter> {
         let mut waiting = self.lock();
+        if let Some(why) = waiting.expelled {
+            return Some(Letter::Expelled(why));
+        }
         if waiting.overflow {
             return Some(Letter::Overflow);
         }
         if !reads {
             return None;
+        }
+        if let Some((id, outcome)) = waiting.answers.pop_front() {
+            waiting.requests -= 1;
+            return Some(Letter::Answer(id, outcome));
         }
         let (event, lost) = waiting.letters.pop_front()?;
         waiting.bytes -= event.payload.len();

@@ -3,27 +3,46 @@
 //! A `Session` is one connection without its socket: frames, moments and events go in, frames and endings come out. So
 //! whatever a client can do is tried without a network, and in the simulated one the same code runs.
 
+mod agent;
+mod artefact;
+mod cron;
+mod draws;
+mod keeper;
 mod mailbox;
 mod methods;
+mod out;
 mod overview;
+mod pairing;
+mod proof;
+mod ring;
 mod session;
 #[cfg(test)]
 mod tests;
+mod welcome;
+mod work;
+mod world;
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use data_encoding::HEXLOWER;
+use serde_json::Value;
+use tokio::sync::mpsc;
 
 use crate::auth::Auth;
 use crate::identity::{Identity, Phase};
-use crate::protocol::StateVersion;
-pub(crate) use mailbox::{Event, Letter, Mailbox};
-use overview::Counts;
+use crate::log::{Event as Logged, Events, Level};
+use crate::protocol::Failure;
+use crate::settings::CronJob;
+use keeper::Ticket;
+pub(crate) use keeper::{Job, keep};
+pub(crate) use mailbox::{Letter, Mailbox};
+pub(crate) use out::Out;
 pub(crate) use overview::Overview;
-pub(crate) use session::{Out, Peer, Session};
+pub(crate) use session::{Peer, Session};
+use work::{Decision, Work};
+use world::{Keeping, Loaded, Offender, Present, World};
 
 /// The longest that a failed proof is answered late, in milliseconds.
 const LONGEST_PENALTY_MS: u64 = 5_000;
@@ -33,6 +52,12 @@ const FIRST_PENALTY_MS: u64 = 250;
 const FORGIVEN_MS: u64 = 60_000;
 /// Of at most so many addresses.
 const MOST_OFFENDERS: usize = 1024;
+/// The longest message to an agent, in bytes.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+/// What a device hears that may not stay.
+const EXPELLED: &str = "this device may not stay";
+/// What a client says of itself is cut to so many bytes, each text.
+const LONGEST_NAME: usize = 256;
 
 /// What a gateway knows about itself before it owns anything.
 #[derive(Clone, Debug)]
@@ -47,6 +72,8 @@ pub struct About {
     pub document: Option<Value>,
     /// The directory whose files are shown as the canvas; `None`: there is no canvas.
     pub canvas: Option<PathBuf>,
+    /// What is to be done at certain times.
+    pub cron: Vec<CronJob>,
 }
 
 impl About {
@@ -58,6 +85,7 @@ impl About {
             config: PathBuf::new(),
             document: None,
             canvas: None,
+            cron: Vec::new(),
         }
     }
 }
@@ -113,21 +141,8 @@ pub struct Control(Arc<Shared>);
 struct Shared {
     about: About,
     limits: SessionLimits,
+    events: Events,
     world: Mutex<World>,
-}
-
-#[derive(Debug, Default)]
-struct World {
-    identity: Option<Identity>,
-    phase: Phase,
-    began: Now,
-    /// Whoever has said who it is, by the number of its connection.
-    present: BTreeMap<u64, Present>,
-    next: u64,
-    version: StateVersion,
-    offenders: BTreeMap<IpAddr, Offender>,
-    strangers: BTreeMap<IpAddr, usize>,
-    counts: Counts,
 }
 
 /// Somebody who has not said who it is, for as long as this value lives.
@@ -149,34 +164,107 @@ impl Drop for Stranger {
     }
 }
 
-#[derive(Debug)]
-struct Present {
-    entry: Value,
-    mailbox: Arc<Mailbox>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Offender {
-    failures: u32,
-    last_ms: u64,
-}
-
 impl Control {
     /// What a gateway does for its clients, before there are any.
     pub fn new(about: About, limits: SessionLimits) -> Self {
-        Self(Arc::new(Shared { about, limits, world: Mutex::default() }))
+        Self::keeping(about, limits, Events::silent())
     }
 
-    /// This gateway has become somebody.
-    pub(crate) fn become_one(&self, identity: &Identity) {
-        self.world().identity = Some(identity.clone());
+    /// The same, with a log of what they do.
+    pub fn keeping(about: About, limits: SessionLimits, events: Events) -> Self {
+        Self(Arc::new(Shared { about, limits, events, world: Mutex::default() }))
     }
 
-    /// It begins to serve, or does so again.
-    pub(crate) fn opened(&self, phase: &Phase, now: Now) {
+    /// This gateway has become somebody, in this epoch. Answers where work comes from, for whoever keeps what is remembered.
+    pub(crate) fn become_one(&self, identity: &Identity, epoch: u64) -> mpsc::Receiver<Job> {
+        let (queue, jobs) = mpsc::channel(keeper::MOST_WAITING);
+        let mut world = self.world();
+        world.identity = Some(identity.clone());
+        world.epoch = epoch;
+        world.keeping = Keeping::Disk(queue, Loaded::NotYet);
+        jobs
+    }
+
+    /// Nothing is asked any more of whoever keeps what is remembered: it ends when it has done what waits.
+    pub(crate) fn rest(&self) {
+        let mut world = self.world();
+        if matches!(world.keeping, Keeping::Disk(..)) {
+            world.keeping = Keeping::Closed;
+        }
+    }
+
+    /// It begins to serve, or does so again. `seed` is random and known to nobody.
+    pub(crate) fn opened(&self, phase: &Phase, now: Now, seed: Option<[u8; 32]>) {
         let mut world = self.world();
         world.phase = phase.clone();
         world.began = now;
+        world.draws.seed(seed);
+        let reason = format!("epoch {}", world.epoch);
+        world.ring.note("gateway.opened", &reason, now.wall_ms);
+        if matches!(world.keeping, Keeping::Nowhere)
+            && let Decision::Do(deed) = work::decide(&mut world, &Work::Key, now)
+        {
+            world.commit(self, &deed, now);
+        }
+    }
+
+    /// Random words, before anything else is asked of it.
+    pub(crate) fn seed(&self, seed: Option<[u8; 32]>) {
+        self.world().draws.seed(seed);
+    }
+
+    /// Lets a piece of work be done for the client with that mailbox. `None`: its answer comes there, once it is written down.
+    fn submit(
+        &self,
+        work: Work,
+        id: &str,
+        mailbox: &Arc<Mailbox>,
+        now: Now,
+    ) -> Option<Result<Value, Failure>> {
+        let mut world = self.world();
+        match &world.keeping {
+            Keeping::Closed => Some(Err(work::unkept("the gateway stops"))),
+            Keeping::Nowhere => Some(self.perform(&mut world, &work, now)),
+            Keeping::Disk(queue, _) => {
+                if !mailbox.admit() {
+                    return Some(Err(work::busy()));
+                }
+                let ticket = Ticket { mailbox: mailbox.clone(), id: id.to_owned() };
+                match queue.try_send(Job { work, ticket: Some(ticket) }) {
+                    Ok(()) => None,
+                    Err(_) => {
+                        mailbox.dismiss();
+                        Some(Err(work::busy()))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does a piece of work where nothing is kept.
+    fn perform(&self, world: &mut World, work: &Work, now: Now) -> Result<Value, Failure> {
+        if matches!(work, Work::Run { .. }) {
+            return Err(work::unkept("this gateway has no state directory, so it runs no jobs"));
+        }
+        let answer = match work::decide(world, work, now) {
+            Decision::Done(value) => value,
+            Decision::Refused(failure, news) => {
+                if let Some(news) = &news {
+                    world.tell(self, news, None);
+                }
+                return Err(failure);
+            }
+            Decision::Do(deed) => {
+                world.commit(self, &deed, now);
+                deed.answer
+            }
+        };
+        while let Some(work) = work::to_answer(world)
+            && let Decision::Do(deed) = work::decide(world, &work, now)
+        {
+            world.commit(self, &deed, now);
+        }
+        Ok(answer)
     }
 
     /// Somebody is there who has not said who it is; `None`: too many are, at that address.
@@ -184,6 +272,10 @@ impl Control {
         let mut world = self.world();
         let strangers = world.strangers.entry(address).or_default();
         if *strangers >= self.0.limits.strangers {
+            drop(world);
+            let refused =
+                Logged::new(Level::Info, "refused").saying("too many there have not said who they are");
+            self.events().say(Logged { address: Some(address.to_string()), ..refused });
             return None;
         }
         *strangers += 1;
@@ -199,36 +291,36 @@ impl Control {
         &self.0.about
     }
 
+    fn events(&self) -> &Events {
+        &self.0.events
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         // Nothing panics while it is held.
         self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a client in: it is seen by all, and sees what happens from now on. Answers with the number of its connection.
-    fn enter(&self, entry: Value, mailbox: Arc<Mailbox>) -> u64 {
+    /// Lets a client in: it is seen by whoever may look, and sees what happens from now on. Answers with the number of its
+    /// connection. It was found when `expulsions` devices had been sent away that it may come.
+    fn enter(&self, present: Present, expulsions: u64, now: Now) -> u64 {
         let mut world = self.world();
+        if present.device.is_some() && world.expulsions != expulsions {
+            // It may have been one of those since: then it has to prove itself once more.
+            present.mailbox.expel(EXPELLED);
+        }
         let number = world.next;
         world.next += 1;
-        world.present.insert(number, Present { entry, mailbox });
-        world.version.presence += 1;
-        let event = world.presence_event(self);
-        self.tell(&world, &event, Some(number));
+        let name = present.entry["text"].as_str().unwrap_or_default().to_owned();
+        world.ring.note("client.connected", &name, now.wall_ms);
+        world.present.insert(number, present);
+        world.tell_presence(self, Some(number));
         number
     }
 
     fn leave(&self, number: u64) {
         let mut world = self.world();
         if world.present.remove(&number).is_some() {
-            world.version.presence += 1;
-            let event = world.presence_event(self);
-            self.tell(&world, &event, None);
-        }
-    }
-
-    /// Tells every client of an event, except one.
-    fn tell(&self, world: &World, event: &Arc<Event>, except: Option<u64>) {
-        for (_, present) in world.present.iter().filter(|(number, _)| Some(**number) != except) {
-            present.mailbox.post(event, self.0.limits.waiting_bytes);
+            world.tell_presence(self, None);
         }
     }
 
@@ -252,33 +344,10 @@ impl Control {
     }
 }
 
-impl World {
-    fn instance(&self) -> &str {
-        self.identity.as_ref().map_or("unknown", |identity| &identity.instance)
-    }
-
-    /// Everybody who is there, the gateway first. It is the same gateway by whatever way it is reached.
-    fn presence(&self, control: &Control) -> Value {
-        let about = control.about();
-        let version = env!("CARGO_PKG_VERSION");
-        let own = json!({
-            "host": about.host,
-            "ip": "127.0.0.1",
-            "version": version,
-            "platform": std::env::consts::OS,
-            "deviceFamily": "Linux",
-            "mode": "gateway",
-            "reason": "self",
-            "instanceId": self.instance(),
-            "text": format!("Gateway: {} · app {version} · mode gateway · reason self", about.host),
-            "ts": self.began.wall_ms,
-        });
-        let others = self.present.values().map(|present| present.entry.clone());
-        std::iter::once(own).chain(others).collect()
-    }
-
-    fn presence_event(&self, control: &Control) -> Arc<Event> {
-        let payload = json!({ "presence": self.presence(control) }).to_string();
-        Arc::new(Event { name: "presence", payload, version: Some(self.version), may_be_lost: true })
-    }
+/// Random bytes as a UUID of version 4 (RFC 9562, section 5.4).
+pub(crate) fn uuid(mut bytes: [u8; 16]) -> String {
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let digits = HEXLOWER.encode(&bytes);
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }

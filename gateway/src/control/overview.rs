@@ -6,19 +6,25 @@ use serde_json::Value;
 
 use super::{Control, Now, methods};
 use crate::identity::{Identity, PhaseName};
+use crate::log::tail::{Tail, Wanted};
+
+/// How much of the log is shown, in lines.
+const LOG_LINES: usize = 50;
 
 /// A gateway at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Overview {
     /// Who it is, once it is anybody.
     pub(crate) identity: Option<Identity>,
+    /// Its epoch, 0 before it has one.
+    pub(crate) epoch: u64,
     pub(crate) phase: PhaseName,
     /// For how long it has served.
     pub(crate) uptime_ms: u64,
     /// The name of the machine.
     pub(crate) host: String,
-    /// The word for what clients must know.
-    pub(crate) secret: &'static str,
+    /// What clients must know, as a configuration says it.
+    pub(crate) auth: &'static str,
     /// Whoever has said who it is, as it is shown to other clients.
     pub(crate) clients: Vec<Value>,
     /// How many have not.
@@ -26,6 +32,8 @@ pub(crate) struct Overview {
     /// Its channels, as `channels.status` tells them.
     pub(crate) channels: Value,
     pub(crate) counts: Counts,
+    /// The end of its log.
+    pub(crate) log: Tail,
 }
 
 impl Overview {
@@ -51,7 +59,8 @@ pub(crate) struct Counts {
 /// How often one method was called.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Called {
-    pub(crate) answered: u64,
+    /// Answered, or taken down to be answered later.
+    pub(crate) taken: u64,
     pub(crate) refused: u64,
 }
 
@@ -59,17 +68,20 @@ impl Control {
     /// How this gateway is now.
     pub(crate) fn overview(&self, now: Now) -> Overview {
         let channels = methods::channels(now);
+        let log = self.events().tail(&Wanted { limit: LOG_LINES, ..Wanted::default() });
         let world = self.world();
         Overview {
             identity: world.identity.clone(),
+            epoch: world.epoch,
             phase: world.phase.get(),
             uptime_ms: now.monotonic_ms.saturating_sub(world.began.monotonic_ms),
             host: self.about().host.clone(),
-            secret: self.about().auth.what(),
+            auth: self.about().auth.mode(),
             clients: world.present.values().map(|present| present.entry.clone()).collect(),
             strangers: world.strangers.values().sum(),
             channels,
             counts: world.counts.clone(),
+            log,
         }
     }
 
@@ -78,11 +90,11 @@ impl Control {
         happened(&mut self.world().counts);
     }
 
-    /// That a method was called, and whether it was answered.
-    pub(super) fn count_call(&self, name: &str, is_answered: bool) {
+    /// That a method was called, and whether it was not refused at once.
+    pub(super) fn count_call(&self, name: &str, is_taken: bool) {
         let name = methods::known(name).unwrap_or("unknown");
         let mut world = self.world();
         let called = world.counts.requests.entry(name).or_default();
-        *(if is_answered { &mut called.answered } else { &mut called.refused }) += 1;
+        *(if is_taken { &mut called.taken } else { &mut called.refused }) += 1;
     }
 }

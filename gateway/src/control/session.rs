@@ -3,21 +3,25 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::Bytes;
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::methods::{self, EVENTS};
-use super::{Control, Letter, Mailbox, Now, Stranger};
-use crate::auth::Auth;
+use super::methods;
+use super::out::Out;
+use super::pairing::Asking;
+use super::proof::{self, Fault, Proof};
+use super::welcome::{brief, entry, hello, mismatch};
+use super::work::Work;
+use super::{Control, Letter, Mailbox, Now, Present, Stranger};
 use crate::identity::PhaseName;
+use crate::log::{Event, Level};
 use crate::protocol::{
-    self, Code, Connect, Failure, Frame, ROLE_NODE, ROLE_OPERATOR, Request, Said, Scopes, answer, event,
-    refuse,
+    self, Code, Connect, Failure, Frame, ROLE_NODE, ROLE_OPERATOR, Request, Scopes, answer, event, refuse,
 };
 
 /// The longest reason that fits into a close frame, in bytes (RFC 6455, section 5.5).
 const LONGEST_REASON: usize = 123;
+/// At most so many messages of a client wait until it is let in.
+const MOST_EARLY: usize = 15;
 /// When to come again while a gateway is starting, in milliseconds.
 const STARTING_AGAIN_MS: u64 = 500;
 
@@ -28,29 +32,6 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// Whether the page that opened it, if it was one, may talk to this gateway.
     pub(crate) origin_is_own: bool,
-}
-
-/// What a session wants done, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Out {
-    /// A text message.
-    Text(Utf8Bytes),
-    /// A binary one.
-    Binary(Bytes),
-    /// A sign of life is asked for.
-    Ping,
-    /// Nothing further for so many milliseconds.
-    Pause(u64),
-    /// The end, with a code and a reason.
-    Close(u16, String),
-    /// The end without a word: nobody listens any more.
-    Drop,
-}
-
-impl Out {
-    fn text(text: String) -> Self {
-        Self::Text(text.into())
-    }
 }
 
 /// One connection.
@@ -68,16 +49,37 @@ pub(crate) struct Session {
 #[derive(Debug)]
 enum Stage {
     /// It has not said who it is.
-    Challenged { nonce: String, _stranger: Stranger },
-    /// It has.
+    Challenged { nonce: String, stranger: Stranger },
+    /// It has, and what lets it in is being written down.
+    Proving(Box<Proving>),
+    /// It is in.
     Open(Open),
     /// It is over.
     Over,
 }
 
+/// A device whose token is being written down.
+#[derive(Debug)]
+struct Proving {
+    admitted: Admitted,
+    mailbox: Arc<Mailbox>,
+    /// What it has said meanwhile.
+    early: Vec<String>,
+    _stranger: Stranger,
+}
+
+/// A client that may come in.
+#[derive(Debug)]
+struct Admitted {
+    connect: Connect,
+    scopes: Scopes,
+    /// How many devices had been sent away when that was found.
+    expulsions: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Open {
-    number: u64,
+    pub(super) number: u64,
     pub(super) scopes: Scopes,
     mailbox: Arc<Mailbox>,
     /// How many events it was sent, or has lost.
@@ -114,14 +116,14 @@ impl Session {
             ping: now.monotonic_ms + limits.ping_ms,
             silent: false,
         };
-        Self { control, peer, id, stage: Stage::Challenged { nonce, _stranger: stranger }, timers }
+        Self { control, peer, id, stage: Stage::Challenged { nonce, stranger }, timers }
     }
 
     /// The longest message that is read now, in bytes.
     pub(crate) fn longest(&self) -> usize {
         let limits = self.control.limits();
         match self.stage {
-            Stage::Challenged { .. } => limits.first_bytes,
+            Stage::Challenged { .. } | Stage::Proving(_) => limits.first_bytes,
             Stage::Open(_) | Stage::Over => limits.message_bytes,
         }
     }
@@ -130,27 +132,29 @@ impl Session {
     pub(crate) fn mailbox(&self) -> Option<Arc<Mailbox>> {
         match &self.stage {
             Stage::Open(open) => Some(open.mailbox.clone()),
+            Stage::Proving(proving) => Some(proving.mailbox.clone()),
             Stage::Challenged { .. } | Stage::Over => None,
         }
     }
 
     /// A message has come.
     pub(crate) fn frame(&mut self, text: &str, now: Now, out: &mut Vec<Out>) {
-        let frame = protocol::read(text);
         match &mut self.stage {
             Stage::Over => {}
-            Stage::Challenged { nonce, .. } => {
-                let nonce = std::mem::take(nonce);
-                self.first(frame, &nonce, now, out);
+            Stage::Challenged { .. } => self.first(protocol::read(text), now, out),
+            Stage::Proving(proving) => {
+                if proving.early.len() >= MOST_EARLY {
+                    return self.close(1008, "too many pending handshake frames", out);
+                }
+                proving.early.push(text.to_owned());
             }
-            Stage::Open(open) => match frame {
+            Stage::Open(open) => match protocol::read(text) {
                 Frame::Request(request) => {
-                    let called = methods::call(&self.control, open, &request, now);
-                    self.control.count_call(&request.method, called.is_ok());
-                    out.push(Out::text(match called {
-                        Ok(payload) => answer(&request.id, &payload),
-                        Err(failure) => refuse(&request.id, &failure),
-                    }));
+                    let outcome = methods::call(&self.control, open, &request, now);
+                    self.control.count_call(&request.method, !matches!(outcome, Some(Err(_))));
+                    if let Some(outcome) = outcome {
+                        out.push(told(&request.id, &outcome));
+                    }
                 }
                 Frame::Strange { id, why } => out.push(Out::text(refuse(&id, &Failure::invalid(why)))),
                 // A client that has come in may babble.
@@ -159,7 +163,10 @@ impl Session {
         }
     }
 
-    fn first(&mut self, frame: Frame<'_>, nonce: &str, now: Now, out: &mut Vec<Out>) {
+    fn first(&mut self, frame: Frame<'_>, now: Now, out: &mut Vec<Out>) {
+        let Stage::Challenged { nonce, stranger } = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
         match frame {
             Frame::Noise => self.close(1000, "the first message must be a connect request in JSON", out),
             Frame::Strange { .. } => self.close(1008, "invalid request frame", out),
@@ -167,26 +174,29 @@ impl Session {
                 let message = "invalid handshake: first request must be connect";
                 self.turn_away(&request.id, &Failure::invalid(message), 1008, out);
             }
-            Frame::Request(request) => match self.admit(&request, nonce, now, out) {
-                Ok((open, hello)) => {
-                    self.control.count(|counts| counts.admitted += 1);
-                    self.stage = Stage::Open(open);
-                    self.timers.tick = now.monotonic_ms + self.control.limits().tick_ms;
-                    out.push(Out::text(answer(&request.id, &hello)));
+            Frame::Request(request) => {
+                let id = request.id.to_string();
+                match self.admit(&request, &nonce, now, out) {
+                    Ok((admitted, Proof::Secret)) if admitted.connect.device.is_some() => {
+                        self.pair(admitted, &id, stranger, now, out);
+                    }
+                    Ok((admitted, Proof::Token | Proof::Secret)) => {
+                        self.let_in(&admitted, &id, None, now, out);
+                    }
+                    Err((code, failure)) => self.refuse(&id, &failure, code, now, out),
                 }
-                Err((code, failure)) => self.turn_away(&request.id, &failure, code, out),
-            },
+            }
         }
     }
 
-    /// Whether a client may come in, and what it is told then.
+    /// Whether a client may come in, and by what it has proved that.
     fn admit(
         &self,
         request: &Request<'_>,
         nonce: &str,
         now: Now,
         out: &mut Vec<Out>,
-    ) -> Result<(Open, Value), (u16, Failure)> {
+    ) -> Result<(Admitted, Proof), (u16, Failure)> {
         let refused = |failure| (1008, failure);
         let connect = Connect::read(request).map_err(refused)?;
         self.phase()?;
@@ -202,19 +212,97 @@ impl Session {
         if ![ROLE_OPERATOR, ROLE_NODE].contains(&connect.role.as_str()) {
             return Err(refused(Failure::invalid("invalid role")));
         }
-        self.prove(&connect, nonce, now)
-            .inspect_err(|failure| {
-                if failure.details.as_ref().is_some_and(|details| details["authReason"].is_string()) {
-                    out.push(Out::Pause(self.control.penalty(self.peer.address, now)));
-                }
-            })
-            .map_err(refused)?;
-        self.control.forgive(self.peer.address);
         let scopes = Scopes::of(&connect.scopes);
+        // Before anything that others wait for: this takes a while.
+        let verified = proof::verify(&connect, nonce, now);
+        let proved = verified.and_then(|()| {
+            let world = self.control.world();
+            Ok((proof::prove(&self.control, &world, &connect, &scopes)?, world.expulsions))
+        });
+        let (proof, expulsions) = proved.map_err(|fault| {
+            if fault.is_guess() {
+                out.push(Out::Pause(self.control.penalty(self.peer.address, now)));
+            }
+            (if matches!(fault, Fault::Amnesia(_)) { 1013 } else { 1008 }, fault.failure())
+        })?;
+        self.control.forgive(self.peer.address);
+        Ok((Admitted { connect, scopes, expulsions }, proof))
+    }
+
+    /// A device that knows the secret gets a token, or has to wait until somebody lets it in.
+    fn pair(&mut self, admitted: Admitted, id: &str, stranger: Stranger, now: Now, out: &mut Vec<Out>) {
+        let connect = &admitted.connect;
+        let Some(device) = &connect.device else { return };
+        let asking = Asking {
+            device: device.id.clone(),
+            public_key: device.public_key.clone(),
+            name: brief(connect.client.display_name.as_deref().unwrap_or_default()),
+            platform: brief(&connect.client.platform),
+            client: connect.client.id.clone(),
+            mode: connect.client.mode.clone(),
+            role: connect.role.clone(),
+            scopes: admitted.scopes.clone(),
+            address: self.peer.address,
+        };
         let mailbox = Arc::new(Mailbox::default());
-        let number = self.control.enter(self.entry(&connect, now), mailbox.clone());
-        let hello = self.hello(&connect, &scopes, now);
-        Ok((Open { number, scopes, mailbox, seq: 0 }, hello))
+        match self.control.submit(Work::Pair(Box::new(asking)), id, &mailbox, now) {
+            Some(outcome) => self.paired(&admitted, id, outcome, now, out),
+            None => {
+                let proving = Proving { admitted, mailbox, early: Vec::new(), _stranger: stranger };
+                self.stage = Stage::Proving(Box::new(proving));
+            }
+        }
+    }
+
+    /// What has come of it.
+    fn paired(
+        &mut self,
+        admitted: &Admitted,
+        id: &str,
+        outcome: Result<Value, Failure>,
+        now: Now,
+        out: &mut Vec<Out>,
+    ) {
+        match outcome {
+            Ok(issued) => self.let_in(admitted, id, Some(&issued), now, out),
+            Err(failure) => {
+                let code = if failure.code == Code::Unavailable { 1013 } else { 1008 };
+                self.refuse(id, &failure, code, now, out);
+            }
+        }
+    }
+
+    /// A client is in, with the token that it was given.
+    fn let_in(
+        &mut self,
+        admitted: &Admitted,
+        id: &str,
+        issued: Option<&Value>,
+        now: Now,
+        out: &mut Vec<Out>,
+    ) {
+        let Admitted { connect, scopes, expulsions } = admitted;
+        let mailbox = Arc::new(Mailbox::default());
+        let present = Present {
+            entry: entry(connect, scopes, now),
+            mailbox: mailbox.clone(),
+            scopes: scopes.clone(),
+            device: connect.device.as_ref().map(|device| (device.id.clone(), connect.role.clone())),
+            watched: std::collections::BTreeSet::new(),
+            lists: false,
+        };
+        let number = self.control.enter(present, *expulsions, now);
+        self.control.count(|counts| counts.admitted += 1);
+        let open = Open { number, scopes: scopes.clone(), mailbox, seq: 0 };
+        out.push(Out::text(answer(id, &hello(&self.control, &self.id, connect, &open, issued, now))));
+        self.log(Event {
+            client: Some(brief(&connect.client.id)),
+            mode: Some(brief(&connect.client.mode)),
+            role: Some(connect.role.clone()),
+            ..Event::new(Level::Info, "connected")
+        });
+        self.stage = Stage::Open(open);
+        self.timers.tick = now.monotonic_ms + self.control.limits().tick_ms;
     }
 
     /// Whether anybody is let in at the moment.
@@ -233,93 +321,6 @@ impl Session {
         }
     }
 
-    /// Whether a client is who it should be.
-    fn prove(&self, connect: &Connect, nonce: &str, now: Now) -> Result<(), Failure> {
-        let client = &connect.client;
-        if let Some(device) = &connect.device {
-            let said = Said {
-                client: &client.id,
-                mode: &client.mode,
-                role: &connect.role,
-                scopes: &connect.scopes,
-                token: connect.auth.token.as_deref().or(connect.auth.device_token.as_deref()).unwrap_or(""),
-                platform: &client.platform,
-                family: client.device_family.as_deref().unwrap_or(""),
-            };
-            device.verify(said, nonce, now.wall_ms).map_err(|fault| Failure {
-                details: Some(json!({ "code": fault.code() })),
-                ..Failure::invalid(fault.message())
-            })?;
-        } else if connect.role == ROLE_NODE {
-            return Err(no_identity());
-        }
-        let (what, secret) = match &self.control.about().auth {
-            Auth::Open => return Ok(()),
-            Auth::Token(secret) => ("token", secret),
-            Auth::Password(secret) => ("password", secret),
-        };
-        match connect.auth.secret() {
-            Some(said) if secret.is(said) => Ok(()),
-            Some(_) => Err(wrong(what)),
-            None => Err(no_identity()),
-        }
-    }
-
-    /// How others see this client.
-    fn entry(&self, connect: &Connect, now: Now) -> Value {
-        let client = &connect.client;
-        let mut entry = json!({
-            "version": client.version,
-            "platform": client.platform,
-            "mode": client.mode,
-            "reason": "connect",
-            "roles": [connect.role],
-            "ts": now.wall_ms,
-            "onlineSince": now.wall_ms,
-            "text": client.display_name.as_deref().unwrap_or(&client.id),
-        });
-        for (name, value) in [
-            ("deviceFamily", client.device_family.as_ref()),
-            ("instanceId", client.instance_id.as_ref()),
-            ("deviceId", connect.device.as_ref().map(|device| &device.id)),
-        ] {
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                entry[name] = json!(value);
-            }
-        }
-        if !connect.scopes.is_empty() {
-            entry["scopes"] = json!(Scopes::of(&connect.scopes).as_slice());
-        }
-        entry
-    }
-
-    fn hello(&self, connect: &Connect, scopes: &Scopes, now: Now) -> Value {
-        let limits = self.control.limits();
-        let world = self.control.world();
-        json!({
-            "type": "hello-ok",
-            "protocol": protocol::VERSION,
-            "server": {
-                "version": env!("CARGO_PKG_VERSION"),
-                "bootId": world.instance(),
-                "connId": self.id,
-            },
-            "features": { "methods": methods::names(), "events": EVENTS },
-            "snapshot": {
-                "presence": world.presence(&self.control),
-                "health": methods::health(&world, now),
-                "stateVersion": world.version,
-                "uptimeMs": now.monotonic_ms.saturating_sub(world.began.monotonic_ms),
-            },
-            "auth": { "role": connect.role, "scopes": scopes.as_slice() },
-            "policy": {
-                "maxPayload": limits.message_bytes,
-                "maxBufferedBytes": limits.waiting_bytes,
-                "tickIntervalMs": limits.tick_ms,
-            },
-        })
-    }
-
     /// A sign of life has come: anything that was sent.
     pub(crate) const fn alive(&mut self) {
         self.timers.silent = false;
@@ -328,7 +329,7 @@ impl Session {
     /// When something is due next, on the monotonic clock, in milliseconds.
     pub(crate) fn due_ms(&self) -> u64 {
         match self.stage {
-            Stage::Challenged { .. } => self.timers.handshake.min(self.timers.ping),
+            Stage::Challenged { .. } | Stage::Proving(_) => self.timers.handshake.min(self.timers.ping),
             Stage::Open(_) => self.timers.tick.min(self.timers.ping),
             Stage::Over => u64::MAX,
         }
@@ -340,7 +341,7 @@ impl Session {
         let (tick_ms, ping_ms) = (limits.tick_ms, limits.ping_ms);
         match &mut self.stage {
             Stage::Over => return,
-            Stage::Challenged { .. } => {
+            Stage::Challenged { .. } | Stage::Proving(_) => {
                 if self.timers.handshake <= now.monotonic_ms {
                     return self.close(1000, "handshake timeout: no connect request came in time", out);
                 }
@@ -356,6 +357,7 @@ impl Session {
         if self.timers.ping <= now.monotonic_ms {
             self.timers.ping = now.monotonic_ms + ping_ms;
             if std::mem::replace(&mut self.timers.silent, true) {
+                self.gone("it does not answer a ping");
                 self.leave();
                 out.push(Out::Drop);
             } else {
@@ -365,17 +367,30 @@ impl Session {
     }
 
     /// Sends what has been posted. A client that does not read is sent nothing more, but it is sent away in the end.
-    pub(crate) fn posted(&mut self, reads: bool, out: &mut Vec<Out>) {
-        let Stage::Open(open) = &mut self.stage else { return };
-        while let Some(letter) = open.mailbox.take(reads) {
-            match letter {
-                Letter::Event(event, lost) => {
+    pub(crate) fn posted(&mut self, reads: bool, now: Now, out: &mut Vec<Out>) {
+        while let Some(letter) = self.mailbox().and_then(|mailbox| mailbox.take(reads)) {
+            match (letter, &mut self.stage) {
+                (Letter::Event(event, lost), Stage::Open(open)) => {
                     out.push(open.numbered(event.name, &event.payload, lost, event.version));
                 }
-                Letter::Overflow => {
+                (Letter::Answer(id, outcome), Stage::Open(_)) => out.push(told(&id, &outcome)),
+                (Letter::Answer(id, outcome), Stage::Proving(_)) => {
+                    let Stage::Proving(proving) = std::mem::replace(&mut self.stage, Stage::Over) else {
+                        return;
+                    };
+                    let Proving { admitted, early, .. } = *proving;
+                    self.paired(&admitted, &id, *outcome, now, out);
+                    for text in early {
+                        self.frame(&text, now, out);
+                    }
+                }
+                (Letter::Overflow, _) => {
                     self.control.count(|counts| counts.slow_consumers += 1);
+                    self.control.world().ring.note("client.slow", &self.id, now.wall_ms);
                     return self.close(1008, "slow consumer", out);
                 }
+                (Letter::Expelled(why), _) => return self.close(1008, why, out),
+                (Letter::Event(..) | Letter::Answer(..), _) => {}
             }
         }
     }
@@ -389,6 +404,14 @@ impl Session {
         self.close(1012, "service restart", out);
     }
 
+    /// A client is not let in.
+    fn refuse(&mut self, id: &str, failure: &Failure, code: u16, now: Now, out: &mut Vec<Out>) {
+        let detail = failure.details.as_ref().and_then(|details| details["code"].as_str());
+        let reason = detail.unwrap_or(&failure.message);
+        self.control.world().ring.note("client.refused", reason, now.wall_ms);
+        self.turn_away(id, failure, code, out);
+    }
+
     fn turn_away(&mut self, id: &str, failure: &Failure, code: u16, out: &mut Vec<Out>) {
         self.control.count(|counts| counts.refused += 1);
         out.push(Out::text(refuse(id, failure)));
@@ -397,12 +420,35 @@ impl Session {
             Code::Unavailable => "service restart",
             Code::InvalidRequest | Code::NotPaired | Code::Forbidden => &failure.message,
         };
-        self.close(code, reason, out);
+        self.end_with("refused", code, reason, out);
     }
 
     fn close(&mut self, code: u16, reason: &str, out: &mut Vec<Out>) {
+        self.end_with("closed", code, reason, out);
+    }
+
+    fn end_with(&mut self, how: &'static str, code: u16, reason: &str, out: &mut Vec<Out>) {
+        let level =
+            if how == "refused" || matches!(self.stage, Stage::Open(_)) { Level::Info } else { Level::Debug };
+        // Whoever is about to be let in has no stage while that is decided.
+        if how == "refused" || !matches!(self.stage, Stage::Over) {
+            self.log(Event { code: Some(code), reason: Some(brief(reason)), ..Event::new(level, how) });
+        }
         out.push(Out::Close(code, reason[..reason.floor_char_boundary(LONGEST_REASON)].to_owned()));
         self.leave();
+    }
+
+    /// The log hears that a client has come in and is not there any more.
+    fn gone(&self, reason: &str) {
+        if matches!(self.stage, Stage::Open(_)) {
+            self.log(Event { reason: Some(reason.to_owned()), ..Event::new(Level::Info, "closed") });
+        }
+    }
+
+    /// Something that has happened to this connection.
+    fn log(&self, event: Event) {
+        let (connection, address) = (Some(self.id.clone()), Some(self.peer.address.to_string()));
+        self.control.events().say(Event { connection, address, ..event });
     }
 
     fn leave(&mut self) {
@@ -414,11 +460,16 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.gone("the client is gone");
         self.leave();
     }
 }
 
 impl Open {
+    pub(super) const fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
     /// An event with the number that is next for this client, after those that it has lost.
     fn numbered(
         &mut self,
@@ -432,37 +483,10 @@ impl Open {
     }
 }
 
-fn mismatch(connect: &Connect) -> Failure {
-    Failure {
-        details: Some(json!({
-            "code": "PROTOCOL_MISMATCH",
-            "clientMinProtocol": connect.min_protocol,
-            "clientMaxProtocol": connect.max_protocol,
-            "expectedProtocol": protocol::VERSION,
-            "minimumProbeProtocol": protocol::OLDEST_OF_PROBES,
-        })),
-        ..Failure::invalid("protocol mismatch")
-    }
-}
-
-fn no_identity() -> Failure {
-    Failure {
-        code: Code::NotPaired,
-        details: Some(json!({ "code": "DEVICE_IDENTITY_REQUIRED" })),
-        ..Failure::invalid("device identity required")
-    }
-}
-
-fn wrong(what: &str) -> Failure {
-    Failure {
-        details: Some(json!({
-            "code": format!("AUTH_{}_MISMATCH", what.to_uppercase()),
-            "authReason": format!("{what}_mismatch"),
-            "canRetryWithDeviceToken": false,
-            "recommendedNextStep": "update_auth_credentials",
-        })),
-        ..Failure::invalid(format!(
-            "unauthorized: gateway {what} mismatch (use this gateway's gateway.auth.{what} or pair the device)"
-        ))
-    }
+/// What a client is told of its request.
+fn told(id: &str, outcome: &Result<Value, Failure>) -> Out {
+    Out::text(match outcome {
+        Ok(payload) => answer(id, payload),
+        Err(failure) => refuse(id, failure),
+    })
 }

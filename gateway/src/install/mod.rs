@@ -8,6 +8,7 @@
 //! - Only a file that was written here is replaced, by one rename.
 //! - A unit that owns something of what this one would own is named, and nothing is written.
 
+mod found;
 mod unit;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::claim::Claim;
 use crate::settings::{self, Origin, Settings, Surroundings};
+pub use found::{Installed, Removal, Removed, Restart, installed};
 use unit::{Owns, Unit, Written};
 
 /// A file that is longer is no unit.

@@ -223,6 +223,66 @@ async fn signal<O: Os>(
     }
 }
 
+/// The owner of a state directory, once it has been asked for something.
+#[derive(Debug)]
+pub struct Asked<O: Os> {
+    process: Descriptor<O>,
+}
+
+impl<O: Os> Asked<O> {
+    /// Waits until its process is gone, and answers whether it is.
+    ///
+    /// # Errors
+    ///
+    /// What the machine says.
+    pub async fn is_gone(&self, os: &O, wait_ms: u32) -> Result<bool, Errno> {
+        match os.wait_pidfd(&self.process, wait_ms).await {
+            Ok(()) => Ok(true),
+            Err(Errno::TimedOut) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// Sends a signal to the owner of the state directory, if it is still the process and the instance that were seen, and what
+/// would permit to end it by force permits this too. Nobody else is sent anything.
+///
+/// # Errors
+///
+/// Why nothing was sent, as a fragment of a sentence.
+pub async fn ask_owner<O: Os>(
+    os: &O,
+    claim: &Claim,
+    seen: &Holder,
+    instance: Option<&str>,
+    request: Signal,
+) -> Result<Asked<O>, String> {
+    let own = myself(os).await.map_err(|errno| format!("this process cannot be told from it: {errno}"))?;
+    let process =
+        os.open_pidfd(seen.pid).await.map_err(|errno| format!("pidfd_open of pid {}: {errno}", seen.pid))?;
+    let Some(target) = look_again(os, claim, own.uid).await else {
+        return Err("nobody who can be seen owns the state directory any more".to_owned());
+    };
+    if (target.holder.pid, target.holder.start) != (seen.pid, seen.start) {
+        return Err(format!("the owner is {} by now", target.holder.in_short()));
+    }
+    let told = target.told.as_ref().map(|told| told.instance.clone());
+    let expect = instance.map(str::to_owned).or(told).unwrap_or_default();
+    permit(&target, &own, &Force { expect: Some(expect) })?;
+    // It would hear nothing before it goes on, and do then what nobody wants any more.
+    if target.holder.state == ProcessState::Stopped {
+        return Err(format!(
+            "{} is paused, and would hear it only once it goes on",
+            target.holder.in_short()
+        ));
+    }
+    match os.signal_pidfd(&process, Some(request)).await {
+        // It has ended by itself, which the wait for its end shows at once.
+        Ok(()) | Err(Errno::NoProcess) => Ok(Asked { process }),
+        Err(errno) => Err(format!("{request} through its pidfd: {errno}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use portcullis_os::{FileId, LockMode, Pid, ProcessState, Tick, Uid};

@@ -273,6 +273,14 @@ pub(super) async fn read_header<O: Os>(os: &O, file: &Descriptor<O>) -> Result<F
     }
 }
 
+/// What the owner has said first whose journal begins with these bytes; `None`: nothing that can be read.
+pub fn begun(bytes: &[u8]) -> Option<Header> {
+    match header(bytes) {
+        Found::Header(header) => Some(header),
+        Found::Nothing | Found::Newer(_) => None,
+    }
+}
+
 /// Hands out what counts of one journal.
 pub(super) async fn read_one<O: Os>(
     os: &O,

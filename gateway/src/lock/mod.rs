@@ -29,6 +29,7 @@ mod handover;
 pub mod journal;
 mod line;
 mod listeners;
+mod neighbours;
 mod park;
 mod ports;
 mod record;
@@ -57,8 +58,10 @@ pub const OWNER_RECORD: &str = "gateway.owner.json";
 
 pub use config::companion_name;
 pub use epoch::EPOCH_FILE;
+pub use force::{Asked, ask_owner};
 pub use handover::{HAVE, Offered, Successor, TAKE, take_over};
 pub use journal::Event;
+pub use neighbours::{Neighbour, neighbours};
 pub use park::park;
 pub use survey::{Blocked, Certainty, LastOwner, Survey, survey};
 pub use tidy::{Finding, Fixed, inspect, mend};
@@ -99,6 +102,11 @@ impl<O: Os> Owned<O> {
     /// The listening TCP sockets, 127.0.0.1 first.
     pub fn listeners(&self) -> Vec<Fd> {
         self.listeners.iter().map(Descriptor::fd).collect()
+    }
+
+    /// The state directory, which is locked. It is open for as long as this is owned.
+    pub fn state_directory(&self) -> Fd {
+        self.state.directory.fd()
     }
 
     /// What is owned, for whoever watches.

@@ -87,6 +87,11 @@ impl<O: Os> Tenure<'_, O> {
         self.journal.append(os, event).await.map_err(super::failed("write", &path))
     }
 
+    /// Its epoch.
+    pub const fn epoch(&self) -> u64 {
+        self.journal.epoch
+    }
+
     /// Whether the owner serves already, in the epoch before this one.
     pub const fn succeeds(&self) -> bool {
         self.succeeds

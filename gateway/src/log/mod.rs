@@ -3,10 +3,16 @@
 //! Text and JSON say the same. Nothing that another process chose (its name, a path) can move the cursor of a terminal
 //! or look like a line of its own. Saying something never waits for a reader.
 
+mod events;
+#[cfg(target_os = "linux")]
+mod file;
+mod ring;
 mod sink;
 mod stamp;
+pub mod tail;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -20,6 +26,8 @@ use crate::claim::Claim;
 use crate::refusal::{HolderLine, Refusal};
 use crate::settings::SettingsError;
 use crate::text::{block, one_line};
+pub use events::Events;
+pub(crate) use events::{Event, Level};
 use sink::Sink;
 use stamp::Stamp;
 

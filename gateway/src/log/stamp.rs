@@ -16,13 +16,8 @@ pub(super) struct Stamp {
 
 impl Stamp {
     /// This moment, for a process that began then.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a log line says when it was written; nothing is decided by it"
-    )]
     pub(super) fn now(began: Instant) -> Self {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { at, uptime: began.elapsed() }
+        Self { at: wall(), uptime: began.elapsed() }
     }
 
     /// The wall clock as in RFC 3339, with microseconds.
@@ -39,6 +34,15 @@ impl Stamp {
     pub(super) fn uptime_us(&self) -> u64 {
         u64::try_from(self.uptime.as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// This moment, after the beginning of 1970, in UTC.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a log line says when it was written; nothing is decided by it"
+)]
+pub(super) fn wall() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// When this process began, as far as its log is concerned.

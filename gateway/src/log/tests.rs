@@ -110,7 +110,7 @@ fn no_setting_forges_a_line() {
     let config = format!("{{gateway:{{'{}': 1, bind: '\u{202e}', port: [],}}}}", FORGED.replace('\n', "\\n"));
     let error = resolve(&flags, &around, |path| Found {
         path: path.to_owned(),
-        file: ConfigFile::Bytes(config.into_bytes()),
+        file: ConfigFile::Bytes(config.clone().into_bytes()),
     })
     .unwrap_err();
     insta::assert_snapshot!(shown(Format::Text, |log| log.unsettled(&error)), @r#"

@@ -11,7 +11,7 @@ mod scopes;
 mod shape;
 
 pub(crate) use connect::{Connect, ROLE_NODE, ROLE_OPERATOR};
-pub(crate) use device::Said;
+pub(crate) use device::{DeviceFault, Said};
 pub(crate) use failure::{Code, Failure};
 pub(crate) use frame::{Frame, Request, StateVersion, answer, event, read, refuse};
 pub(crate) use scopes::{Scopes, scope};

@@ -6,12 +6,16 @@ pub(crate) mod scope {
     pub(crate) const ADMIN: &str = "operator.admin";
     /// To look.
     pub(crate) const READ: &str = "operator.read";
+    /// To let devices in.
+    pub(crate) const PAIRING: &str = "operator.pairing";
     /// To make agents work.
     pub(crate) const WRITE: &str = "operator.write";
 }
 
 /// At most so many scopes are remembered of what a client asks for.
 const MOST: usize = 64;
+/// A longer name is that of no scope, in bytes.
+const LONGEST: usize = 256;
 
 /// The scopes that a client has been granted, as it has named them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +26,7 @@ impl Scopes {
     pub(crate) fn of(asked: &[String]) -> Self {
         let mut scopes: Vec<String> = Vec::new();
         for scope in asked {
-            if scopes.len() < MOST && !scopes.contains(scope) {
+            if scopes.len() < MOST && scope.len() <= LONGEST && !scopes.contains(scope) {
                 scopes.push(scope.clone());
             }
         }

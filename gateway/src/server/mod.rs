@@ -20,10 +20,9 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -31,10 +30,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use portcullis_os::{Clock, Errno, Fd, FileKind, FileStatus, Links, Listener, Open, Os};
+use tokio::sync::{oneshot, watch};
 
-use crate::control::{Control, Now, Out, Peer, Session};
+use crate::control::{self, Control, Now, Out, Peer, Session, uuid};
 use crate::identity::{Identity, Phase};
-use crate::run::{Next, Serve};
+use crate::run::{Next, Place, Serve};
 use http::{Answer, Decision};
 use room::{Doing, Room, Seat};
 use socket::{Echo, Talk};
@@ -141,12 +141,14 @@ pub struct Server {
     limits: Arc<Limits>,
     service: Service,
     room: Room,
+    /// Whoever keeps what is remembered; `true` once that has ended.
+    keeper: Arc<Mutex<Option<watch::Receiver<bool>>>>,
 }
 
 impl Server {
     /// A server that does not listen yet.
     pub fn new(limits: Limits, service: Service) -> Self {
-        Self { limits: Arc::new(limits), service, room: Room::default() }
+        Self { limits: Arc::new(limits), service, room: Room::default(), keeper: Arc::default() }
     }
 
     /// Starts to accept on all listeners, in tasks of its own.
@@ -156,7 +158,7 @@ impl Server {
         host.task(async move {
             let opened = at.now().await;
             if let Service::Gateway(control) = &server.service {
-                control.opened(&phase, opened);
+                control.opened(&phase, opened, seed(&at).await);
             }
             for listener in listeners {
                 let post = Post {
@@ -187,30 +189,75 @@ impl Server {
     }
 }
 
-impl<O: Os> Serve<O> for Server {
-    fn start(&self, os: &O, listeners: &[Fd], identity: &Identity, phase: &Phase) -> Result<(), Errno> {
-        if let Service::Gateway(control) = &self.service {
-            control.become_one(identity);
+impl Server {
+    /// Begins to keep what is remembered, and returns once everything that was kept is read. A disk that hangs keeps nobody
+    /// out for ever.
+    async fn remember<O: Os>(&self, os: &O, place: Place, identity: &Identity) {
+        let Service::Gateway(control) = &self.service else { return };
+        let (loaded, is_loaded) = oneshot::channel();
+        let jobs = control.become_one(identity, place.epoch);
+        let (ended, has_ended) = watch::channel(false);
+        *self.keeper() = Some(has_ended);
+        let (at, control) = (os.clone(), control.clone());
+        Os::task(os, async move {
+            control.seed(seed(&at).await);
+            control::keep(at, place, control, jobs, loaded).await;
+            // Whoever waited for it may be gone.
+            let _ = ended.send(true);
+        });
+        let _ = tokio::time::timeout(LOADING, is_loaded).await;
+    }
+
+    /// Waits until what was asked for is written down, or its time is up.
+    async fn rest(&self) {
+        let Service::Gateway(control) = &self.service else { return };
+        control.rest();
+        let keeper = self.keeper().take();
+        if let Some(mut ended) = keeper {
+            self.have_patience(async { drop(ended.wait_for(|ended| *ended).await) }).await;
         }
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Option<watch::Receiver<bool>>> {
+        // Nothing panics while it is held.
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<O: Os> Serve<O> for Server {
+    async fn start(
+        &self,
+        os: &O,
+        place: Place,
+        listeners: &[Fd],
+        identity: &Identity,
+        phase: &Phase,
+    ) -> Result<(), Errno> {
         let listeners = listeners.iter().map(|fd| os.listener(*fd)).collect::<Result<Vec<_>, _>>()?;
+        self.remember(os, place, identity).await;
         self.open(os, listeners, phase);
         Ok(())
     }
 
     async fn drain(&self, next: Next) {
         match next {
-            Next::Stop => self.close().await,
+            Next::Stop => {
+                self.close().await;
+                self.rest().await;
+            }
             Next::Restart => {
                 // The kernel keeps whoever comes from here on until somebody accepts again.
                 self.room.turn(Doing::Restarting);
                 // Who has asked for nothing yet is answered afterwards.
                 self.have_patience(self.room.quiet()).await;
+                self.rest().await;
                 self.room.begin_anew();
             }
             Next::HandOver => {
                 self.room.turn(Doing::Restarting);
                 // Connections do not go over, so whoever was let in is heard first, or has had its time.
                 self.have_patience(self.room.empty()).await;
+                self.rest().await;
                 self.room.begin_anew();
             }
         }
@@ -349,13 +396,17 @@ impl<H: Host> Post<H> {
     }
 }
 
-/// Random bytes as a UUID of version 4 (RFC 9562, section 5.4).
-fn uuid(mut bytes: [u8; 16]) -> String {
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits = HEXLOWER.encode(&bytes);
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+/// Random bytes that nobody knows, for what clients are given.
+async fn seed<H: Host>(host: &H) -> Option<[u8; 32]> {
+    let (first, second) = (host.random().await?, host.random().await?);
+    let mut seed = [0; 32];
+    seed[..16].copy_from_slice(&first);
+    seed[16..].copy_from_slice(&second);
+    Some(seed)
 }
+
+/// How long a server waits for what was kept to be read before it lets anybody in.
+const LOADING: Duration = Duration::from_secs(2);
 
 /// How long the server waits after it could not accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

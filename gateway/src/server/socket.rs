@@ -36,7 +36,7 @@ pub(super) trait Talk {
     fn mailbox(&self) -> Option<Arc<Mailbox>>;
 
     /// Sends what has been posted. A client that has not read what it was sent is told nothing more.
-    fn posted(&mut self, reads: bool, out: &mut Vec<Out>);
+    fn posted(&mut self, reads: bool, now: Now, out: &mut Vec<Out>);
 
     /// The server ends it.
     fn end(&mut self, out: &mut Vec<Out>);
@@ -70,8 +70,8 @@ impl Talk for Session {
         Self::mailbox(self)
     }
 
-    fn posted(&mut self, reads: bool, out: &mut Vec<Out>) {
-        Self::posted(self, reads, out);
+    fn posted(&mut self, reads: bool, now: Now, out: &mut Vec<Out>) {
+        Self::posted(self, reads, now, out);
     }
 
     fn end(&mut self, out: &mut Vec<Out>) {
@@ -108,7 +108,7 @@ impl Talk for Echo {
         None
     }
 
-    fn posted(&mut self, _: bool, _: &mut Vec<Out>) {}
+    fn posted(&mut self, _: bool, _: Now, _: &mut Vec<Out>) {}
 
     fn end(&mut self, out: &mut Vec<Out>) {
         out.push(Out::Close(CloseCode::Restart.into(), "service restart".to_owned()));
@@ -147,7 +147,7 @@ pub(super) async fn talk<S, H: Host>(
     let mut leaving = false;
     let mut unsent = false;
     let end = loop {
-        talk.posted(!unsent, &mut out);
+        talk.posted(!unsent, host.now().await, &mut out);
         match put(&mut link, &mut out, &mut stage, round).await {
             Ok(something) => unsent |= something,
             Err(end) => break end,

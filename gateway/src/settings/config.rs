@@ -11,6 +11,7 @@ use portcullis_os::Port;
 use serde::de::IgnoredAny;
 
 use super::auth;
+use super::cron::CronJob;
 use super::port::is_loopback;
 use super::scan::{self, Member, Nesting};
 use super::secrets::{self, Document};
@@ -40,28 +41,6 @@ pub enum ConfigFile {
     Unreadable(String),
 }
 
-/// The keys of the `gateway` section, as the schema of 2026.9.6 has them.
-pub(super) const GATEWAY_KEYS: [&str; 18] = [
-    "auth",
-    "bind",
-    "controlUi",
-    "customBindHost",
-    "http",
-    "mode",
-    "nodes",
-    "port",
-    "publicOrigin",
-    "push",
-    "reload",
-    "remote",
-    "roles",
-    "tailscale",
-    "terminal",
-    "tls",
-    "tools",
-    "trustedProxies",
-];
-
 /// How deep objects and arrays may be nested: the parser is recursive, and a stack is finite.
 const DEEPEST: usize = 128;
 
@@ -70,18 +49,30 @@ const DEEPEST: usize = 128;
 pub(super) struct Configured {
     /// `gateway.port`.
     pub(super) port: Option<(Port, Origin)>,
-    /// `gateway.bind`, with `gateway.customBindHost`.
-    pub(super) listen: Option<Listen>,
+    /// `gateway.bind`, with `gateway.customBindHost`, and where it is written.
+    pub(super) listen: Option<(Listen, Origin)>,
     /// `gateway.auth`.
     pub(super) auth: auth::Configured,
     /// Everything, secrets replaced.
     pub(super) document: Document,
     /// The ports on this machine that browsers were given by hand.
     pub(super) pinned: Vec<Port>,
+    /// `cron.jobs`.
+    pub(super) cron: Vec<CronJob>,
     /// The workspaces of the agents, as they were written.
     pub(super) workspaces: Vec<(String, Excerpt)>,
     /// What a user may not expect.
     pub(super) notes: Vec<String>,
+}
+
+/// The ports that the configuration of some other gateway gives it: the base, if it names one, and those of its browsers.
+/// `None`: it cannot be read.
+pub fn remembered(found: &Found) -> Option<(Option<Port>, Vec<Port>)> {
+    let mut problems = Problems::default();
+    let is_there = matches!(found.file, ConfigFile::Absent | ConfigFile::Bytes(_));
+    let configured = configured(&found.path, found.file.clone(), &mut problems);
+    let is_read = is_there && (configured != Configured::default() || problems.into_result().is_ok());
+    is_read.then(|| (configured.port.map(|(port, _)| port), configured.pinned))
 }
 
 /// What a configuration says. Everything wrong in the file becomes a problem.
@@ -133,21 +124,26 @@ impl Reader<'_> {
         let members = scan::members(self.text, top);
         self.report_misspelt_section(&members);
         if let Some(gateway) = self.object(&members, "gateway", "`gateway`") {
-            self.report_unknown_keys(&gateway);
+            self.report_unknown_keys("gateway", &gateway);
             let port = self.only_one(&gateway, "port").map(|port| port.value.clone());
             configured.port = port.and_then(|value| {
                 let (port, at) = self.port_of(&value, "`gateway.port`", u16::MAX - GATEWAY_SPAN)?;
                 Some((port, Origin::Config(at)))
             });
-            configured.listen = self.listen(&gateway, &mut configured.notes);
-            configured.auth = self.auth(&gateway);
+            configured.listen = self.listen(&gateway, &mut configured.notes).and_then(|listen| {
+                let value = self.only_one(&gateway, "bind")?.value.clone();
+                Some((listen, Origin::Config(self.excerpt(&value))))
+            });
+            configured.auth = self.auth(&gateway, &members);
         }
+        configured.cron = self.cron(&members);
         if let Some(browser) = self.object(&members, "browser", "`browser`") {
             self.browser(&browser, &mut configured.pinned);
         }
         if let Some(agents) = self.object(&members, "agents", "`agents`") {
             self.agents(&agents, &mut configured.workspaces);
         }
+        configured.notes.extend(self.doubts(&members));
         configured
     }
 
@@ -162,7 +158,7 @@ impl Reader<'_> {
         self.members_of(&value, what)
     }
 
-    fn members_of(&mut self, value: &Range<usize>, what: &'static str) -> Option<Vec<Member>> {
+    pub(super) fn members_of(&mut self, value: &Range<usize>, what: &'static str) -> Option<Vec<Member>> {
         if !self.source(value).starts_with('{') {
             self.wrong_type(value, what, "an object");
             return None;
@@ -183,7 +179,7 @@ impl Reader<'_> {
                     let at = self.excerpt(&value);
                     self.problems.push(Problem::WrongType {
                         at,
-                        what: "`gateway.customBindHost`",
+                        what: "`gateway.customBindHost`".into(),
                         expected: "an IPv4 address where `gateway.bind` is \"custom\"",
                         found: "absent",
                     });
@@ -210,9 +206,9 @@ impl Reader<'_> {
                 let at = self.excerpt(&value);
                 let problem = Problem::Choice {
                     at,
-                    what: "`gateway.bind`",
+                    what: "`gateway.bind`".into(),
                     value: brief(&bind),
-                    choices: "\"loopback\", \"auto\", \"lan\", \"custom\" or \"tailnet\"",
+                    choices: "\"loopback\", \"auto\", \"lan\", \"custom\" or \"tailnet\"".into(),
                 };
                 self.problems.push(problem);
                 None
@@ -254,14 +250,19 @@ impl Reader<'_> {
             workspaces.extend(self.workspace(&defaults, "`agents.defaults.workspace`"));
         }
         let Some(list) = self.only_one(agents, "list").map(|list| list.value.clone()) else { return };
-        if !self.source(&list).starts_with('[') {
-            self.wrong_type(&list, "`agents.list`", "an array");
-            return;
-        }
-        for agent in scan::elements(self.text, list.start) {
+        for agent in self.elements(&list, "`agents.list`") {
             let Some(members) = self.members_of(&agent, "an agent in `agents.list`") else { continue };
             workspaces.extend(self.workspace(&members, "`workspace`"));
         }
+    }
+
+    /// The elements of a value that must be an array.
+    pub(super) fn elements(&mut self, value: &Range<usize>, what: &'static str) -> Vec<Range<usize>> {
+        if !self.source(value).starts_with('[') {
+            self.wrong_type(value, what, "an array");
+            return Vec::new();
+        }
+        scan::elements(self.text, value.start)
     }
 
     fn workspace(&mut self, members: &[Member], what: &'static str) -> Option<(String, Excerpt)> {
@@ -355,36 +356,6 @@ impl Reader<'_> {
         Some(first)
     }
 
-    /// The file belongs to other programs too, so other sections are theirs; one that is all but called `gateway` is not.
-    fn report_misspelt_section(&mut self, members: &[Member]) {
-        for member in members {
-            let is_close = |key: &String| {
-                key != "gateway" && key.len() < 16 && strsim::damerau_levenshtein(key, "gateway") <= 2
-            };
-            let Some(key) = self.name(member).filter(is_close) else { continue };
-            self.report(|reader| Problem::UnknownKey {
-                at: reader.excerpt(&member.key),
-                similar: Some("gateway"),
-                section: "the configuration",
-                key: brief(&key),
-            });
-        }
-    }
-
-    fn report_unknown_keys(&mut self, members: &[Member]) {
-        for member in members {
-            let Some(key) = self.name(member).filter(|key| !GATEWAY_KEYS.contains(&key.as_str())) else {
-                continue;
-            };
-            self.report(|reader| Problem::UnknownKey {
-                at: reader.excerpt(&member.key),
-                similar: similar(&key),
-                section: "`gateway`",
-                key: brief(&key),
-            });
-        }
-    }
-
     /// A port with the place where it is written; `highest` is told to whoever has to write another.
     fn port_of(&mut self, value: &Range<usize>, what: &'static str, highest: u16) -> Option<(Port, Excerpt)> {
         let source = self.source(value);
@@ -396,13 +367,18 @@ impl Reader<'_> {
         // JSON5 has one kind of number, so 18789.0 and 0x4965 are ports as good as 18789.
         let port = (1..=u16::MAX).find(|port| f64::from(*port) == number).and_then(Port::new);
         if port.is_none() {
-            self.problems.push(Problem::PortNumber { at: at.clone(), what, highest, value: brief(source) });
+            self.problems.push(Problem::PortNumber {
+                at: at.clone(),
+                what: what.into(),
+                highest,
+                value: brief(source),
+            });
         }
         Some((port?, at))
     }
 
     /// One more problem, made only if it will be shown.
-    fn report(&mut self, make: impl FnOnce(&Self) -> Problem) {
+    pub(super) fn report(&mut self, make: impl FnOnce(&Self) -> Problem) {
         if self.problems.has_room() {
             let problem = make(self);
             self.problems.push(problem);
@@ -412,12 +388,12 @@ impl Reader<'_> {
     }
 
     /// The name of a member, whichever way it is quoted and escaped.
-    fn name(&self, member: &Member) -> Option<String> {
+    pub(super) fn name(&self, member: &Member) -> Option<String> {
         let object = format!("{{{}:0}}", self.source(&member.key));
         json5::from_str::<BTreeMap<String, IgnoredAny>>(&object).ok()?.into_keys().next()
     }
 
-    fn source(&self, range: &Range<usize>) -> &str {
+    pub(super) fn source(&self, range: &Range<usize>) -> &str {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
@@ -431,32 +407,26 @@ impl Reader<'_> {
     }
 
     fn wrong_type(&mut self, value: &Range<usize>, what: &'static str, expected: &'static str) {
-        let found = match self.source(value).chars().next() {
+        let (at, found) = (self.excerpt(value), self.kind(value));
+        self.problems.push(Problem::WrongType { at, what: what.into(), expected, found });
+    }
+
+    /// What a value is.
+    pub(super) fn kind(&self, value: &Range<usize>) -> &'static str {
+        match self.source(value).chars().next() {
             Some('{') => "an object",
             Some('[') => "an array",
             Some('"' | '\'') => "a string",
             Some('t' | 'f') => "a truth value",
             Some('n') => "null",
             _ => "a number",
-        };
-        let at = self.excerpt(value);
-        self.problems.push(Problem::WrongType { at, what, expected, found });
+        }
     }
-}
 
-/// The known key that this one looks like.
-fn similar(key: &str) -> Option<&'static str> {
-    let longest = GATEWAY_KEYS.into_iter().map(str::len).max().unwrap_or_default();
-    // The distance takes time and space for every pair of characters, and it is at least the difference in length.
-    if key.chars().count() > 2 * longest {
-        return None;
+    /// The text, as it can be read.
+    pub(super) const fn text(&self) -> &str {
+        self.text
     }
-    GATEWAY_KEYS
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(key, known), known))
-        .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
-        .min()
-        .map(|(_, known)| known)
 }
 
 /// The byte that the parser means with a line and a column, which it counts from 0 and in characters.

@@ -9,34 +9,46 @@
 //! - `config-identity`: a profile never resolves to another profile's directory, unless somebody said so explicitly.
 
 mod auth;
+mod checked;
 mod config;
+mod cron;
 pub mod edge;
 mod excerpt;
+mod explain;
+#[cfg(test)]
+mod fuzz;
 mod paths;
 mod port;
 mod problem;
 mod profile;
 mod scan;
+mod schema;
+#[cfg(test)]
+mod secret_tests;
 mod secrets;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use portcullis_os::Port;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Word};
 use crate::claim::{GATEWAY_SPAN, Listen, PortBlock};
 
-pub use config::{ConfigFile, Found};
+pub use config::{ConfigFile, Found, remembered};
+pub use cron::{CronJob, Schedule};
 pub use excerpt::Excerpt;
-pub use paths::CONFIG_NAME;
+use explain::Explained;
+pub use explain::{Given, Setting};
+pub use paths::{CONFIG_NAME, LOG_DIRECTORY, LOG_NAME, profile_of, state_name};
 pub use port::DEFAULT_PORT;
 use problem::Problems;
 pub use problem::{Origin, Problem, SettingsError};
 pub use profile::Profile;
+pub use schema::json_schema;
 pub use secrets::Document;
 
 /// The variable that names the profile.
@@ -88,6 +100,11 @@ impl Surroundings {
         self.variable(name).is_some()
     }
 
+    /// What a variable is set to.
+    pub fn value(&self, name: &str) -> Option<&OsString> {
+        self.variable(name)
+    }
+
     fn variable(&self, name: &str) -> Option<&OsString> {
         self.variables.get(name).filter(|value| !value.is_empty())
     }
@@ -113,15 +130,22 @@ pub struct Settings {
     pub listen: Listen,
     /// Who may come in.
     pub auth: Auth,
+    /// The word that lets clients in, for commands that are clients themselves.
+    pub word: Option<Word>,
+    /// What is to be done at certain times.
+    pub cron: Vec<CronJob>,
     /// What the configuration says, secrets replaced.
     pub document: Document,
     /// Where the base port comes from.
     pub port_origin: Origin,
     /// What a user may not expect, though it is as documented.
     pub notes: Vec<String>,
+    /// Each setting, where it comes from, and what it overrides.
+    pub explained: Vec<Setting>,
 }
 
-/// Settles every setting. `read` is asked for one file at most, and is the only way out of this function.
+/// Settles every setting. `read` is asked for the configuration and for files that hold secrets, and is the only way out of
+/// this function.
 ///
 /// # Errors
 ///
@@ -129,56 +153,83 @@ pub struct Settings {
 pub fn resolve(
     flags: &Flags,
     around: &Surroundings,
-    read: impl FnOnce(&Path) -> Found,
+    mut read: impl FnMut(&Path) -> Found,
 ) -> Result<Settings, SettingsError> {
     let mut problems = Problems::default();
     let mut notes = Vec::new();
     let profile = profile::choose(flags, around, &mut problems);
     let paths = paths::choose(profile.as_ref(), around, &mut problems);
     let explicit = port::explicit(flags, around, &mut problems, &mut notes);
-    let (config, configured) = match &paths.config {
-        Some(path) => {
-            let mut found = read(path);
-            if found.file == ConfigFile::NoDirectory && around.variable(CONFIG_PATH).is_none() {
-                // Nobody asked for this configuration. What is wrong with the state directory, the lock will say.
-                found.file = ConfigFile::Absent;
-            }
-            (Some(found.path), config::configured(path, found.file, &mut problems))
-        }
-        None => (None, config::Configured::default()),
-    };
+    let (config, configured) = read_config(&paths, around, &mut read, &mut problems);
     notes.extend(configured.notes);
     let workspaces = workspaces(configured.workspaces, around, &mut problems);
     if flags.profile.is_some() {
         notes.extend(inherited(flags, around));
     }
     let profile = profile.unwrap_or_default();
+    let mut explained = Explained::default();
+    let ports: Vec<_> = explicit.into_iter().chain(configured.port).collect();
     let (port, port_origin) =
-        explicit.or(configured.port).unwrap_or_else(|| port::without_a_word(profile.as_ref()));
-    let ports = PortBlock::new(port, GATEWAY_SPAN);
-    if ports.is_none() {
+        ports.first().cloned().unwrap_or_else(|| port::without_a_word(profile.as_ref()));
+    let block = PortBlock::new(port, GATEWAY_SPAN);
+    if block.is_none() {
         problems.push(Problem::BlockTooHigh { origin: port_origin.clone(), port });
     }
-    let listen = configured.listen.unwrap_or(Listen::Loopback);
-    let auth = auth::choose(configured.auth, listen, around, &mut problems);
+    explained.places(flags, around, profile.as_ref(), &paths, config.as_deref());
+    explained.ports(ports, (port, &port_origin), block, &configured.pinned);
+    explained.listen(configured.listen.clone());
+    let listen = configured.listen.map_or(Listen::Loopback, |(listen, _)| listen);
+    let (auth, word) =
+        auth::choose(configured.auth, listen, around, &mut read, &mut problems, &mut explained);
+    explained.workspaces(&workspaces);
     problems.into_result()?;
-    let (Some(state), Some(config), Some(ports)) = (paths.state, config, ports) else {
+    let (Some(state), Some(config), Some(ports)) = (paths.state, config, block) else {
         unreachable!("a setting that could not be settled has left a problem");
     };
-    let (pinned, document) = (configured.pinned, configured.document);
     Ok(Settings {
         profile,
+        explained: explained.with_log(&state),
         state,
         config,
         ports,
-        pinned,
-        workspaces,
+        pinned: configured.pinned,
+        workspaces: workspaces.into_iter().map(|(path, _)| path).collect(),
         listen,
         auth,
-        document,
+        word,
+        cron: configured.cron,
+        document: configured.document,
         port_origin,
         notes,
     })
+}
+
+/// A path that was given as an argument, absolute.
+///
+/// # Errors
+///
+/// Why it cannot be.
+pub fn absolute(flag: &'static str, value: &OsStr, around: &Surroundings) -> Result<PathBuf, SettingsError> {
+    let mut problems = Problems::default();
+    let path = paths::absolute(flag, Origin::Flag(flag), value, around, &mut problems);
+    problems.into_result()?;
+    Ok(path.unwrap_or_default())
+}
+
+/// The configuration, without links, and what it says.
+fn read_config(
+    paths: &paths::Paths,
+    around: &Surroundings,
+    read: &mut impl FnMut(&Path) -> Found,
+    problems: &mut Problems,
+) -> (Option<PathBuf>, config::Configured) {
+    let Some(path) = &paths.config else { return (None, config::Configured::default()) };
+    let mut found = read(path);
+    if found.file == ConfigFile::NoDirectory && around.variable(CONFIG_PATH).is_none() {
+        // Nobody asked for this configuration. What is wrong with the state directory, the lock will say.
+        found.file = ConfigFile::Absent;
+    }
+    (Some(found.path), config::configured(path, found.file, problems))
 }
 
 /// The directories that agents work in, absolute: that of the environment and those of the configuration.
@@ -186,13 +237,15 @@ fn workspaces(
     configured: Vec<(String, Excerpt)>,
     around: &Surroundings,
     problems: &mut Problems,
-) -> Vec<PathBuf> {
+) -> Vec<(PathBuf, Origin)> {
     let from_environment =
         around.variable(WORKSPACE_DIR).cloned().map(|value| (Origin::Variable(WORKSPACE_DIR), value));
     let from_config = configured.into_iter().map(|(path, at)| (Origin::Config(at), OsString::from(path)));
     let written = from_environment.into_iter().chain(from_config);
     written
-        .filter_map(|(origin, value)| paths::absolute(WORKSPACE_DIR, origin, &value, around, problems))
+        .filter_map(|(origin, value)| {
+            Some((paths::absolute(WORKSPACE_DIR, origin.clone(), &value, around, problems)?, origin))
+        })
         .collect()
 }
 

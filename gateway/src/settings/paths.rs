@@ -8,6 +8,12 @@ use super::{CONFIG_PATH, Origin, Problem, Problems, Profile, STATE_DIR, Surround
 /// The name of the configuration file in a state directory. The format is `OpenClaw`'s, so the name is too.
 pub const CONFIG_NAME: &str = "openclaw.json";
 
+/// The directory of the log in a state directory.
+pub const LOG_DIRECTORY: &str = "logs";
+
+/// The log in that directory.
+pub const LOG_NAME: &str = "gateway.jsonl";
+
 /// The name of the state directory in the home directory. Not `OpenClaw`'s, so that a real installation is never
 /// touched by accident.
 const HOME_NAME: &str = ".refgate";
@@ -37,11 +43,23 @@ pub(super) fn choose(
 
 /// The state directory that belongs to a profile.
 fn by_profile(profile: Option<&Profile>, around: &Surroundings, problems: &mut Problems) -> Option<PathBuf> {
-    let name = match profile {
+    Some(home(STATE_DIR, around, problems)?.join(state_name(profile)))
+}
+
+/// What the state directory of a profile is called in the home directory.
+pub fn state_name(profile: Option<&Profile>) -> String {
+    match profile {
         Some(profile) => format!("{HOME_NAME}-{}", profile.as_str()),
         None => HOME_NAME.to_owned(),
-    };
-    Some(home(STATE_DIR, around, problems)?.join(name))
+    }
+}
+
+/// The profile whose state directory is called so in the home directory, `Some(None)` for the default one.
+pub fn profile_of(name: &str) -> Option<Option<Profile>> {
+    match name.strip_prefix(HOME_NAME)? {
+        "" => Some(None),
+        rest => Profile::new(rest.strip_prefix('-')?).map(Some),
+    }
 }
 
 /// The home directory, if it is known and absolute.

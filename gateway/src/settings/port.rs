@@ -19,13 +19,13 @@ pub(super) fn parse(text: &str) -> Option<Port> {
     Port::new(digits.then(|| text.parse().ok())??)
 }
 
-/// The port of the flag or, failing that, of the environment.
+/// The port of the flag and that of the environment, in this order.
 pub(super) fn explicit(
     flags: &Flags,
     around: &Surroundings,
     problems: &mut Problems,
     notes: &mut Vec<String>,
-) -> Option<(Port, Origin)> {
+) -> Vec<(Port, Origin)> {
     // Both are looked at even if the first decides: a value that nobody can read is a mistake waiting to be found.
     let from_environment = around.variable(GATEWAY_PORT).and_then(|value| {
         let origin = Origin::Variable(GATEWAY_PORT);
@@ -50,7 +50,7 @@ pub(super) fn explicit(
         }
         Some((port?, origin))
     });
-    from_flag.or(from_environment)
+    from_flag.into_iter().chain(from_environment).collect()
 }
 
 /// The port of a profile, or the default one.

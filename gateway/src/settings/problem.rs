@@ -1,5 +1,6 @@
 //! A problem with a setting says where it was written, what was written and what to write instead.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -21,6 +22,8 @@ pub enum Origin {
     Config(Excerpt),
     /// Nowhere: it follows from the name of this profile.
     Profile(String),
+    /// Nowhere: it follows from this other setting.
+    Derived(&'static str),
     /// Nowhere: it is the value of last resort.
     Default,
 }
@@ -31,6 +34,7 @@ impl fmt::Display for Origin {
             Self::Flag(name) | Self::Variable(name) => f.write_str(name),
             Self::Config(excerpt) => excerpt.fmt(f),
             Self::Profile(name) => write!(f, "the profile {name}"),
+            Self::Derived(key) => f.write_str(key),
             Self::Default => f.write_str("the default"),
         }
     }
@@ -104,13 +108,13 @@ pub enum Problem {
         what: String,
     },
     /// A key that does not exist.
-    #[error("{at}: there is no key {key:?} in {section}")]
+    #[error("{at}: there is no key {key:?} in {}", part(section))]
     UnknownKey {
         /// Where.
         at: Excerpt,
         /// What.
         key: String,
-        /// In which part of the file.
+        /// In which part of the file: the way to it, `""` for the whole.
         section: &'static str,
         /// The known key that it looks like.
         similar: Option<&'static str>,
@@ -131,7 +135,7 @@ pub enum Problem {
         /// Where.
         at: Excerpt,
         /// Whose value.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// Which type it must have.
         expected: &'static str,
         /// Which it has.
@@ -143,7 +147,7 @@ pub enum Problem {
         /// Where.
         at: Excerpt,
         /// Whose value.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// The highest port that can stand there.
         highest: u16,
         /// What.
@@ -155,11 +159,31 @@ pub enum Problem {
         /// Where.
         at: Excerpt,
         /// Whose value.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// What.
         value: String,
         /// The words that can stand there.
-        choices: &'static str,
+        choices: Cow<'static, str>,
+    },
+    /// A secret is somewhere else, and not where this gateway looks.
+    #[error("{at}: {what} {why}")]
+    SecretNotThere {
+        /// Where.
+        at: Excerpt,
+        /// Whose value.
+        what: Cow<'static, str>,
+        /// Why it is not found.
+        why: String,
+    },
+    /// The file that should hold a secret does not.
+    #[error("{at}: the secret in {path:?} cannot be read: {why}")]
+    SecretUnreadable {
+        /// Where the file is named.
+        at: Excerpt,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
     },
     /// A secret is asked for, and there is none.
     #[error("{origin}: clients have to know a secret, and there is none")]
@@ -179,6 +203,11 @@ pub enum Problem {
         /// Where it would listen.
         listen: Listen,
     },
+}
+
+/// A part of the file, as it is called.
+fn part(section: &str) -> String {
+    if section.is_empty() { "the configuration".to_owned() } else { format!("`{section}`") }
 }
 
 impl Problem {
@@ -211,13 +240,19 @@ impl Problem {
             }
             Self::Syntax { .. } => "the file must hold one JSON5 object, for instance `{}`".to_owned(),
             Self::UnknownKey { similar: Some(similar), .. } => format!("did you mean {similar:?}?"),
-            Self::UnknownKey { similar: None, .. } => {
-                format!("the keys are {}", super::config::GATEWAY_KEYS.join(", "))
+            Self::UnknownKey { similar: None, section, .. } => {
+                format!("the keys are {}", super::schema::keys(section).collect::<Vec<_>>().join(", "))
             }
             Self::Twice { .. } => "remove one of them".to_owned(),
-            Self::WrongType { what: "`gateway.port`" | "`cdpPort`", found: "a string", .. } => {
+            Self::WrongType { expected: "a number", found: "a string", .. } => {
                 "write the number without quotes".to_owned()
             }
+            Self::SecretNotThere { .. } => {
+                "write the secret itself, or a reference to a provider of source \"file\" and mode \"singleValue\" with the id \
+                 \"value\""
+                    .to_owned()
+            }
+            Self::SecretUnreadable { .. } => "put the secret into that file, in one line, with mode 0600".to_owned(),
             Self::WrongType { expected, .. } => format!("write {expected}"),
         }
     }
@@ -231,6 +266,8 @@ impl Problem {
             | Self::WrongType { at, .. }
             | Self::PortNumber { at, .. }
             | Self::Choice { at, .. }
+            | Self::SecretNotThere { at, .. }
+            | Self::SecretUnreadable { at, .. }
             | Self::NoSecret { origin: Origin::Config(at), .. }
             | Self::OpenToAll { origin: Origin::Config(at), .. }
             | Self::HomeOfOther { origin: Origin::Config(at), .. }

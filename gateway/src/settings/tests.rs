@@ -27,12 +27,12 @@ fn around(variables: &[(&'static str, &str)]) -> Surroundings {
     }
 }
 
-fn text(config: &str) -> impl FnOnce(&Path) -> Found {
+fn text(config: &str) -> impl Fn(&Path) -> Found + use<> {
     let file = match config {
         "" => ConfigFile::Absent,
         text => ConfigFile::Bytes(text.as_bytes().to_owned()),
     };
-    move |path| found(path, file)
+    move |path| found(path, file.clone())
 }
 
 fn settle(
@@ -50,7 +50,7 @@ fn found(path: &Path, file: ConfigFile) -> Found {
 /// What a user sees of the problems with one configuration.
 fn problems_of(config: impl Into<Vec<u8>>) -> String {
     let bytes = config.into();
-    match resolve(&Flags::default(), &around(&[]), |path| found(path, ConfigFile::Bytes(bytes))) {
+    match resolve(&Flags::default(), &around(&[]), |path| found(path, ConfigFile::Bytes(bytes.clone()))) {
         Ok(settings) => format!("no problem: {settings:?}"),
         Err(error) => error.render(),
     }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Everything that a user sees of a command that ends by itself.
-fn shown(arguments: &[&str]) -> String {
+pub(crate) fn shown(arguments: &[&str]) -> String {
     let output =
         Command::new(env!("CARGO_BIN_EXE_refgate")).args(arguments).env_clear().output().expect("it runs");
     let text = [output.stdout, output.stderr].concat();
@@ -21,21 +21,32 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
     The reference gateway: one live process owns a state directory, a configuration and a block of
     ports, and everybody else is told the truth about why it was refused
 
-    Usage: refgate <COMMAND>
+    Usage: refgate [OPTIONS] <COMMAND>
 
     Commands:
-      gateway  Own the state directory, the configuration and the ports, and serve until SIGTERM or
-               SIGINT
-      why      Say why a gateway would not start here, and who is in the way. Takes nothing and changes
-               nothing
-      doctor   Say what to do about whoever is in the way, and put right what may be put right without
-               harm
-      history  Show who has owned the state directory, and how that ended
-      help     Print this message or the help of the given subcommand(s)
+      gateway   Own the state directory, the configuration and the ports, and serve until SIGTERM or
+                SIGINT
+      health    Ask the gateway whether it is healthy
+      status    Show what runs here, what it answers and what its channels do, on one screen
+      channels  Ask what the channels do
+      logs      Show what the gateway has logged
+      watch     Look again and again, and say what has gone wrong. Changes nothing and restarts nothing
+      why       Say why a gateway would not start here, and who is in the way. Takes nothing and changes
+                nothing
+      doctor    Say what to do about whoever is in the way, and put right what may be put right without
+                harm
+      history   Show who has owned the state directory, and how that ended
+      setup     Write the configuration of a profile: ports that nobody has, a secret, a workspace
+                [alias: onboard]
+      ports     Show who has reserved which ports on this host, and what is in the way of this profile
+      config    Ask about the settings: whether they are understood, and where each comes from
+      help      Print this message or the help of the given subcommand(s)
 
     Options:
-      -h, --help     Print help
-      -V, --version  Print version
+          --profile <NAME>  The profile: a state directory, a configuration and ports of its own.
+                            `default` is none. May stand before or after the command
+      -h, --help            Print help
+      -V, --version         Print version
     exit 0
     ");
     insta::assert_snapshot!(shown(&["gateway", "--help"]), @"
@@ -45,8 +56,17 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
            refgate gateway <COMMAND>
 
     Commands:
-      install  Write a systemd user unit for this gateway. Starts nothing
-      help     Print this message or the help of the given subcommand(s)
+      install    Write a systemd user unit for this gateway. Starts nothing
+      uninstall  Remove the systemd user unit that `install` wrote. Stops nothing
+      status     Say whether a gateway of these settings runs, by what the kernel shows and by what it
+                 answers
+      probe      Reach gateways and try what can be read of them
+      call       Call a method of the gateway
+      health     Ask the gateway whether it is healthy
+      start      Say how the gateway is started here, unless it runs. Starts nothing
+      stop       Stop the gateway that owns this state directory, and wait until it is gone
+      restart    Have the gateway begin anew in place, and wait until it is ready again
+      help       Print this message or the help of the given subcommand(s)
 
     Options:
           --port <N>              The base port, 1 to 65425; the 110 ports above it are reserved as well
@@ -89,6 +109,8 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
     work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
     Without a token or a password every program of this machine may connect; listening elsewhere than
     on loopback is refused then.
+
+    What happens to it and its clients is written into logs/gateway.jsonl in the state directory.
 
     SIGTERM and SIGINT end it once its clients are gone. SIGUSR1 restarts it in place: the epoch is
     raised, the clients are told to come again, and no token and no listener is given up meanwhile. If

@@ -5,14 +5,20 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
 mod doctor;
+mod events;
 mod force;
 mod help;
+mod home;
 mod install;
+mod ladder;
+mod memory;
 mod notify;
 mod page;
 mod park;
+mod profiles;
 mod restart;
 mod room;
+mod settings;
 mod takeover;
 mod untouched;
 mod why;

@@ -40,8 +40,9 @@ fn a_browser_shows_who_the_gateway_is_to_whoever_knows_the_password() {
     for words in [
         "refgate is <span class=\"ready\">ready</span>",
         &pid,
-        "the password",
+        "<td><code>password</code></td>",
         "Nobody.",
+        r#""event":"ready""#,
         "None is configured.",
     ] {
         assert!(page.contains(words), "{words}: {page}");

@@ -24,6 +24,9 @@ pub(crate) const OTHER: u32 = 24_243;
 const FIRST_BASE: u16 = 61_000;
 /// How many blocks there are.
 const BLOCKS: u16 = 36;
+/// Where the blocks begin of tests that make many connections: what remains of these for a minute is seen by whoever looks
+/// at the port next.
+const FIRST_BUSY_BASE: u16 = 10_000;
 
 /// The users that a test is tried as: this one, and where that is root an ordinary one.
 pub(crate) fn users() -> Vec<Option<u32>> {
@@ -39,11 +42,22 @@ pub(crate) struct Room {
     /// Whoever lives here; `None`: whoever runs the test.
     pub(crate) uid: Option<u32>,
     pub(crate) base: u16,
+    /// Keeps the ports from other rooms, in use or not.
+    _block: UnixListener,
 }
 
 impl Room {
     /// A room with ports that nobody has, those of the `number`th block if they are free.
     pub(crate) fn new(number: u16, uid: Option<u32>) -> Self {
+        Self::within(FIRST_BASE, number, uid)
+    }
+
+    /// The same for a test that makes many connections, among the blocks of such tests.
+    pub(crate) fn busy(number: u16) -> Self {
+        Self::within(FIRST_BUSY_BASE, number, None)
+    }
+
+    fn within(first: u16, number: u16, uid: Option<u32>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         // The programs of cargo may lie where an ordinary user may not go. Another process copies, because a program that
         // this one writes cannot be executed while a child that another thread has just forked has it open.
@@ -52,7 +66,8 @@ impl Room {
         assert!(copied.expect("it runs").success());
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("it is mine");
         chown(directory.path(), uid, uid).expect("only root asks for another user");
-        let room = Self { directory, uid, base: free_base(number) };
+        let (base, block) = free_base(first, number);
+        let room = Self { directory, uid, base, _block: block };
         fs::create_dir(room.at("state")).expect("a directory");
         fs::set_permissions(room.at("state"), fs::Permissions::from_mode(0o700)).expect("it is mine");
         chown(room.at("state"), uid, uid).expect("only root asks for another user");
@@ -194,15 +209,23 @@ pub(crate) fn object(bytes: &[u8]) -> Value {
     serde_json::from_str(text.lines().last().unwrap_or_default()).unwrap_or_else(|_| panic!("{text}"))
 }
 
-fn free_base(number: u16) -> u16 {
-    let mut bases = [0, 15, 30].map(|further| FIRST_BASE + (number + further) % BLOCKS * 120).into_iter();
+/// A block that no other room has and nobody uses, and what keeps it from other rooms.
+fn free_base(first: u16, number: u16) -> (u16, UnixListener) {
+    let bind = |name: String| {
+        let name = std::os::unix::net::SocketAddr::from_abstract_name(name).expect("a short name");
+        UnixListener::bind_addr(&name)
+    };
     let is_free = |port: u16| {
-        let token = std::os::unix::net::SocketAddr::from_abstract_name(format!("refgate.v1.port.{port}"));
-        UnixListener::bind_addr(&token.expect("a short name")).is_ok()
+        bind(format!("refgate.v1.port.{port}")).is_ok()
             && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
             && TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok()
     };
-    bases.find(|base| (*base..*base + 111).all(is_free)).expect("some block is free")
+    let mut bases = (0..BLOCKS).map(|further| first + (number + further) % BLOCKS * 120);
+    let found = bases.find_map(|base| {
+        let block = bind(format!("refgate-test-block.{base}")).ok()?;
+        (base..base + 111).all(is_free).then_some((base, block))
+    });
+    found.expect("some block is free")
 }
 
 /// A process, killed when the test is over.
@@ -232,6 +255,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// A gateway that says what it does there.
+    pub(crate) fn new(child: Mortal, lines: ChildStdout) -> Self {
+        Self { child, lines: BufReader::new(lines) }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
     }

@@ -58,6 +58,8 @@ pub struct Stake {
     pub force: bool,
     /// Whether it may ask an owner to hand over.
     pub takeover: bool,
+    /// Whether it sees nothing of others, and so cannot name anybody.
+    pub blind: bool,
 }
 
 /// What the checks about the past remember.

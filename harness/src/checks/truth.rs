@@ -72,6 +72,7 @@ impl Memory {
         self.see_restarts(view, step);
         for observer in 0..self.slots {
             let needed = Needed { view, checks, observer, files: OnceCell::new() };
+            let kept = needed.kept();
             let tries = matches!(checks.slots[observer].1, Role::Gateway(_))
                 && view.is_alive(observer)
                 && view.slots[observer].owner.is_none()
@@ -86,6 +87,7 @@ impl Memory {
                     if self.restarting.contains(&other) && view.is_alive(other) {
                         *fact |= DRAINING | STARTING;
                     }
+                    *fact &= kept;
                 } else if view.slots[observer].refused.is_none() || !view.is_alive(observer) {
                     *fact = 0;
                 }
@@ -179,6 +181,13 @@ impl Needed<'_> {
         })
     }
 
+    /// What can matter of another process. Whoever sees nothing and ends nobody can say no more than that somebody holds what
+    /// it needs, and what can never be asked for would only keep states apart.
+    fn kept(&self) -> u8 {
+        let names_nobody = |stake: &Stake| stake.blind && !stake.force;
+        if self.checks.stake(self.observer).is_some_and(names_nobody) { HOLDS } else { u8::MAX }
+    }
+
     /// What is true now of another process, as far as it concerns the observer and is not known of it already.
     fn facts(&self, other: usize, known: u8) -> u8 {
         let Self { view, checks, observer, .. } = *self;
@@ -193,12 +202,17 @@ impl Needed<'_> {
         if Checks::is_paused(view, other) {
             of_holders |= STOPPED;
         }
+        let kept = self.kept();
+        of_holders &= kept;
         if known & of_holders != of_holders {
             let Files { state: directory, locked } = self.files(wanted);
             let owns = state.owner.as_ref().is_some_and(|owner| *directory == Some(owner.state));
             if owns || locked.iter().any(|file| view.kernel.shares_lock(process, *file)) {
                 facts |= of_holders;
             }
+        }
+        if kept == HOLDS {
+            return facts;
         }
         if state.owner.is_some() {
             facts |= READY;
@@ -223,7 +237,6 @@ impl Needed<'_> {
 }
 
 impl Checks {
-
     pub(super) fn truthful(
         &self,
         memory: &Memory,

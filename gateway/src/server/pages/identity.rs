@@ -13,6 +13,7 @@ fn public(overview: &Overview) -> Value {
         "service": "refgate",
         "version": env!("CARGO_PKG_VERSION"),
         "instance": overview.instance(),
+        "epoch": overview.epoch,
         "phase": overview.phase.as_str(),
     })
 }

@@ -28,6 +28,8 @@ pub(super) fn text(overview: &Overview) -> String {
     let instance = overview.instance();
     text.family("refgate_info", Kind::Gauge, "Which gateway this is.");
     text.sample("refgate_info", &[("instance", instance), ("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.family("refgate_epoch", Kind::Gauge, "The epoch of its ownership.");
+    text.sample("refgate_epoch", &[], overview.epoch);
     text.family("refgate_phase", Kind::Gauge, "How far it has come: 1 for the present phase.");
     for phase in [PhaseName::Starting, PhaseName::Ready, PhaseName::Draining] {
         let is_present = u8::from(phase == overview.phase);
@@ -44,10 +46,14 @@ pub(super) fn text(overview: &Overview) -> String {
     text.family("refgate_connects_total", Kind::Counter, "Requests to connect.");
     text.sample("refgate_connects_total", &[("result", "admitted")], counts.admitted);
     text.sample("refgate_connects_total", &[("result", "refused")], counts.refused);
-    text.family("refgate_requests_total", Kind::Counter, "Requests of clients, by method.");
+    text.family(
+        "refgate_requests_total",
+        Kind::Counter,
+        "Requests of clients, by method; those that were taken may fail later.",
+    );
     for (method, called) in &counts.requests {
-        text.sample("refgate_requests_total", &[("method", method), ("result", "ok")], called.answered);
-        text.sample("refgate_requests_total", &[("method", method), ("result", "error")], called.refused);
+        text.sample("refgate_requests_total", &[("method", method), ("result", "taken")], called.taken);
+        text.sample("refgate_requests_total", &[("method", method), ("result", "refused")], called.refused);
     }
     text.family(
         "refgate_slow_consumers_total",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::control::Overview;
 use crate::identity::{Identity, PhaseName};
 use crate::server::http::Answer;
-use crate::text::brief;
+use crate::text::{brief, one_line};
 
 const KIND: &str = "text/html; charset=utf-8";
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -17,7 +17,7 @@ const STYLE: &str = "\
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}\
 th,td{text-align:left;vertical-align:top;padding:.25rem 1rem .25rem 0;border-bottom:1px solid #8884}th{font-weight:600}\
-tbody th{width:14rem}code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}\
+tbody th{width:14rem}code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}pre{white-space:pre-wrap;font-size:.8rem}\
 .ready{color:#187a3c}.starting,.draining{color:#a35a00}@media(prefers-color-scheme:dark){.ready{color:#5fd38d}\
 .starting,.draining{color:#ffb454}}";
 
@@ -49,6 +49,7 @@ fn markup(overview: &Overview) -> Markup {
                 @if let Some(identity) = &overview.identity { (owned(identity)) }
                 (clients(overview))
                 (channels(overview))
+                (log(overview))
                 h2 { "What to do next" }
                 p {
                     code { "refgate why" } " says what stands in the way of another gateway, "
@@ -78,11 +79,12 @@ fn who(overview: &Overview) -> Markup {
         h2 { "Who it is" }
         table { tbody {
             (row("Instance", overview.instance()))
+            (row("Epoch", overview.epoch))
             @if let Some(identity) = &overview.identity { (row("Process", identity.pid)) }
             (row("Machine", &overview.host))
             (row("Version", env!("CARGO_PKG_VERSION")))
             (row("Serving for", format!("{minutes} min {seconds} s")))
-            (row("Clients must know", overview.secret))
+            (row("Clients must know", if overview.auth == "none" { "nothing" } else { overview.auth }))
         } }
     }
 }
@@ -97,6 +99,10 @@ fn owned(identity: &Identity) -> Markup {
             (row("Configuration", &identity.config))
             @if let Some(ports) = ports {
                 (row("Ports", ports.to_string()))
+                @if let Some(derived) = ports.derived() {
+                    (row("Browser control", derived.browser_control))
+                    (row("Browsers", format!("{}-{}", derived.cdp_first, derived.cdp_last)))
+                }
             }
             @if !identity.pinned.is_empty() {
                 (row("Ports beyond these", identity.pinned.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")))
@@ -126,6 +132,18 @@ fn clients(overview: &Overview) -> Markup {
                 }
             }
             @if overview.clients.len() > MOST_CLIENTS { p { "And " (overview.clients.len() - MOST_CLIENTS) " more." } }
+        }
+    }
+}
+
+fn log(overview: &Overview) -> Markup {
+    html! {
+        h2 { "What happened last" }
+        @if overview.log.lines.is_empty() {
+            p { "Nothing was logged." }
+        } @else {
+            pre { code { @for line in &overview.log.lines { (one_line(line)) "\n" } } }
+            p { "More: " code { "refgate logs" } ", or " code { (overview.log.file) } }
         }
     }
 }

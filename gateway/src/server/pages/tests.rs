@@ -30,7 +30,7 @@ fn identity() -> Identity {
 
 fn stand(auth: Auth) -> Stand {
     let control = Control::new(About { auth, ..About::open() }, SessionLimits::openclaw());
-    control.become_one(&identity());
+    control.become_one(&identity(), 3);
     Stand::with(Limits::personal(), Service::Gateway(control))
 }
 
@@ -93,7 +93,7 @@ async fn a_wrong_secret_is_answered_late_and_no_secret_at_once() {
 #[tokio::test(start_paused = true)]
 async fn everybody_is_told_which_gateway_this_is_and_only_who_may_connect_what_it_owns() {
     let answer = ask(&closed(), "/identity", "").await;
-    insta::assert_snapshot!(body(&answer), @r#"{"instance":"0123456789abcdef","phase":"ready","schema":1,"service":"refgate","version":"0.1.0"}"#);
+    insta::assert_snapshot!(body(&answer), @r#"{"epoch":3,"instance":"0123456789abcdef","phase":"ready","schema":1,"service":"refgate","version":"0.1.0"}"#);
     let known = ask(&closed(), "/identity", "Authorization: Bearer t0ken\r\n").await;
     let told: Value = serde_json::from_str(body(&known)).expect("JSON");
     assert_eq!((&told["pid"], &told["stateInode"]), (&4711.into(), &77.into()));
@@ -121,6 +121,9 @@ async fn numbers_are_told_as_scrapers_read_them() {
     # HELP refgate_info Which gateway this is.
     # TYPE refgate_info gauge
     refgate_info{instance="0123456789abcdef",version="0.1.0"} 1
+    # HELP refgate_epoch The epoch of its ownership.
+    # TYPE refgate_epoch gauge
+    refgate_epoch 3
     # HELP refgate_phase How far it has come: 1 for the present phase.
     # TYPE refgate_phase gauge
     refgate_phase{phase="starting"} 0
@@ -139,7 +142,7 @@ async fn numbers_are_told_as_scrapers_read_them() {
     # TYPE refgate_connects_total counter
     refgate_connects_total{result="admitted"} 1
     refgate_connects_total{result="refused"} 0
-    # HELP refgate_requests_total Requests of clients, by method.
+    # HELP refgate_requests_total Requests of clients, by method; those that were taken may fail later.
     # TYPE refgate_requests_total counter
     # HELP refgate_slow_consumers_total Clients sent away because they did not read.
     # TYPE refgate_slow_consumers_total counter

@@ -1,12 +1,18 @@
 //! Whole conversations without a socket: what a client says, and everything that it is told.
 
+mod chat;
+mod kept;
+mod pairing;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
 
+use super::work::{Audience, News};
 use super::{About, Control, Now, Out, Peer, Session, SessionLimits};
 use crate::auth::{Auth, Secret};
 use crate::identity::{Phase, PhaseName};
+use crate::protocol::scope;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const NOW: Now = Now { wall_ms: 1_795_295_080_600, monotonic_ms: 5_000 };
@@ -16,7 +22,8 @@ fn with(auth: Auth) -> Control {
     let control = Control::new(About { auth, ..About::open() }, SessionLimits::openclaw());
     let phase = Phase::default();
     phase.set(PhaseName::Ready);
-    control.opened(&phase, Now { wall_ms: 1_795_295_080_000, monotonic_ms: 4_000 });
+    let opened = Now { wall_ms: 1_795_295_080_000, monotonic_ms: 4_000 };
+    control.opened(&phase, opened, Some([7; 32]));
     control
 }
 
@@ -322,7 +329,7 @@ fn whoever_is_in_sees_who_else_is() {
     let second = inside(&control, &[]);
     let seen = |session: &mut Session| {
         let mut out = Vec::new();
-        session.posted(true, &mut out);
+        session.posted(true, NOW, &mut out);
         out.iter().map(message).collect::<Vec<_>>()
     };
     let entered = seen(&mut first);
@@ -430,16 +437,10 @@ fn a_client_that_does_not_read_is_sent_away_when_too_much_waits_for_it() {
     let about = About { auth: Auth::Token(Secret::new("t")), ..About::open() };
     let control = Control::new(about, SessionLimits { waiting_bytes: 10, ..SessionLimits::openclaw() });
     control.world().phase.set(PhaseName::Ready);
-    let mut slow = inside(&control, &[]);
-    let must = super::Event {
-        name: "chat",
-        payload: "\"longer than ten bytes\"".to_owned(),
-        version: None,
-        may_be_lost: false,
-    };
-    let event = std::sync::Arc::new(must);
-    control.tell(&control.world(), &event, None);
+    let mut slow = inside(&control, &[scope::READ]);
+    let news = News::of("chat", &json!("longer than ten bytes"), Audience::Scope(scope::READ));
+    control.world().tell(&control, &news, None);
     let mut out = Vec::new();
-    slow.posted(false, &mut out);
+    slow.posted(false, NOW, &mut out);
     assert_eq!(out, [Out::Close(1008, "slow consumer".to_owned())]);
 }

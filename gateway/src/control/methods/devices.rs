@@ -1,0 +1,39 @@
+//! Which devices may come, for whoever decides that.
+
+use super::super::pairing;
+use super::super::work::Work;
+use super::{Call, Done};
+use crate::protocol::{Field, Shape};
+
+pub(super) const REQUEST: &[Field] = &[Field::required("requestId", Shape::TEXT)];
+pub(super) const DEVICE: &[Field] = &[Field::required("deviceId", Shape::TEXT)];
+pub(super) const TOKEN: &[Field] =
+    &[Field::required("deviceId", Shape::TEXT), Field::required("role", Shape::TEXT)];
+
+pub(super) fn list(call: &Call<'_>) -> Done {
+    pairing::list(&mut call.control.world(), call.now).into()
+}
+
+pub(super) fn approve(call: &Call<'_>) -> Done {
+    Done::Work(Work::Approve { request: call.text("requestId").to_owned(), by: call.client.scopes.clone() })
+}
+
+/// A rejection is not remembered: whoever was rejected may ask again.
+pub(super) fn reject(call: &Call<'_>) -> Done {
+    let mut world = call.control.world();
+    let rejected = pairing::reject(&mut world, call.text("requestId"), call.now);
+    rejected
+        .map(|(answer, news)| {
+            world.tell(call.control, &news, None);
+            answer
+        })
+        .into()
+}
+
+pub(super) fn remove(call: &Call<'_>) -> Done {
+    Done::Work(Work::Remove { device: call.text("deviceId").to_owned() })
+}
+
+pub(super) fn revoke(call: &Call<'_>) -> Done {
+    Done::Work(Work::Revoke { device: call.text("deviceId").to_owned(), role: call.text("role").to_owned() })
+}
