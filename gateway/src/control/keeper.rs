@@ -193,9 +193,14 @@ impl<O: Os> Keeper<O> {
             return;
         }
         loop {
-            let work = work::to_answer(&self.control.world());
+            let (work, open) = {
+                let world = self.control.world();
+                (work::to_answer(&world), world.memory.open())
+            };
             match work {
-                Some(work) if self.take(&work).await.is_ok() => {}
+                // An answer that leaves as much to be answered would be given for ever.
+                Some(work) if self.take(&work).await.is_ok() && self.control.world().memory.open() < open => {
+                }
                 Some(_) | None => return,
             }
         }

@@ -262,7 +262,12 @@ impl Control {
         while let Some(work) = work::to_answer(world)
             && let Decision::Do(deed) = work::decide(world, &work, now)
         {
+            let open = world.memory.open();
             world.commit(self, &deed, now);
+            // An answer that leaves as much to be answered would be given for ever.
+            if world.memory.open() >= open {
+                break;
+            }
         }
         Ok(answer)
     }

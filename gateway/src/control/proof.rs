@@ -40,8 +40,9 @@ impl Fault {
     /// Whether this may have been a guess: whoever guesses has to wait.
     pub(super) const fn is_guess(&self) -> bool {
         match self {
-            Self::Wrong(..) | Self::WrongToken => true,
-            Self::Device(_) | Self::NoIdentity | Self::Missing(_) | Self::Scopes | Self::Amnesia(_) => false,
+            // Where devices are not remembered, what was shown may have been meant for the secret.
+            Self::Wrong(..) | Self::WrongToken | Self::Amnesia(_) => true,
+            Self::Device(_) | Self::NoIdentity | Self::Missing(_) | Self::Scopes => false,
         }
     }
 

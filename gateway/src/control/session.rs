@@ -44,6 +44,8 @@ pub(crate) struct Session {
     stage: Stage,
     /// When something is due next.
     timers: Timers,
+    /// The place of a client that was not let in, until it has heard so.
+    _refused: Option<Stranger>,
 }
 
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Session {
             ping: now.monotonic_ms + limits.ping_ms,
             silent: false,
         };
-        Self { control, peer, id, stage: Stage::Challenged { nonce, stranger }, timers }
+        Self { control, peer, id, stage: Stage::Challenged { nonce, stranger }, timers, _refused: None }
     }
 
     /// The longest message that is read now, in bytes.
@@ -183,7 +185,11 @@ impl Session {
                     Ok((admitted, Proof::Token | Proof::Secret)) => {
                         self.let_in(&admitted, &id, None, now, out);
                     }
-                    Err((code, failure)) => self.refuse(&id, &failure, code, now, out),
+                    Err((code, failure)) => {
+                        // Whoever has to wait for the answer still stands at the door.
+                        self._refused = Some(stranger);
+                        self.refuse(&id, &failure, code, now, out);
+                    }
                 }
             }
         }

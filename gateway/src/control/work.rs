@@ -138,12 +138,17 @@ fn say(world: &mut World, session: &str, run: &str, text: &str, now: Now) -> Res
     let chat = world.memory.sessions().get(session);
     let is_it = |message: &&Message| message.run == run;
     let mut said = chat.into_iter().flat_map(|chat| &chat.messages).filter(is_it);
+    let mut known = said.clone();
     if let Some(first) = said.find(|message| message.speaker == Speaker::User) {
         if first.text != text {
             return Err(Failure::params("chat.send", "at /idempotencyKey: was used for another message"));
         }
         let status = if said.any(|message| message.speaker == Speaker::Agent) { "ok" } else { "in_flight" };
         return Ok(Decision::Done(json!({ "runId": run, "status": status })));
+    }
+    // What was answered is not said again, even if only the answer is still remembered.
+    if known.next().is_some() {
+        return Ok(Decision::Done(json!({ "runId": run, "status": "ok" })));
     }
     let mut records = Vec::new();
     if chat.is_none() {

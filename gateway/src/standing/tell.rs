@@ -164,10 +164,8 @@ impl Standing {
             Kind::Starting | Kind::Draining => format!("refgate gateway status --require-rpc{options}"),
             Kind::Ready => format!("{ready}{options}"),
             Kind::Paused => look(self.owner().map(|owner| &owner.refusal)),
-            // Whoever names the address has decided who may hear the secret.
-            Kind::Unauthorized if self.is_kept_back => {
-                format!("refgate gateway status --require-rpc --url {}", self.aim.address)
-            }
+            // Nothing proves who listens there: whoever it is must not be sent the secret.
+            Kind::Unauthorized if self.is_kept_back => format!("refgate why{options}"),
             Kind::Unauthorized => {
                 // The file that was named holds the wrong one.
                 let others = options.split(TOKEN_FILE).next().unwrap_or_default();

@@ -209,6 +209,10 @@ impl Memory {
     }
 
     fn said(&mut self, session: &str, speaker: Speaker, run: &str, text: &str, at_ms: u64) {
+        if speaker == Speaker::Agent {
+            // Whatever becomes of this line, that message was answered.
+            self.open.retain(|(at, open)| at != session || open != run);
+        }
         let Some(chat) = self.sessions.get_mut(session) else { return };
         // The same key is the same message, whoever writes it twice.
         if chat.messages.iter().any(|known| known.speaker == speaker && known.run == run) {
@@ -218,17 +222,29 @@ impl Memory {
         let message = Message { speaker, run: run.to_owned(), text: text.to_owned(), at_ms };
         self.bytes += message.bytes();
         chat.messages.push_back(message);
-        match speaker {
-            Speaker::User => self.open.push_back((session.to_owned(), run.to_owned())),
-            Speaker::Agent => self.open.retain(|(at, open)| at != session || open != run),
+        if speaker == Speaker::User {
+            self.open.push_back((session.to_owned(), run.to_owned()));
         }
-        while chat.messages.len() > MOST_MESSAGES
-            && let Some(gone) = chat.messages.pop_front()
-        {
-            self.bytes -= gone.bytes();
-            self.open.retain(|(at, open)| at != session || *open != gone.run);
+        while self.sessions.get(session).is_some_and(|chat| chat.messages.len() > MOST_MESSAGES) {
+            self.drop_first(session);
         }
         self.drop_sessions();
+    }
+
+    /// Drops what was said first in a session, a message together with its answer: neither is remembered without the other.
+    fn drop_first(&mut self, session: &str) {
+        let Some(chat) = self.sessions.get_mut(session) else { return };
+        let Some(gone) = chat.messages.pop_front() else { return };
+        self.bytes -= gone.bytes();
+        if gone.speaker == Speaker::User {
+            self.open.retain(|(at, open)| at != session || *open != gone.run);
+            let is_answer = |known: &Message| known.speaker == Speaker::Agent && known.run == gone.run;
+            if let Some(answer) = chat.messages.iter().position(is_answer)
+                && let Some(answer) = chat.messages.remove(answer)
+            {
+                self.bytes -= answer.bytes();
+            }
+        }
     }
 
     fn begun(&mut self, job: &str, run: &str, slot_ms: Option<u64>, at_ms: u64) {
@@ -272,10 +288,10 @@ impl Memory {
                 self.open.retain(|(at, _)| *at != oldest);
                 self.bytes -= gone.iter().flat_map(|chat| &chat.messages).map(Message::bytes).sum::<usize>();
             } else {
-                let chat = self.sessions.get_mut(&oldest);
-                let Some(gone) = chat.and_then(|chat| chat.messages.pop_front()) else { return };
-                self.bytes -= gone.bytes();
-                self.open.retain(|(at, open)| *at != oldest || *open != gone.run);
+                if self.sessions.get(&oldest).is_none_or(|chat| chat.messages.is_empty()) {
+                    return;
+                }
+                self.drop_first(&oldest);
             }
         }
     }

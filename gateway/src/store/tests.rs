@@ -56,6 +56,34 @@ fn all(records: &[Record]) -> Memory {
     memory
 }
 
+#[test]
+fn a_message_is_forgotten_together_with_its_answer_and_none_is_answered_for_ever() {
+    let words = "x".repeat(64 * 1024);
+    let mut memory = all(&[session("main")]);
+    let chat = |memory: &Memory| {
+        memory.sessions()["main"].messages.iter().map(|m| m.run.clone()).collect::<Vec<_>>()
+    };
+    for run in 0..2 * MOST_BYTES / words.len() {
+        let run = run.to_string();
+        memory.apply(&said("main", &run, &words));
+        assert_eq!(memory.open(), 1);
+        memory.apply(&Record::Replied {
+            session: text("main"),
+            run: run.clone(),
+            text: words.clone(),
+            at_ms: 3,
+        });
+        assert_eq!(memory.open(), 0);
+        let runs = chat(&memory);
+        assert!(runs.chunks(2).all(|pair| pair.len() == 2 && pair[0] == pair[1]), "{run}: {runs:?}");
+    }
+    // An answer whose message is gone, as an earlier version may have left it: the message is said again, and answered once.
+    let mut memory = all(&[session("main"), replied("main", "1"), said("main", "1", "again")]);
+    assert_eq!(memory.open(), 1);
+    memory.apply(&replied("main", "1"));
+    assert_eq!(memory.open(), 0);
+}
+
 /// Any record about few devices, sessions and jobs, so that they meet.
 fn any_record() -> impl Strategy<Value = Record> {
     let word = || prop_oneof![Just("a"), Just("b"), Just("c")];

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::LONGEST_NAME;
 use super::super::agent::AGENT;
 use super::super::work::{self, Work};
+use super::super::{LONGEST_MESSAGE, LONGEST_NAME};
 use super::{Call, Done};
 use crate::protocol::{Failure, Field, Shape};
 use crate::store::{Chat, Message};
@@ -58,6 +58,11 @@ pub(super) fn send(call: &Call<'_>) -> Done {
     let run = call.text("idempotencyKey");
     if run.len() > LONGEST_NAME {
         let faults = format!("at /idempotencyKey: must NOT have more than {LONGEST_NAME} bytes");
+        return Done::Refused(Failure::params("chat.send", &faults));
+    }
+    // Whoever writes it down decides later, and nothing long waits for that.
+    if call.text("message").len() > LONGEST_MESSAGE {
+        let faults = format!("at /message: must NOT have more than {LONGEST_MESSAGE} bytes");
         return Done::Refused(Failure::params("chat.send", &faults));
     }
     let text = |name: &str| call.text(name).to_owned();

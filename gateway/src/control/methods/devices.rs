@@ -5,10 +5,11 @@ use super::super::work::Work;
 use super::{Call, Done};
 use crate::protocol::{Field, Shape};
 
-pub(super) const REQUEST: &[Field] = &[Field::required("requestId", Shape::TEXT)];
-pub(super) const DEVICE: &[Field] = &[Field::required("deviceId", Shape::TEXT)];
-pub(super) const TOKEN: &[Field] =
-    &[Field::required("deviceId", Shape::TEXT), Field::required("role", Shape::TEXT)];
+/// A name: what is longer is none that was given here, and nothing long waits for whoever decides.
+const NAME: Shape = Shape::Text { least: 1, most: 256 };
+pub(super) const REQUEST: &[Field] = &[Field::required("requestId", NAME)];
+pub(super) const DEVICE: &[Field] = &[Field::required("deviceId", NAME)];
+pub(super) const TOKEN: &[Field] = &[Field::required("deviceId", NAME), Field::required("role", NAME)];
 
 pub(super) fn list(call: &Call<'_>) -> Done {
     pairing::list(&mut call.control.world(), call.now).into()
