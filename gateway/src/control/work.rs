@@ -10,7 +10,7 @@ use super::agent::{self, AGENT};
 use super::mailbox::Event;
 use super::pairing::Asking;
 use super::world::World;
-use super::{LONGEST_MESSAGE, Now, pairing};
+use super::{Now, pairing};
 use crate::protocol::{Failure, Scopes, scope};
 use crate::store::{Hidden, Message, Record, Speaker};
 
@@ -129,12 +129,6 @@ fn key(world: &mut World) -> Result<Decision, Failure> {
 }
 
 fn say(world: &mut World, session: &str, run: &str, text: &str, now: Now) -> Result<Decision, Failure> {
-    if text.len() > LONGEST_MESSAGE {
-        return Err(Failure::params(
-            "chat.send",
-            &format!("at /message: must NOT have more than {LONGEST_MESSAGE} bytes"),
-        ));
-    }
     let chat = world.memory.sessions().get(session);
     let is_it = |message: &&Message| message.run == run;
     let mut said = chat.into_iter().flat_map(|chat| &chat.messages).filter(is_it);

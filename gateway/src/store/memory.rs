@@ -214,8 +214,9 @@ impl Memory {
             self.open.retain(|(at, open)| at != session || open != run);
         }
         let Some(chat) = self.sessions.get_mut(session) else { return };
-        // The same key is the same message, whoever writes it twice.
-        if chat.messages.iter().any(|known| known.speaker == speaker && known.run == run) {
+        // The same key is the same message, whoever writes it twice; and what was answered is not said again.
+        let is_same = |known: &Message| known.speaker == speaker || speaker == Speaker::User;
+        if chat.messages.iter().any(|known| known.run == run && is_same(known)) {
             return;
         }
         (chat.updated_ms, chat.order) = (at_ms, self.order);

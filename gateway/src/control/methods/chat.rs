@@ -60,7 +60,7 @@ pub(super) fn send(call: &Call<'_>) -> Done {
         let faults = format!("at /idempotencyKey: must NOT have more than {LONGEST_NAME} bytes");
         return Done::Refused(Failure::params("chat.send", &faults));
     }
-    // Whoever writes it down decides later, and nothing long waits for that.
+    // Looked at here, because nothing long should wait for whoever writes it down.
     if call.text("message").len() > LONGEST_MESSAGE {
         let faults = format!("at /message: must NOT have more than {LONGEST_MESSAGE} bytes");
         return Done::Refused(Failure::params("chat.send", &faults));
