@@ -30,13 +30,15 @@ pub enum Mode {
 #[derive(Clone, Debug)]
 pub struct Examination {
     survey: Survey,
+    /// What another command has to be told in order to mean the same.
+    options: String,
     findings: Vec<(Finding, Option<Fixed>)>,
     /// Why the state directory could not be looked at.
     closed: Option<String>,
 }
 
-/// Looks at everything, and puts right what may be.
-pub async fn examine<O: Os>(os: &O, claim: &Claim, mode: Mode) -> Examination {
+/// Looks at everything, and puts right what may be. The `options` make another command mean the same, with a space before each.
+pub async fn examine<O: Os>(os: &O, claim: &Claim, mode: Mode, options: &str) -> Examination {
     let (found, closed) = match lock::inspect(os, claim).await {
         Ok(found) => (found, None),
         Err(errno) => (Vec::new(), Some(format!("{} cannot be looked at: {errno}", claim.state.display()))),
@@ -51,14 +53,14 @@ pub async fn examine<O: Os>(os: &O, claim: &Claim, mode: Mode) -> Examination {
     }
     // Last: what was put right is in nobody's way any more.
     let survey = lock::survey(os, claim).await;
-    Examination { survey, findings, closed }
+    Examination { survey, options: options.to_owned(), findings, closed }
 }
 
 impl Examination {
     /// 0: a gateway runs or could start, and nothing is left to be put right. 1: something is. Else the exit status of the
     /// start that would be refused.
     pub fn exit_status(&self, claim: &Claim) -> u8 {
-        let report = Report::new(claim, &self.survey);
+        let report = Report::new(claim, &self.survey, &self.options);
         match report.situation() {
             Situation::Free | Situation::ExpectedGateway if self.is_tidy() => 0,
             Situation::Free | Situation::ExpectedGateway => UNTIDY,
@@ -76,7 +78,7 @@ impl Examination {
 
     /// For people: the report of `why`, and a block for each finding.
     pub fn to_text(&self, claim: &Claim) -> String {
-        let report = Report::new(claim, &self.survey);
+        let report = Report::new(claim, &self.survey, &self.options);
         let mut text = format!("refgate: {}\n{}", situation_name(report.situation()), report.to_text());
         for (finding, fixed) in &self.findings {
             // Writing to a `String` cannot fail.
@@ -92,7 +94,7 @@ impl Examination {
 
     /// For programs: the object of `why`, and one for each finding and for what could not be looked at, one a line.
     pub fn to_json(&self, claim: &Claim) -> String {
-        let mut text = Report::new(claim, &self.survey).to_json();
+        let mut text = Report::new(claim, &self.survey, &self.options).to_json();
         for (finding, fixed) in &self.findings {
             let (message, fix) = describe(finding, claim);
             let line = Line {

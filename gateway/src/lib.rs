@@ -5,6 +5,7 @@
 //! may live. What the simulator explores is this code, not a model of it.
 
 pub mod auth;
+mod channels;
 pub mod claim;
 pub mod cli;
 pub mod client;

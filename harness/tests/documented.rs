@@ -123,13 +123,15 @@ const NOT_ZERO: [(&str, i32); 5] = [
 ];
 
 const CONFORM: &str = "sim/tests/conformance.rs ten_thousand_generated_sequences_go_as_on_linux";
+const SWEEPS: &str = "harness/network/tests/files.rs every_plan_of_the_library_is_clean";
 const STRESS: &str =
     "harness/tests/stress.rs a_lock_that_its_operator_can_delete_has_two_owners_and_the_shipped_one_has_not";
 
 /// Examples that take longer than a test may, or need what not every machine has, and the test that does the same.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("conform --sequences 200", CONFORM),
     ("conform --only 17 --seed 1", CONFORM),
+    ("sweep scenarios/channel --seeds 50 --twice", SWEEPS),
     ("stress --seconds 20", STRESS),
     ("stress --seconds 3 --design flock-recheck-never-unlink", STRESS),
 ];
@@ -181,7 +183,7 @@ const INCIDENTS: &str = "harness/tests/imported/page.rs each_command_of_the_page
 const STRANGER: &str = "harness/tests/stranger.rs a_naive_lock_is_caught_on_real_processes_and_a_kernel_lock_passes_the_same_cases";
 
 /// Every command line that a page shows, in the order in which they are first shown: some need what others leave.
-const SHOWN: [(&str, Proof); 44] = [
+const SHOWN: [(&str, Proof); 48] = [
     ("run scenarios --on sim --on refgate", Less("run scenarios/port --on sim --on refgate --tries 1", 0)),
     ("run scenarios/pid/stale-lock-race.toml --design pidfile-unlink-stale", Runs(1)),
     (
@@ -189,6 +191,16 @@ const SHOWN: [(&str, Proof); 44] = [
         Runs(1),
     ),
     ("explain scenarios/pid/stale-lock-race.toml --design pidfile-unlink-stale", Runs(1)),
+    ("sweep scenarios", Less("sweep scenarios --seeds 2", 0)),
+    (
+        "sweep scenarios/channel --seeds 50 --twice",
+        Less("sweep scenarios/channel/restart-and-takeover.sweep.toml --seeds 2 --twice", 0),
+    ),
+    (
+        "sweep scenarios/channel --budget 10m --seeds 100000",
+        Less("sweep scenarios/channel --budget 1ms --seeds 100000", 3),
+    ),
+    ("sweep scenarios/network/one-state-on-two-hosts.sweep.toml --seed 3", Runs(0)),
     ("matrix", By("harness/tests/matrix.rs every_generation_does_in_every_known_case_what_is_known_of_it")),
     (
         "run scenarios/race --sample 100000 --sampler pct",
@@ -324,11 +336,12 @@ fn every_command_of_the_documentation_is_run_by_a_test() {
     assert!(gone.is_empty(), "no page shows {gone:?}");
 }
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "scenarios/README.md",
     "targets/README.md",
     "docs/ci.md",
     "docs/incidents.md",
     "docs/library.md",
+    "docs/sweeps.md",
 ];

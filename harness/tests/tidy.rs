@@ -18,12 +18,24 @@ use harness::scenario::{Case, Check, Paint, Scenario, load};
 const LONGEST: usize = 500;
 
 /// The packages of the workspace by folder, and which of the others each may use.
-const PACKAGES: [(&str, &[&str]); 5] = [
+const PACKAGES: [(&str, &[&str]); 7] = [
     ("gateway/os", &[]),
-    ("gateway", &["portcullis-os"]),
+    // The service of bots is for its tests.
+    ("gateway", &["portcullis-bot", "portcullis-os"]),
+    ("harness/bot", &["portcullis-os"]),
     ("sim", &["portcullis-os"]),
+    ("harness/network", &["portcullis-bot", "portcullis-gateway", "portcullis-os", "portcullis-sim"]),
     // Its tests use what is optional of it.
-    ("harness", &["portcullis-gateway", "portcullis-harness", "portcullis-os", "portcullis-sim"]),
+    (
+        "harness",
+        &[
+            "portcullis-gateway",
+            "portcullis-harness",
+            "portcullis-network",
+            "portcullis-os",
+            "portcullis-sim",
+        ],
+    ),
     ("benches", &["portcullis-gateway", "portcullis-harness", "portcullis-os", "portcullis-sim"]),
 ];
 
@@ -105,8 +117,15 @@ fn no_file_is_longer_than_can_be_read_in_one_go() {
 
 #[test]
 fn packages_use_only_those_above_them() {
-    let own =
-        ["portcullis-os", "portcullis-gateway", "portcullis-sim", "portcullis-harness", "portcullis-benches"];
+    let own = [
+        "portcullis-os",
+        "portcullis-gateway",
+        "portcullis-sim",
+        "portcullis-bot",
+        "portcullis-network",
+        "portcullis-harness",
+        "portcullis-benches",
+    ];
     for (folder, allowed) in PACKAGES {
         let manifest = read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
         let (_, dependencies) = manifest.split_once("ependencies]").unwrap_or_default();
@@ -170,6 +189,20 @@ fn nothing_simulated_reads_a_clock_or_iterates_in_the_order_of_hashes() {
 }
 
 #[test]
+fn a_gateway_that_waits_for_several_things_looks_at_them_in_one_order() {
+    // Taken apart, so that this file is no example of it.
+    let select = concat!("select", "! {");
+    let mut found = 0;
+    for file in files("gateway/src", &[".rs"]) {
+        for rest in file.text.split(select).skip(1) {
+            found += 1;
+            assert!(rest.trim_start().starts_with("biased;"), "{}: {select}{:.60}", file.path, rest);
+        }
+    }
+    assert!(found > 0, "nothing was looked at");
+}
+
+#[test]
 fn lints_are_expected_with_a_reason_and_never_allowed() {
     // Taken apart, so that this file does not break its own rules.
     let words =
@@ -219,7 +252,10 @@ fn every_check_is_documented_and_some_scenario_relies_on_it() {
 #[test]
 fn every_scenario_loads_and_is_a_sentence_with_at_least_one_case() {
     let library = library();
-    assert_eq!(library.len(), files("scenarios", &[".toml"]).len(), "files and scenarios");
+    let is_sweep = |file: &&File| file.path.ends_with(".sweep.toml");
+    let files = files("scenarios", &[".toml"]);
+    let sweeps = files.iter().filter(is_sweep).count();
+    assert_eq!(library.len(), files.len() - sweeps, "files and scenarios");
     for scenario in library {
         let title = &scenario.title;
         assert!(title.starts_with(|c: char| c.is_uppercase()) && !title.ends_with('.'), "{title}");

@@ -1,9 +1,10 @@
 //! An operating system that lies about single replies: how a mutant of shipped code is made without touching it.
 
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use portcullis_os::{Call, Errno, Fd, Os, Reply, Round};
+use portcullis_os::{Call, Errno, Fd, Listener, Os, Port, Reply, Round};
 
 /// Decides which calls are answered wrongly. It belongs to one process and may remember what that process did.
 pub trait Rule: Send + 'static {
@@ -82,5 +83,9 @@ impl<O: Os, R: Rule + Clone> Os for Fake<O, R> {
 
     fn listener(&self, fd: Fd) -> Result<Self::Listener, Errno> {
         self.os.listener(fd)
+    }
+
+    async fn dial(&self, host: &str, port: Port) -> io::Result<<Self::Listener as Listener>::Stream> {
+        self.os.dial(host, port).await
     }
 }

@@ -111,6 +111,7 @@ mod learn;
 mod liveness;
 mod lives;
 mod merging;
+pub mod network;
 mod numbered;
 mod operator;
 mod outage;

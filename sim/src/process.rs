@@ -17,7 +17,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use portcullis_os::{Call, Errno, Fd, Listener, Os, Reply, Round, Stage};
+use portcullis_os::{Call, Errno, Fd, Listener, Os, Port, Reply, Round, Stage};
+use tokio::io::DuplexStream;
 
 use crate::fault::Fault;
 
@@ -82,7 +83,7 @@ impl Process {
 pub enum NoListener {}
 
 impl Listener for NoListener {
-    type Stream = tokio::io::DuplexStream;
+    type Stream = DuplexStream;
 
     async fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)> {
         match *self {}
@@ -121,6 +122,10 @@ impl Os for Process {
 
     fn listener(&self, _: Fd) -> Result<Self::Listener, Errno> {
         Err(Errno::NotSupported)
+    }
+
+    async fn dial(&self, _: &str, _: Port) -> io::Result<DuplexStream> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

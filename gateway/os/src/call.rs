@@ -435,3 +435,18 @@ pub enum Call {
     /// Tells whoever watches this process what it has become. Answers `Done`.
     Notify(Notice),
 }
+
+impl Call {
+    /// How long it waits at most, in milliseconds; `None`: for ever, or not at all.
+    pub const fn deadline_ms(&self) -> Option<u32> {
+        if let Self::Receive { deadline_ms, .. }
+        | Self::ReceiveFd { deadline_ms, .. }
+        | Self::WaitPidfd { deadline_ms, .. }
+        | Self::ConnectTcp { deadline_ms, .. } = self
+        {
+            Some(*deadline_ms)
+        } else {
+            None
+        }
+    }
+}

@@ -28,7 +28,7 @@ pub use errno::Errno;
 pub use ids::{Fd, FileId, Pid, Port, Tick, Uid};
 #[cfg(target_os = "linux")]
 pub use linux::{Linux, LinuxListener, raw};
-pub use listener::{Listener, Round, Stage};
+pub use listener::{Listener, Round, Stage, StreamOf};
 pub use notice::{ConfigKey, Notice, Ownership};
 pub use options::{
     BindOptions, ByteRange, Cell, Clock, FOREVER_MS, Leads, Links, LockMode, Open, RangeOwner, Signal,

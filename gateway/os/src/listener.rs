@@ -19,6 +19,9 @@ pub trait Listener: Send + 'static {
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 }
 
+/// What carries the bytes of a connection of a process.
+pub type StreamOf<O> = <<O as crate::Os>::Listener as Listener>::Stream;
+
 /// How one stage of a program ends: what a program of stages does is this, again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage<S> {

@@ -1,10 +1,11 @@
 //! The one door out of a process, and typed names for everything that goes through it.
 
 use std::ffi::OsString;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::listener::{Listener, Round};
+use crate::listener::{Listener, Round, StreamOf};
 use crate::{
     BindOptions, ByteRange, Call, Cell, Clock, Descriptor, Ending, Errno, Fd, FileId, FileStatus, FileSystem,
     Links, LockMode, Namespaces, Notice, Open, PeerCredentials, Pid, Port, ProcessStatus, RangeOwner, Reply,
@@ -13,10 +14,8 @@ use crate::{
 
 /// The operating system as one process sees it.
 ///
-/// The first three operations and [`Os::listener`] are what an executor implements. All others are typed names for
-/// one [`Call`] each; protocol code uses those and never sees a [`Reply`].
-///
-/// The typed operations return what the kernel says as [`Errno`], and panic only if an executor replies in another kind.
+/// The first three operations, [`Os::listener`] and [`Os::dial`] are what an executor implements. All others are typed names for
+/// one [`Call`] each; protocol code uses those and never sees a [`Reply`]. The typed operations return what the kernel says as [`Errno`], and panic only if an executor replies in another kind.
 pub trait Os: Clone + Send + Sync + 'static {
     /// What a listening TCP socket becomes when it is handed to a server.
     type Listener: Listener;
@@ -24,15 +23,12 @@ pub trait Os: Clone + Send + Sync + 'static {
     /// Takes one step of the machine.
     fn call(&self, call: Call) -> impl Future<Output = Result<Reply, Errno>> + Send;
 
-    /// Starts a child task of this process. It lives until it ends or the process does.
-    ///
-    /// Tasks that await nothing but `Os` share nothing but descriptors and cells ([`Os::load`], [`Os::store`]).
+    /// Starts a child task of this process, which lives until it ends or the process does. Tasks that await nothing but `Os`
+    /// share nothing but descriptors and cells ([`Os::load`], [`Os::store`]).
     fn task(&self, body: impl Future<Output = ()> + Send + 'static);
 
-    /// Starts a child task that does the same again and again, until it says that it is over.
-    ///
-    /// Nothing is carried from one round to the next, so a task that serves for ever has only the histories of one
-    /// round. An executor that learns histories relies on that.
+    /// Starts a child task that does the same again and again, until it says that it is over. Nothing is carried from one
+    /// round to the next, so one that serves for ever has only the histories of one round, as an executor that learns them needs.
     fn repeat<F>(&self, round: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = Round> + Send + 'static,
@@ -49,6 +45,13 @@ pub trait Os: Clone + Send + Sync + 'static {
     ///
     /// [`Errno::BadDescriptor`] unless `fd` is a listening TCP socket; [`Errno::NotSupported`] where there is no server.
     fn listener(&self, fd: Fd) -> Result<Self::Listener, Errno>;
+
+    /// Connects to a TCP server by name or address, for bulk data, which is outside of the world of [`Call`]s.
+    ///
+    /// # Errors
+    ///
+    /// What connect(2) says, or that nobody knows the name; [`io::ErrorKind::Unsupported`] where there is no network.
+    fn dial(&self, host: &str, port: Port) -> impl Future<Output = io::Result<StreamOf<Self>>> + Send;
 
     /// Any call, with the one kind of reply that answers it taken apart.
     fn answer<T>(

@@ -64,14 +64,14 @@ pub(super) fn doctor(Doctor { target, fix }: Doctor) -> ExitCode {
 #[cfg(target_os = "linux")]
 pub(super) fn look(target: Target, doctor: Option<Mode>) -> ExitCode {
     let log = Log::to_standard_streams(target.format());
-    let format = target.format();
+    let (format, options) = (target.format(), target.options());
     let told = target.claim(&log).ok_or(SettingsError::EXIT_STATUS).and_then(|claim| {
         let runtime = serve::runtime(&log).map_err(|refusal| {
             log.refused(&refusal, None);
             refusal.exit_status()
         })?;
         let os = portcullis_os::Linux::new(|_| ());
-        Ok(runtime.block_on(told(&os, &claim, format, doctor)))
+        Ok(runtime.block_on(told(&os, &claim, &options, format, doctor)))
     });
     log.flush();
     match told {
@@ -88,13 +88,14 @@ pub(super) fn look(target: Target, doctor: Option<Mode>) -> ExitCode {
 async fn told(
     os: &portcullis_os::Linux,
     claim: &Claim,
+    options: &str,
     format: Format,
     doctor: Option<Mode>,
 ) -> (String, u8) {
     match doctor {
         None => {
             let survey = crate::lock::survey(os, claim).await;
-            let report = Report::new(claim, &survey);
+            let report = Report::new(claim, &survey, options);
             let text = match format {
                 Format::Text => report.to_text(),
                 Format::Json => report.to_json(),
@@ -102,7 +103,7 @@ async fn told(
             (text, report.exit_status())
         }
         Some(mode) => {
-            let examination = crate::doctor::examine(os, claim, mode).await;
+            let examination = crate::doctor::examine(os, claim, mode, options).await;
             let text = match format {
                 Format::Text => examination.to_text(claim),
                 Format::Json => examination.to_json(claim),

@@ -15,6 +15,8 @@ mod serve;
 mod setup;
 mod target;
 
+pub use target::divide_on;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

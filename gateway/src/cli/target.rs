@@ -1,11 +1,14 @@
 //! Which gateway a command is about: the options that say so, and what they come to with the environment and the configuration.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
 use crate::claim::{Claim, DirectoryLock, RemoteFileSystem};
 use crate::control::About;
 use crate::log::{Format, Log};
 use crate::settings::{self, Flags, Settings};
+use crate::standing::option;
 
 /// Which gateway is meant, and in which form it is told.
 #[derive(Debug, Args)]
@@ -38,6 +41,21 @@ impl Target {
         if self.json { Format::Json } else { Format::Text }
     }
 
+    /// The options that another command needs in order to mean the same, with a space before each.
+    pub(super) fn options(&self) -> String {
+        let port = self.port.as_deref().map(|port| option("--port", port));
+        let profile = self.profile.as_deref().map(|profile| option("--profile", profile));
+        let mut options: String = [port, profile].into_iter().flatten().collect();
+        for (is_set, name) in
+            [(self.allow_file_lock, " --allow-file-lock"), (self.allow_remote_fs, " --allow-remote-fs")]
+        {
+            if is_set {
+                options += name;
+            }
+        }
+        options
+    }
+
     /// What a gateway of these settings would own; `None`: they are not understood, and the log says why.
     pub(super) fn claim(self, log: &Log) -> Option<Claim> {
         self.settle(log).map(|(claim, _)| claim)
@@ -65,8 +83,13 @@ impl Target {
     }
 }
 
-/// What a gateway of these settings owns, and what it is.
+/// What a gateway of these settings owns on this machine, and what it is.
 pub(super) fn divide(settings: Settings) -> (Claim, About) {
+    divide_on(settings, settings::edge::host_name(), settings::edge::place)
+}
+
+/// What a gateway of these settings owns, and what it is, on the machine of that name, where `place` answers where a path leads.
+pub fn divide_on(settings: Settings, host: String, place: impl Fn(&Path) -> PathBuf) -> (Claim, About) {
     let Settings {
         profile: _,
         state,
@@ -79,14 +102,15 @@ pub(super) fn divide(settings: Settings) -> (Claim, About) {
         document,
         port_origin: _,
         cron,
+        channels,
         // Clients say it; a gateway only knows what it is compared with.
         word: _,
         notes: _,
         explained: _,
     } = settings;
-    let workspaces = workspaces.iter().map(|path| settings::edge::place(path)).collect();
+    let workspaces = workspaces.iter().map(|path| place(path)).collect();
     let canvas = Some(state.join("canvas"));
-    let (host, document) = (settings::edge::host_name(), document.into_value());
-    let about = About { auth, host, config: config.clone(), document, canvas, cron };
+    let document = document.into_value();
+    let about = About { auth, host, config: config.clone(), document, canvas, cron, channels };
     (Claim { pinned, workspaces, listen, ..Claim::plain(state, config, ports) }, about)
 }

@@ -1,5 +1,6 @@
 //! One attempt to be let in, and how it ended: each ending is a value, so that nobody has to read it out of a message.
 
+use std::future::Future;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -59,21 +60,23 @@ pub enum Ended {
     Closed(Close),
 }
 
-/// Connects, says who is there and asks to be let in. The word is sent if there is one, whoever listens.
+/// Connects, says who is there and asks to be let in. For the word is asked once somebody has asked who is there: it is
+/// sent if there is one, whoever listens.
 ///
 /// # Errors
 ///
 /// How else it ended.
-pub async fn reach(
+pub async fn reach<'a>(
     address: &Address,
     caller: Caller,
     scopes: &[&str],
-    word: Option<&Word>,
+    word: impl Future<Output = Option<&'a Word>>,
     deadlines: &Deadlines,
 ) -> Result<Session, Ended> {
     let mut wire = upgrade(address, dial(address, deadlines).await?, deadlines).await?;
     challenge(&mut wire, deadlines).await?;
-    let request = frame::request(FIRST, "connect", Some(&frame::connect(caller, scopes, word)));
+    let connect = frame::connect(caller, scopes, word.await);
+    let request = frame::request(FIRST, "connect", Some(&connect));
     let until = Instant::now() + deadlines.admission;
     let late = || Ended::Silent { waiting_for: "the answer to connect", waited: deadlines.admission };
     let ended = |end| match end {
@@ -146,7 +149,10 @@ fn refusal(refused: Box<Refused>) -> Ended {
     if refused.code == "NOT_PAIRED" || detail.starts_with("AUTH_") || detail.starts_with("DEVICE_") {
         return Ended::Unauthorized(refused);
     }
-    if code == Some(1013) || refused.message.starts_with("gateway starting") {
+    // It may also be that it cannot remember a device now, which it says.
+    let is_later =
+        code == Some(1013) && matches!(refused.details["reason"].as_str(), None | Some("starting"));
+    if is_later || refused.message.starts_with("gateway starting") {
         return Ended::Starting(refused);
     }
     if code == Some(1012) || refused.details["reason"] == "gateway-draining" {

@@ -1,5 +1,6 @@
 //! Whatever answers at an address, the ending is the right one: real sockets, and peers that say what they are told to.
 
+use std::future::ready;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -156,7 +157,7 @@ async fn each_kind_of_peer_is_told_from_the_others() {
         (Peer::Parrot, "ready"),
     ] {
         let address = serve(peer).await;
-        let reached = reach(&address, Caller::Probe, &[], None, &brief()).await;
+        let reached = reach(&address, Caller::Probe, &[], ready(None), &brief()).await;
         assert_eq!(word(&reached), expected, "{reached:?}");
     }
 }
@@ -167,7 +168,7 @@ async fn nobody_is_told_from_somebody_by_the_kernel() {
     let port = listener.local_addr().expect("it has one").port();
     drop(listener);
     let address = Address::loopback(portcullis_os::Port::new(port).expect("a port"));
-    assert!(matches!(reach(&address, Caller::Cli, &[], None, &brief()).await, Err(Ended::Nobody)));
+    assert!(matches!(reach(&address, Caller::Cli, &[], ready(None), &brief()).await, Err(Ended::Nobody)));
     assert_eq!(look(&address, &brief()).await, Look::Nobody);
 }
 
@@ -177,7 +178,7 @@ async fn a_refusal_keeps_its_code_its_reason_and_its_close() {
         r#"{"code":"INVALID_REQUEST","message":"no","details":{"code":"AUTH_TOKEN_MISMATCH"}}"#;
     let address = serve(Peer::Refusing(WRONG, 1008)).await;
     let word = Word::new("s3cret");
-    let reached = reach(&address, Caller::Cli, &[], Some(&word), &brief()).await;
+    let reached = reach(&address, Caller::Cli, &[], ready(Some(&word)), &brief()).await;
     let Err(Ended::Unauthorized(refused)) = &reached else { panic!("{reached:?}") };
     let close = refused.close.as_ref().expect("it was closed");
     assert_eq!((refused.detail(), close.code, close.reason.as_str()), ("AUTH_TOKEN_MISMATCH", 1008, "why"));
@@ -187,14 +188,16 @@ async fn a_refusal_keeps_its_code_its_reason_and_its_close() {
 #[tokio::test]
 async fn a_call_gets_its_own_answer_or_says_how_long_it_has_waited() {
     let address = serve(Peer::Parrot).await;
-    let Ok(mut session) = reach(&address, Caller::Cli, &[], None, &brief()).await else { panic!() };
+    let Ok(mut session) = reach(&address, Caller::Cli, &[], ready(None), &brief()).await else { panic!() };
     let params = json!({"a": [1, 2]});
     assert_eq!(session.call("x", Some(&params)).await, Ok(params));
     assert_eq!(session.call("x", None).await, Ok(Value::Null));
     session.leave().await;
     for peer in [Peer::Deaf, Peer::Flood] {
         let address = serve(peer).await;
-        let Ok(mut session) = reach(&address, Caller::Cli, &[], None, &brief()).await else { panic!() };
+        let Ok(mut session) = reach(&address, Caller::Cli, &[], ready(None), &brief()).await else {
+            panic!()
+        };
         assert_eq!(session.call("x", None).await, Err(CallError::Silent(brief().call)));
     }
 }

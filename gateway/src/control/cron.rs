@@ -2,7 +2,8 @@
 //!
 //! The slots of a job that runs every so often are the multiples of its period since 1970, so that every gateway that
 //! has this configuration means the same slot by the same number. One is due from its moment on, if this gateway has served
-//! since before that moment and none as late was begun. Whoever was stopped for long finds the latest alone.
+//! since before that moment and none as late was begun. Whoever was stopped for long finds the latest alone. The slots of an
+//! expression are the minutes of UTC that it means.
 
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ pub(super) fn due(job: &CronJob, last: Option<u64>, since_ms: u64, now_ms: u64) 
     let slot_ms = match &job.schedule {
         Schedule::Every(every_ms) => now_ms - now_ms % every_ms,
         Schedule::At { at_ms, .. } => *at_ms,
+        Schedule::Cron(expression) => expression.last(now_ms)?,
     };
     (since_ms < slot_ms && slot_ms <= now_ms && last.is_none_or(|last| last < slot_ms)).then_some(slot_ms)
 }
@@ -25,6 +27,7 @@ pub(super) fn next(job: &CronJob, last: Option<u64>, since_ms: u64) -> Option<u6
     match &job.schedule {
         Schedule::Every(every_ms) => (after - after % every_ms).checked_add(*every_ms),
         Schedule::At { at_ms, .. } => Some(*at_ms).filter(|at_ms| *at_ms > after),
+        Schedule::Cron(expression) => expression.next(after),
     }
     .filter(|_| job.enabled)
 }
@@ -63,6 +66,7 @@ pub(super) fn row(job: &CronJob, memory: &Memory, since_ms: u64, now_ms: u64) ->
     let schedule = match &job.schedule {
         Schedule::Every(every_ms) => json!({ "kind": "every", "everyMs": every_ms, "anchorMs": 0 }),
         Schedule::At { text, .. } => json!({ "kind": "at", "at": text }),
+        Schedule::Cron(expression) => json!({ "kind": "cron", "expr": expression.as_str(), "tz": "UTC" }),
     };
     json!({
         "id": job.id,
@@ -104,7 +108,7 @@ pub(super) fn entry(run: &Run, jobs: &[CronJob]) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::{due, next};
-    use crate::settings::{CronJob, Schedule};
+    use crate::settings::{CronJob, Expression, Schedule};
 
     fn job(schedule: Schedule) -> CronJob {
         let text = |text: &str| text.to_owned();
@@ -140,6 +144,21 @@ mod tests {
         ] {
             assert_eq!(due(&at, last, since_ms, now_ms), expected, "{last:?} {since_ms} {now_ms}");
         }
+    }
+
+    #[test]
+    fn the_minutes_of_an_expression_are_slots() {
+        let job = job(Schedule::Cron(Expression::read("*/2 * * * *").expect("it is one")));
+        for (last, since_ms, now_ms, expected) in [
+            (None, 100_000, 119_999, None),
+            (None, 100_000, 120_000, Some(120_000)),
+            (Some(120_000), 100_000, 239_999, None),
+            (Some(120_000), 100_000, 500_000, Some(480_000)),
+            (None, 120_000, 120_001, None),
+        ] {
+            assert_eq!(due(&job, last, since_ms, now_ms), expected, "{last:?} {since_ms} {now_ms}");
+        }
+        assert_eq!(next(&job, Some(120_000), 100_000), Some(240_000));
     }
 
     #[test]

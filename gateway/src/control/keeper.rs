@@ -1,9 +1,11 @@
 //! One task keeps what is remembered: it takes one piece of work after the other, writes it down, and answers then.
 //!
 //! So nothing is told before it is on the disk, and what cannot be written has not happened. The same task lets the agent
-//! answer what was said, and runs the jobs that are due. It ends when nobody can ask it for anything any more.
+//! answer what was said, and runs the jobs that are due. It ends when nobody can ask it for anything any more. A disk may hold
+//! it up for longer than its epoch lasts: then it tells and changes nothing any more, and what it was asked for has failed.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use portcullis_os::{Descriptor, Errno, Notice, Open, Os};
@@ -13,11 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::artefact::Artefact;
 use super::mailbox::Mailbox;
 use super::work::{self, Decision, Work};
-use super::{Control, cron};
+use super::world::{Keeping, World};
+use super::{Control, Now, cron};
 use crate::protocol::Failure;
-use crate::run::Place;
 use crate::server::Host as _;
-use crate::store::{Keep, Trouble};
+use crate::store::{Fate, Keep, Trouble};
 
 /// At most so many pieces of work wait.
 pub(super) const MOST_WAITING: usize = 256;
@@ -33,7 +35,26 @@ const IDLE_MS: u64 = 3_600_000;
 pub(crate) struct Job {
     pub(super) work: Work,
     /// `None`: nobody waits for an answer.
-    pub(super) ticket: Option<Ticket>,
+    pub(super) ticket: Option<Asker>,
+}
+
+/// Whoever waits for an answer.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// A client.
+    Client(Ticket),
+    /// Whoever polls a bot.
+    Channel(oneshot::Sender<Result<Value, Failure>>),
+}
+
+impl Asker {
+    fn answer(self, outcome: Result<Value, Failure>) {
+        match self {
+            Self::Client(ticket) => ticket.mailbox.answer(ticket.id, outcome),
+            // Whoever polled may be gone.
+            Self::Channel(asker) => drop(asker.send(outcome)),
+        }
+    }
 }
 
 /// Whom a piece of work is done for.
@@ -44,13 +65,24 @@ pub(super) struct Ticket {
     pub(super) id: String,
 }
 
+/// Where work comes from, in one epoch.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(super) epoch: u64,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    /// Is told once everything is read, or cannot be.
+    pub(super) loaded: oneshot::Sender<()>,
+}
+
 /// Whoever writes down what is remembered.
 struct Keeper<O: Os> {
     os: O,
     control: Control,
-    place: Place,
-    /// The workspace; `None`: there is none, or it cannot be opened.
-    workspace: Option<Descriptor<O>>,
+    epoch: u64,
+    /// The state directory: a descriptor of its own.
+    state: Descriptor<O>,
+    /// The path of the workspace, if there is one, and the workspace; `None`: it cannot be opened.
+    workspace: Option<(PathBuf, Option<Descriptor<O>>)>,
     keep: Option<Keep<O>>,
     /// What went wrong last, and when.
     trouble: Option<(Trouble, u64)>,
@@ -58,19 +90,32 @@ struct Keeper<O: Os> {
     settled: bool,
     /// Slots before this moment were missed, by the wall clock.
     since_ms: u64,
+    /// Before this moment no job that is due is begun again, by the monotonic clock: it could not be.
+    patient_ms: u64,
 }
 
-/// Keeps what is remembered, until nobody can ask for anything any more. `loaded` is told once everything is read, or cannot be.
+/// Keeps what is remembered in that state directory, until nobody can ask for anything any more.
 pub(crate) async fn keep<O: Os>(
     os: O,
-    place: Place,
+    state: Descriptor<O>,
+    workspace: Option<PathBuf>,
     control: Control,
-    mut jobs: mpsc::Receiver<Job>,
-    loaded: oneshot::Sender<()>,
+    desk: Desk,
 ) {
+    let Desk { epoch, mut jobs, loaded } = desk;
     let since_ms = os.now().await.wall_ms;
-    let mut keeper =
-        Keeper { os, control, place, workspace: None, keep: None, trouble: None, settled: false, since_ms };
+    let mut keeper = Keeper {
+        os,
+        control,
+        epoch,
+        state,
+        workspace: workspace.map(|path| (path, None)),
+        keep: None,
+        trouble: None,
+        settled: false,
+        since_ms,
+        patient_ms: 0,
+    };
     keeper.begin().await;
     // Whoever waited for it may be gone.
     let _ = loaded.send(());
@@ -83,7 +128,7 @@ pub(crate) async fn keep<O: Os>(
                 Some(Job { work, ticket }) => {
                     let outcome = keeper.take(&work).await;
                     if let Some(ticket) = ticket {
-                        ticket.mailbox.answer(ticket.id, outcome.clone());
+                        ticket.answer(outcome.clone());
                     }
                     keeper.carry_out(&work, outcome).await;
                 }
@@ -100,19 +145,30 @@ impl<O: Os> Keeper<O> {
     async fn begin(&mut self) {
         // What is wrong shows, and is told, wherever something is to be kept.
         let _ = self.ready().await;
-        if let Some(path) = &self.place.workspace {
-            self.workspace = self.os.open(path, Open { directory: true, ..Open::read() }).await.ok();
+        if let Some((path, opened)) = &mut self.workspace {
+            *opened = self.os.open(path, Open { directory: true, ..Open::read() }).await.ok();
         }
         self.catch_up().await;
+    }
+
+    /// What all sessions see, for as long as this epoch lasts.
+    fn world(&self) -> Result<MutexGuard<'_, World>, Failure> {
+        let world = self.control.world();
+        if world.is_kept_in(self.epoch) { Ok(world) } else { Err(work::unkept("the gateway has begun anew")) }
     }
 
     /// Settles what the owner before this one has left open. Where that cannot be written down now, it is done later.
     async fn settle(&mut self) -> Result<(), Failure> {
         // What ran when that one ended did not come to its end.
-        let interrupted = cron::interrupted(&self.control.world().memory);
+        let interrupted = cron::interrupted(&self.world()?.memory);
         for (job, run) in interrupted {
             let error = Some("interrupted: the gateway ended while it ran".to_owned());
             self.take(&Work::Finish { job, run, duration_ms: 0, error }).await?;
+        }
+        // What was being sent then may have gone out or not.
+        let interrupted = self.world()?.memory.outbox().interrupted(self.epoch);
+        for (bot, update) in interrupted {
+            self.take(&Work::Settle { bot, update, fate: Fate::Unknown }).await?;
         }
         self.take(&Work::Key).await?;
         self.settled = true;
@@ -121,70 +177,95 @@ impl<O: Os> Keeper<O> {
 
     /// Does one piece of work, and answers what came of it.
     async fn take(&mut self, work: &Work) -> Result<Value, Failure> {
-        self.ready().await.map_err(|trouble| work::unkept(&trouble.to_string()))?;
+        // What is not remembered needs no disk.
+        if !matches!(work, Work::Reject { .. }) {
+            self.ready().await?;
+        }
         let now = self.os.now().await;
-        let decision = work::decide(&mut self.control.world(), work, now);
+        let decision = work::decide(&mut *self.world()?, work, now);
         let deed = match decision {
             Decision::Done(value) => return Ok(value),
             Decision::Refused(failure, news) => {
                 if let Some(news) = &news {
-                    self.control.world().tell(&self.control, news, None);
+                    self.world()?.tell(&self.control, news, None);
                 }
                 return Err(failure);
             }
             Decision::Do(deed) => deed,
         };
-        let Some(keep) = &mut self.keep else { return Err(work::unkept("it was not read")) };
-        if let Err(trouble) = keep.append(&deed.records).await {
-            return Err(work::unkept(&self.fail(trouble).await.to_string()));
+        if !deed.records.is_empty() {
+            let Some(keep) = &mut self.keep else { return Err(work::unkept("it was not read")) };
+            if let Err(trouble) = keep.append(&deed.records).await {
+                return Err(self.fail(trouble).await);
+            }
+            self.trouble = None;
         }
-        self.trouble = None;
-        self.control.world().commit(&self.control, &deed, now);
+        self.world()?.commit(&self.control, &deed, now);
         Ok(deed.answer)
     }
 
     /// Makes sure that what was kept is read, and that there is a file to write into.
-    async fn ready(&mut self) -> Result<(), Trouble> {
+    async fn ready(&mut self) -> Result<(), Failure> {
         let now = self.os.now().await;
         if let Some((trouble, at_ms)) = self.trouble
             && now.monotonic_ms.saturating_sub(at_ms) < PATIENCE_MS
         {
-            return Err(trouble);
+            return Err(unkept(trouble));
         }
         if self.keep.is_none() {
-            let instance = self.control.world().instance().to_owned();
-            match Keep::load(&self.os, self.place.state, self.place.epoch, &instance).await {
+            let instance = self.world()?.instance().to_owned();
+            match Keep::load(&self.os, self.state.fd(), self.epoch, &instance).await {
                 Ok((keep, memory)) => {
+                    self.world()?.loaded(Ok(memory));
                     self.keep = Some(keep);
-                    self.control.world().loaded(Ok(memory));
                 }
                 Err(trouble) => {
-                    self.control.world().loaded(Err(trouble.to_string()));
+                    self.world()?.loaded(Err(trouble.to_string()));
                     return Err(self.fail(trouble).await);
                 }
             }
         }
+        let memory = self.world()?.memory.clone();
         if let Some(keep) = self.keep.as_mut().filter(|keep| keep.wants_all()) {
-            let memory = self.control.world().memory.clone();
-            if let Err(trouble) = keep.rewrite(&memory).await {
-                return Err(self.fail(trouble).await);
+            match keep.rewrite(&memory).await {
+                Ok(damaged) => self.note_damage(&damaged, now).await,
+                Err(trouble) => return Err(self.fail(trouble).await),
             }
         }
         Ok(())
     }
 
-    /// Takes a trouble in. It is told once, until it is over.
-    async fn fail(&mut self, trouble: Trouble) -> Trouble {
+    /// Tells of files that were damaged.
+    async fn note_damage(&self, names: &[String], now: Now) {
+        for name in names {
+            if let Ok(mut world) = self.world() {
+                world.ring.note("memory.damaged", name, now.wall_ms);
+            }
+            let note = format!(
+                "what was remembered is damaged: every device has to pair again; the file is kept as {name} in the state directory"
+            );
+            // Whoever watches and is gone needs no note.
+            let _ = self.os.notify(Notice::Noted(note)).await;
+        }
+    }
+
+    /// Takes a trouble in, and answers what whoever asked is told. It is noted once, until it is over.
+    async fn fail(&mut self, trouble: Trouble) -> Failure {
         let now = self.os.now().await;
         let is_new = self.trouble.is_none_or(|(before, _)| before != trouble);
         self.trouble = Some((trouble, now.monotonic_ms));
-        if is_new {
-            self.control.world().ring.note("memory.failed", &trouble.to_string(), now.wall_ms);
+        let is_told = self.world().is_ok_and(|mut world| {
+            if is_new {
+                world.ring.note("memory.failed", &trouble.to_string(), now.wall_ms);
+            }
+            is_new
+        });
+        if is_told {
             let note = format!("cannot keep what is to be remembered: {trouble}; this gateway serves on");
             // Whoever watches and is gone needs no note.
             let _ = self.os.notify(Notice::Noted(note)).await;
         }
-        trouble
+        unkept(trouble)
     }
 
     /// Lets the agent answer what was said. What cannot be written down now is answered later.
@@ -193,15 +274,15 @@ impl<O: Os> Keeper<O> {
             return;
         }
         loop {
-            let (work, open) = {
-                let world = self.control.world();
-                (work::to_answer(&world), world.memory.open())
+            let (work, open) = match self.world() {
+                Ok(world) => (work::to_answer(&world), world.memory.open()),
+                Err(_) => return,
             };
-            match work {
-                // An answer that leaves as much to be answered would be given for ever.
-                Some(work) if self.take(&work).await.is_ok() && self.control.world().memory.open() < open => {
-                }
-                Some(_) | None => return,
+            let Some(work) = work else { return };
+            // An answer that leaves as much to be answered would be given for ever.
+            let has_less = |world: MutexGuard<'_, World>| world.memory.open() < open;
+            if self.take(&work).await.is_err() || !self.world().is_ok_and(has_less) {
+                return;
             }
         }
     }
@@ -209,23 +290,33 @@ impl<O: Os> Keeper<O> {
     /// How long nothing has to be done, unless somebody asks for something.
     async fn sleep_ms(&self) -> u64 {
         let now = self.os.now().await;
-        let world = self.control.world();
+        let Ok(world) = self.world() else { return 0 };
         let next = cron::next_ms(&self.control.about().cron, &world.memory, self.since_ms);
         let until = next.map_or(u64::MAX, |next_ms| next_ms.saturating_sub(now.wall_ms));
+        let until = until.max(self.patient_ms.saturating_sub(now.monotonic_ms));
         let is_behind = self.keep.is_some() && (world.memory.open() > 0 || !self.settled);
         // Clocks are set, so nobody relies on one for long.
         if next.is_some() || is_behind { until.clamp(1, LONGEST_SLEEP_MS) } else { IDLE_MS }
     }
 
-    /// Runs every job that is due.
+    /// Runs every job that is due, unless the gateway stops: then it is the next one's.
     async fn run_due(&mut self) {
         let control = self.control.clone();
         for job in control.about().cron.iter().filter(|job| job.enabled) {
             let now = self.os.now().await;
-            let last = control.world().memory.last_slot(&job.id);
+            let last = match self.world() {
+                Ok(world) if matches!(world.keeping, Keeping::Disk(..)) => world.memory.last_slot(&job.id),
+                Ok(_) | Err(_) => return,
+            };
             if let Some(slot_ms) = cron::due(job, last, self.since_ms, now.wall_ms) {
+                if now.monotonic_ms < self.patient_ms {
+                    return;
+                }
                 let work = Work::Run { job: job.id.clone(), slot_ms: Some(slot_ms) };
                 let outcome = self.take(&work).await;
+                if outcome.is_err() {
+                    self.patient_ms = now.monotonic_ms.saturating_add(PATIENCE_MS);
+                }
                 self.carry_out(&work, outcome).await;
             }
         }
@@ -239,14 +330,15 @@ impl<O: Os> Keeper<O> {
         };
         let Some(job) = control.about().cron.iter().find(|job| job.id == *id) else { return };
         let began = self.os.now().await;
-        let (epoch, instance) = (self.place.epoch, control.world().instance().to_owned());
-        let workspace = self.place.workspace.as_deref();
-        let artefact = Artefact { job, run: &run, slot_ms: *slot_ms, epoch, instance: &instance, workspace };
-        let at = match (workspace, &self.workspace) {
-            (None, _) => Ok(self.place.state),
-            (Some(_), Some(opened)) => Ok(opened.fd()),
-            (Some(_), None) => Err(Errno::NotFound),
+        let Ok(instance) = self.world().map(|world| world.instance().to_owned()) else { return };
+        let (epoch, slot_ms) = (self.epoch, *slot_ms);
+        let (workspace, at) = match &self.workspace {
+            None => (None, Ok(self.state.fd())),
+            Some((path, opened)) => {
+                (Some(&**path), opened.as_ref().map(Descriptor::fd).ok_or(Errno::NotFound))
+            }
         };
+        let artefact = Artefact { job, run: &run, slot_ms, epoch, instance: &instance, workspace };
         let left = match at {
             Ok(at) => artefact.leave(&self.os, at, began).await,
             Err(errno) => Err(errno),
@@ -261,4 +353,9 @@ impl<O: Os> Keeper<O> {
         // Where that cannot be written down, the next owner says that the run did not come to its end.
         let _ = self.take(&work).await;
     }
+}
+
+/// What is told where this stands in the way of keeping anything.
+fn unkept(trouble: Trouble) -> Failure {
+    work::unkept(&trouble.to_string())
 }

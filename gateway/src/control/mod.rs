@@ -5,11 +5,15 @@
 
 mod agent;
 mod artefact;
+mod channels;
 mod cron;
+mod delivery;
 mod draws;
 mod keeper;
 mod mailbox;
 mod methods;
+mod offenders;
+mod open;
 mod out;
 mod overview;
 mod pairing;
@@ -28,30 +32,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use data_encoding::HEXLOWER;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::auth::Auth;
 use crate::identity::{Identity, Phase};
 use crate::log::{Event as Logged, Events, Level};
 use crate::protocol::Failure;
-use crate::settings::CronJob;
-use keeper::Ticket;
-pub(crate) use keeper::{Job, keep};
+use crate::settings::{ChannelAccount, CronJob};
+pub(crate) use channels::{Due, Health, Probe};
+use keeper::{Asker, Ticket};
+pub(crate) use keeper::{Desk, Job, keep};
 pub(crate) use mailbox::{Letter, Mailbox};
+use methods::Calls;
+pub(crate) use offenders::Verdict;
 pub(crate) use out::Out;
 pub(crate) use overview::Overview;
 pub(crate) use session::{Peer, Session};
 use work::{Decision, Work};
-use world::{Keeping, Loaded, Offender, Present, World};
+use world::{Keeping, Loaded, Present, World};
 
-/// The longest that a failed proof is answered late, in milliseconds.
-const LONGEST_PENALTY_MS: u64 = 5_000;
-/// How late the first one is answered.
-const FIRST_PENALTY_MS: u64 = 250;
-/// How long failures of an address are remembered after the last of them.
-const FORGIVEN_MS: u64 = 60_000;
-/// Of at most so many addresses.
-const MOST_OFFENDERS: usize = 1024;
 /// The longest message to an agent, in bytes.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 /// What a device hears that may not stay.
@@ -74,6 +73,8 @@ pub struct About {
     pub canvas: Option<PathBuf>,
     /// What is to be done at certain times.
     pub cron: Vec<CronJob>,
+    /// Which bots are polled, and answered for.
+    pub channels: Vec<ChannelAccount>,
 }
 
 impl About {
@@ -86,6 +87,7 @@ impl About {
             document: None,
             canvas: None,
             cron: Vec::new(),
+            channels: Vec::new(),
         }
     }
 }
@@ -142,6 +144,7 @@ struct Shared {
     about: About,
     limits: SessionLimits,
     events: Events,
+    calls: Calls,
     world: Mutex<World>,
 }
 
@@ -172,17 +175,19 @@ impl Control {
 
     /// The same, with a log of what they do.
     pub fn keeping(about: About, limits: SessionLimits, events: Events) -> Self {
-        Self(Arc::new(Shared { about, limits, events, world: Mutex::default() }))
+        Self(Arc::new(Shared { about, limits, events, calls: Calls::default(), world: Mutex::default() }))
     }
 
-    /// This gateway has become somebody, in this epoch. Answers where work comes from, for whoever keeps what is remembered.
-    pub(crate) fn become_one(&self, identity: &Identity, epoch: u64) -> mpsc::Receiver<Job> {
+    /// This gateway has become somebody, in this epoch. Answers where work comes from, for whoever keeps what is remembered, and
+    /// what is told once that was read.
+    pub(crate) fn become_one(&self, identity: &Identity, epoch: u64) -> (Desk, oneshot::Receiver<()>) {
         let (queue, jobs) = mpsc::channel(keeper::MOST_WAITING);
+        let (loaded, is_loaded) = oneshot::channel();
         let mut world = self.world();
         world.identity = Some(identity.clone());
         world.epoch = epoch;
         world.keeping = Keeping::Disk(queue, Loaded::NotYet);
-        jobs
+        (Desk { epoch, jobs, loaded }, is_loaded)
     }
 
     /// Nothing is asked any more of whoever keeps what is remembered: it ends when it has done what waits.
@@ -190,6 +195,14 @@ impl Control {
         let mut world = self.world();
         if matches!(world.keeping, Keeping::Disk(..)) {
             world.keeping = Keeping::Closed;
+        }
+    }
+
+    /// Whoever keeps what is remembered has had its time: what it has not done has not happened, whenever it goes on.
+    pub(crate) fn rested(&self) {
+        let mut world = self.world();
+        if matches!(world.keeping, Keeping::Closed) {
+            world.keeping = Keeping::Over;
         }
     }
 
@@ -223,14 +236,14 @@ impl Control {
     ) -> Option<Result<Value, Failure>> {
         let mut world = self.world();
         match &world.keeping {
-            Keeping::Closed => Some(Err(work::unkept("the gateway stops"))),
+            Keeping::Closed | Keeping::Over => Some(Err(work::unkept("the gateway stops"))),
             Keeping::Nowhere => Some(self.perform(&mut world, &work, now)),
             Keeping::Disk(queue, _) => {
                 if !mailbox.admit() {
                     return Some(Err(work::busy()));
                 }
                 let ticket = Ticket { mailbox: mailbox.clone(), id: id.to_owned() };
-                match queue.try_send(Job { work, ticket: Some(ticket) }) {
+                match queue.try_send(Job { work, ticket: Some(Asker::Client(ticket)) }) {
                     Ok(()) => None,
                     Err(_) => {
                         mailbox.dismiss();
@@ -331,21 +344,16 @@ impl Control {
 
     /// How late the answer to a proof that has failed comes, each one later than the last.
     pub(crate) fn penalty(&self, address: IpAddr, now: Now) -> u64 {
-        let mut world = self.world();
-        let offenders = &mut world.offenders;
-        offenders.retain(|_, offender| now.monotonic_ms.saturating_sub(offender.last_ms) < FORGIVEN_MS);
-        if offenders.len() >= MOST_OFFENDERS && !offenders.contains_key(&address) {
-            return LONGEST_PENALTY_MS;
-        }
-        let offender = offenders.entry(address).or_insert(Offender { failures: 0, last_ms: 0 });
-        offender.last_ms = now.monotonic_ms;
-        let penalty = FIRST_PENALTY_MS.saturating_mul(1 << offender.failures.min(8)).min(LONGEST_PENALTY_MS);
-        offender.failures += 1;
-        penalty
+        self.world().offenders.penalty(address, now)
     }
 
     pub(crate) fn forgive(&self, address: IpAddr) {
-        self.world().offenders.remove(&address);
+        self.world().offenders.forgive(address);
+    }
+
+    /// Judges a proof of somebody who need not wait for the answer.
+    pub(crate) fn judge(&self, address: IpAddr, now: Now, is_right: impl FnOnce() -> bool) -> Verdict {
+        self.world().offenders.judge(address, now, is_right)
     }
 }
 

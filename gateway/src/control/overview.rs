@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Control, Now, methods};
+use super::{Control, Now};
 use crate::identity::{Identity, PhaseName};
 use crate::log::tail::{Tail, Wanted};
 
@@ -32,6 +32,8 @@ pub(crate) struct Overview {
     /// Its channels, as `channels.status` tells them.
     pub(crate) channels: Value,
     pub(crate) counts: Counts,
+    /// What was asked for, by the name of the method; names that nobody knows are one.
+    pub(crate) requests: BTreeMap<&'static str, Called>,
     /// The end of its log.
     pub(crate) log: Tail,
 }
@@ -52,8 +54,6 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
     /// Clients that were sent away because they did not read.
     pub(crate) slow_consumers: u64,
-    /// What was asked for, by the name of the method; names that nobody knows are one.
-    pub(crate) requests: BTreeMap<&'static str, Called>,
 }
 
 /// How often one method was called.
@@ -67,7 +67,7 @@ pub(crate) struct Called {
 impl Control {
     /// How this gateway is now.
     pub(crate) fn overview(&self, now: Now) -> Overview {
-        let channels = methods::channels(now);
+        let channels = self.channels(now);
         let log = self.events().tail(&Wanted { limit: LOG_LINES, ..Wanted::default() });
         let world = self.world();
         Overview {
@@ -81,6 +81,7 @@ impl Control {
             strangers: world.strangers.values().sum(),
             channels,
             counts: world.counts.clone(),
+            requests: self.0.calls.told(),
             log,
         }
     }
@@ -88,13 +89,5 @@ impl Control {
     /// Takes down what has happened.
     pub(super) fn count(&self, happened: impl FnOnce(&mut Counts)) {
         happened(&mut self.world().counts);
-    }
-
-    /// That a method was called, and whether it was not refused at once.
-    pub(super) fn count_call(&self, name: &str, is_taken: bool) {
-        let name = methods::known(name).unwrap_or("unknown");
-        let mut world = self.world();
-        let called = world.counts.requests.entry(name).or_default();
-        *(if is_taken { &mut called.taken } else { &mut called.refused }) += 1;
     }
 }

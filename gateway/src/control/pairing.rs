@@ -200,13 +200,16 @@ pub(super) fn approve(world: &mut World, request: &str, by: &Scopes, now: Now) -
 }
 
 /// Somebody does not let a device in.
-pub(super) fn reject(world: &mut World, request: &str, now: Now) -> Result<(Value, News), Failure> {
+pub(super) fn reject(world: &mut World, request: &str, now: Now) -> Result<Decision, Failure> {
     forget_old(world, now);
-    let pending = world.pending.remove(request).ok_or_else(unknown_request)?;
-    let device = pending.asking.device;
-    world.ring.note("pairing.rejected", &device, now.wall_ms);
-    let news = resolved(request, &device, "rejected", now);
-    Ok((json!({ "requestId": request, "deviceId": device }), news))
+    let device = &world.pending.get(request).ok_or_else(unknown_request)?.asking.device;
+    Ok(Decision::to_do(Deed {
+        answer: json!({ "requestId": request, "deviceId": device }),
+        news: vec![resolved(request, device, "rejected", now)],
+        settled: Some(request.to_owned()),
+        note: Some(("pairing.rejected", device.clone())),
+        ..Deed::default()
+    }))
 }
 
 fn resolved(request: &str, device: &str, decision: &str, now: Now) -> News {

@@ -1,11 +1,13 @@
 //! One connection: a challenge, a client that says who it is, then requests and events until one of both ends it.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::methods;
+use super::open::{Open, told};
 use super::out::Out;
 use super::pairing::Asking;
 use super::proof::{self, Fault, Proof};
@@ -42,6 +44,8 @@ pub(crate) struct Session {
     /// The name of the connection.
     id: String,
     stage: Stage,
+    /// What it has said and was not answered yet: before it was let in, or because so much waits to be sent already.
+    backlog: VecDeque<String>,
     /// When something is due next.
     timers: Timers,
     /// The place of a client that was not let in, until it has heard so.
@@ -65,8 +69,6 @@ enum Stage {
 struct Proving {
     admitted: Admitted,
     mailbox: Arc<Mailbox>,
-    /// What it has said meanwhile.
-    early: Vec<String>,
     _stranger: Stranger,
 }
 
@@ -77,15 +79,6 @@ struct Admitted {
     scopes: Scopes,
     /// How many devices had been sent away when that was found.
     expulsions: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct Open {
-    pub(super) number: u64,
-    pub(super) scopes: Scopes,
-    mailbox: Arc<Mailbox>,
-    /// How many events it was sent, or has lost.
-    seq: u64,
 }
 
 /// When something is due, on the monotonic clock, in milliseconds.
@@ -118,7 +111,8 @@ impl Session {
             ping: now.monotonic_ms + limits.ping_ms,
             silent: false,
         };
-        Self { control, peer, id, stage: Stage::Challenged { nonce, stranger }, timers, _refused: None }
+        let (stage, backlog) = (Stage::Challenged { nonce, stranger }, VecDeque::new());
+        Self { control, peer, id, stage, backlog, timers, _refused: None }
     }
 
     /// The longest message that is read now, in bytes.
@@ -141,20 +135,27 @@ impl Session {
 
     /// A message has come.
     pub(crate) fn frame(&mut self, text: &str, now: Now, out: &mut Vec<Out>) {
+        if matches!(self.stage, Stage::Open(_)) && (!self.backlog.is_empty() || Out::is_much(out)) {
+            self.backlog.push_back(text.to_owned());
+        } else {
+            self.take(text, now, out);
+        }
+    }
+
+    /// Does what a message asks for.
+    fn take(&mut self, text: &str, now: Now, out: &mut Vec<Out>) {
         match &mut self.stage {
             Stage::Over => {}
             Stage::Challenged { .. } => self.first(protocol::read(text), now, out),
-            Stage::Proving(proving) => {
-                if proving.early.len() >= MOST_EARLY {
+            Stage::Proving(_) => {
+                if self.backlog.len() >= MOST_EARLY {
                     return self.close(1008, "too many pending handshake frames", out);
                 }
-                proving.early.push(text.to_owned());
+                self.backlog.push_back(text.to_owned());
             }
             Stage::Open(open) => match protocol::read(text) {
                 Frame::Request(request) => {
-                    let outcome = methods::call(&self.control, open, &request, now);
-                    self.control.count_call(&request.method, !matches!(outcome, Some(Err(_))));
-                    if let Some(outcome) = outcome {
+                    if let Some(outcome) = methods::call(&self.control, open, &request, now) {
                         out.push(told(&request.id, &outcome));
                     }
                 }
@@ -254,7 +255,7 @@ impl Session {
         match self.control.submit(Work::Pair(Box::new(asking)), id, &mailbox, now) {
             Some(outcome) => self.paired(&admitted, id, outcome, now, out),
             None => {
-                let proving = Proving { admitted, mailbox, early: Vec::new(), _stranger: stranger };
+                let proving = Proving { admitted, mailbox, _stranger: stranger };
                 self.stage = Stage::Proving(Box::new(proving));
             }
         }
@@ -372,9 +373,11 @@ impl Session {
         }
     }
 
-    /// Sends what has been posted. A client that does not read is sent nothing more, but it is sent away in the end.
+    /// Sends what has been posted, and answers what was left, as far as there is room. A client that does not read is sent
+    /// nothing more, but it is sent away in the end.
     pub(crate) fn posted(&mut self, reads: bool, now: Now, out: &mut Vec<Out>) {
-        while let Some(letter) = self.mailbox().and_then(|mailbox| mailbox.take(reads)) {
+        let next = |mailbox: Arc<Mailbox>, out: &[Out]| mailbox.take(reads && !Out::is_much(out));
+        while let Some(letter) = self.mailbox().and_then(|mailbox| next(mailbox, out)) {
             match (letter, &mut self.stage) {
                 (Letter::Event(event, lost), Stage::Open(open)) => {
                     out.push(open.numbered(event.name, &event.payload, lost, event.version));
@@ -384,11 +387,7 @@ impl Session {
                     let Stage::Proving(proving) = std::mem::replace(&mut self.stage, Stage::Over) else {
                         return;
                     };
-                    let Proving { admitted, early, .. } = *proving;
-                    self.paired(&admitted, &id, *outcome, now, out);
-                    for text in early {
-                        self.frame(&text, now, out);
-                    }
+                    self.paired(&proving.admitted, &id, *outcome, now, out);
                 }
                 (Letter::Overflow, _) => {
                     self.control.count(|counts| counts.slow_consumers += 1);
@@ -398,6 +397,13 @@ impl Session {
                 (Letter::Expelled(why), _) => return self.close(1008, why, out),
                 (Letter::Event(..) | Letter::Answer(..), _) => {}
             }
+        }
+        while reads
+            && !matches!(self.stage, Stage::Proving(_))
+            && !Out::is_much(out)
+            && let Some(text) = self.backlog.pop_front()
+        {
+            self.take(&text, now, out);
         }
     }
 
@@ -422,9 +428,9 @@ impl Session {
         self.control.count(|counts| counts.refused += 1);
         out.push(Out::text(refuse(id, failure)));
         let reason = match failure.code {
-            Code::Unavailable if code == 1013 => "gateway starting",
-            Code::Unavailable => "service restart",
-            Code::InvalidRequest | Code::NotPaired | Code::Forbidden => &failure.message,
+            Code::Unavailable if failure.message.starts_with("gateway starting") => "gateway starting",
+            Code::Unavailable if code == 1012 => "service restart",
+            Code::Unavailable | Code::InvalidRequest | Code::NotPaired | Code::Forbidden => &failure.message,
         };
         self.end_with("refused", code, reason, out);
     }
@@ -469,30 +475,4 @@ impl Drop for Session {
         self.gone("the client is gone");
         self.leave();
     }
-}
-
-impl Open {
-    pub(super) const fn mailbox(&self) -> &Arc<Mailbox> {
-        &self.mailbox
-    }
-
-    /// An event with the number that is next for this client, after those that it has lost.
-    fn numbered(
-        &mut self,
-        name: &str,
-        payload: &str,
-        lost: u64,
-        version: Option<protocol::StateVersion>,
-    ) -> Out {
-        self.seq += 1 + lost;
-        Out::text(event(name, payload, Some(self.seq), version))
-    }
-}
-
-/// What a client is told of its request.
-fn told(id: &str, outcome: &Result<Value, Failure>) -> Out {
-    Out::text(match outcome {
-        Ok(payload) => answer(id, payload),
-        Err(failure) => refuse(id, failure),
-    })
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::methods::{self, EVENTS};
-use super::session::Open;
+use super::open::Open;
 use super::{Control, LONGEST_NAME, Now};
 use crate::protocol::{self, Connect, Failure, Scopes, scope};
 
@@ -22,7 +22,7 @@ pub(super) fn hello(
     if let (Some(auth), Some(Value::Object(issued))) = (auth.as_object_mut(), issued) {
         auth.extend(issued.clone());
     }
-    let health = world.health(now);
+    let health = world.health(control, now);
     let viewer = (!open.scopes.allow(scope::READ)).then_some(open.number);
     json!({
         "type": "hello-ok",

@@ -10,9 +10,9 @@ use super::agent::{self, AGENT};
 use super::mailbox::Event;
 use super::pairing::Asking;
 use super::world::World;
-use super::{Now, pairing};
+use super::{Now, delivery, pairing};
 use crate::protocol::{Failure, Scopes, scope};
-use crate::store::{Hidden, Message, Record, Speaker};
+use crate::store::{Fate, Hidden, Message, Record, Speaker};
 
 /// Something that is asked for.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) enum Work {
     Pair(Box<Asking>),
     /// Somebody with these scopes lets a device in.
     Approve { request: String, by: Scopes },
+    /// Somebody does not let a device in. That is not remembered: whoever was rejected may ask again.
+    Reject { request: String },
     /// A device may not come any more.
     Remove { device: String },
     /// The tokens of a device in a role count no more.
@@ -31,6 +33,14 @@ pub(super) enum Work {
     Say { session: String, run: String, text: String },
     /// The agent has answered that.
     Reply { session: String, run: String, text: String },
+    /// Somebody says something to a bot, in the update of that number.
+    Receive { bot: String, update: i64, session: String, chat: i64, text: String },
+    /// An update of a bot asks for no answer.
+    Pass { bot: String, update: i64 },
+    /// The reply to an update is about to be sent.
+    Sending { bot: String, update: i64 },
+    /// What became of it.
+    Settle { bot: String, update: i64, fate: Fate },
     /// A job is to run, for a slot if it is due.
     Run { job: String, slot_ms: Option<u64> },
     /// It has run.
@@ -60,6 +70,8 @@ pub(super) struct Deed {
     pub(super) settled: Option<String>,
     /// The device that has to go, in one role or in all.
     pub(super) expelled: Option<(String, Option<String>)>,
+    /// What an operator has to know of it.
+    pub(super) warning: Option<(&'static str, String)>,
     /// What is noted of it.
     pub(super) note: Option<(&'static str, String)>,
 }
@@ -96,10 +108,17 @@ pub(super) fn decide(world: &mut World, work: &Work, now: Now) -> Decision {
         Work::Key => key(world),
         Work::Pair(asking) => pairing::ask(world, asking, now),
         Work::Approve { request, by } => pairing::approve(world, request, by, now),
+        Work::Reject { request } => pairing::reject(world, request, now),
         Work::Remove { device } => pairing::remove(world, device),
         Work::Revoke { device, role } => pairing::revoke(world, device, role, now),
         Work::Say { session, run, text } => say(world, session, run, text, now),
         Work::Reply { session, run, text } => Ok(reply(session, run, text, now)),
+        Work::Receive { bot, update, session, chat, text } => {
+            delivery::receive(world, bot, (*update, *chat), session, text, now)
+        }
+        Work::Pass { bot, update } => Ok(delivery::pass(world, bot, *update)),
+        Work::Sending { bot, update } => Ok(delivery::sending(world, bot, *update)),
+        Work::Settle { bot, update, fate } => Ok(delivery::settle(world, bot, *update, *fate, now)),
         Work::Run { job, slot_ms } => begin(world, job, *slot_ms, now),
         Work::Finish { job, run, duration_ms, error } => {
             Ok(finish(job, run, *duration_ms, error.as_ref(), now))
@@ -178,7 +197,7 @@ fn reply(session: &str, run: &str, text: &str, now: Now) -> Decision {
 }
 
 /// What whoever follows a session is told of a message in it.
-fn told(session: &str, speaker: Speaker, run: &str, text: &str, now: Now) -> Vec<News> {
+pub(super) fn told(session: &str, speaker: Speaker, run: &str, text: &str, now: Now) -> Vec<News> {
     let message = message(speaker, run, text, now.wall_ms);
     let said = json!({ "sessionKey": session, "message": message, "ts": now.wall_ms });
     let changed = json!({ "sessionKey": session, "reason": "message", "ts": now.wall_ms });

@@ -7,15 +7,18 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::channels::Channels;
 use super::draws::Draws;
 use super::keeper::Job;
 use super::mailbox::{Event, Mailbox};
+use super::offenders::Offenders;
 use super::overview::Counts;
 use super::pairing::Pending;
 use super::ring::Ring;
 use super::work::{Audience, Deed, News};
 use super::{Control, EXPELLED, Now, methods};
 use crate::identity::{Identity, Phase};
+use crate::log::{Event as Logged, Level};
 use crate::protocol::{Scopes, StateVersion, scope};
 use crate::store::Memory;
 
@@ -32,7 +35,7 @@ pub(super) struct World {
     pub(super) present: BTreeMap<u64, Present>,
     pub(super) next: u64,
     pub(super) version: StateVersion,
-    pub(super) offenders: BTreeMap<IpAddr, Offender>,
+    pub(super) offenders: Offenders,
     pub(super) strangers: BTreeMap<IpAddr, usize>,
     pub(super) memory: Memory,
     pub(super) keeping: Keeping,
@@ -43,6 +46,7 @@ pub(super) struct World {
     pub(super) ring: Ring,
     pub(super) draws: Draws,
     pub(super) counts: Counts,
+    pub(super) channels: Channels,
     /// What was told of the health last, and when.
     health: Option<(u64, Value)>,
 }
@@ -55,8 +59,10 @@ pub(super) enum Keeping {
     Nowhere,
     /// On the disk, by whoever takes from this queue.
     Disk(mpsc::Sender<Job>, Loaded),
-    /// No more: the gateway stops, or is about to begin anew.
+    /// No more: the gateway stops, or is about to begin anew. What was asked for before is still done.
     Closed,
+    /// No more, and whoever has not done so by now is too late.
+    Over,
 }
 
 /// What came of reading what was kept.
@@ -83,12 +89,6 @@ pub(super) struct Present {
     pub(super) lists: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offender {
-    pub(super) failures: u32,
-    pub(super) last_ms: u64,
-}
-
 impl World {
     pub(super) fn instance(&self) -> &str {
         self.identity.as_ref().map_or("unknown", |identity| &identity.instance)
@@ -97,10 +97,15 @@ impl World {
     /// Why nothing that is remembered can be told; `None`: it can.
     pub(super) fn amnesia(&self) -> Option<&str> {
         match &self.keeping {
-            Keeping::Nowhere | Keeping::Closed | Keeping::Disk(_, Loaded::Whole) => None,
+            Keeping::Nowhere | Keeping::Closed | Keeping::Over | Keeping::Disk(_, Loaded::Whole) => None,
             Keeping::Disk(_, Loaded::NotYet) => Some("it is still being read"),
             Keeping::Disk(_, Loaded::Not(why)) => Some(why),
         }
+    }
+
+    /// Whether whoever keeps what is remembered in that epoch may still change anything.
+    pub(super) const fn is_kept_in(&self, epoch: u64) -> bool {
+        self.epoch == epoch && !matches!(self.keeping, Keeping::Over)
     }
 
     /// What was kept has been read, or cannot be, for this reason.
@@ -156,13 +161,13 @@ impl World {
     }
 
     /// What a gateway says of itself when it is asked how it is.
-    pub(super) fn health(&mut self, now: Now) -> Value {
+    pub(super) fn health(&mut self, control: &Control, now: Now) -> Value {
         if let Some((at_ms, health)) = &self.health
             && now.monotonic_ms.saturating_sub(*at_ms) < HEALTHY_MS
         {
             return health.clone();
         }
-        let health = methods::health(self, now);
+        let health = methods::health(self, control, now);
         self.health = Some((now.monotonic_ms, health.clone()));
         health
     }
@@ -171,7 +176,7 @@ impl World {
     pub(super) fn tell_health(&mut self, control: &Control, now: Now) {
         self.health = None;
         self.version.health += 1;
-        let payload = self.health(now).to_string();
+        let payload = self.health(control, now).to_string();
         let event = Event { name: "health", payload, version: Some(self.version), may_be_lost: true };
         let news = News { event: Arc::new(event), audience: Audience::Scope(scope::READ) };
         self.tell(control, &news, None);
@@ -204,6 +209,11 @@ impl World {
         if let Some((kind, reason)) = &deed.note {
             self.ring.note(kind, reason, now.wall_ms);
         }
+        if let Some((event, what)) = &deed.warning {
+            self.ring.note(event, what, now.wall_ms);
+            control.events().say(Logged::new(Level::Warn, event).saying(what));
+        }
+        self.channels.wake();
         if self.memory.sessions().len() != sessions {
             self.tell_health(control, now);
         }

@@ -160,8 +160,12 @@ impl Events {
                 return;
             }
         }
-        // Opened by whoever begins, who has just written to the same disk, and not when a thread comes round to it.
-        let beginning = Beginning::new(state, identity, !queue.is_open);
+        let is_first = !queue.is_open;
+        drop(queue);
+        // Opened by whoever begins, who has just written to the same disk, and not when a thread comes round to it. Whoever says
+        // something meanwhile does not wait for that.
+        let beginning = Beginning::new(state, identity, is_first);
+        let mut queue = lock(&self.0.queue);
         queue.is_open = true;
         queue.tasks.push_back(Task::Begin(Box::new(beginning)));
         self.0.changed.notify_all();

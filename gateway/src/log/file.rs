@@ -2,11 +2,11 @@
 //! that only their user can read.
 //!
 //! Everything is reached through a descriptor of the directory that is owned. Wherever that directory is moved, nothing is
-//! written into another one, which may have another owner. What is removed is made anew; a line that cannot be written is cut
-//! off again.
+//! written into another one, which may have another owner. What is removed is made anew. Half a line gets an end, and nothing is
+//! cut off: an owner that was paused may find the lines of its successor behind its own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -75,15 +75,17 @@ impl LogFile {
             self.put_aside()?;
         }
         let opened = self.opened()?;
-        let before = opened.size;
-        if let Err(error) = opened.file.write_all(line) {
-            // Half a line would be read as one.
-            let _ = opened.file.set_len(before);
-            self.open = None;
-            return Err(error);
+        let written = opened.file.write_all(line).and_then(|()| opened.file.stream_position());
+        match written {
+            // Others may have written meanwhile.
+            Ok(end) => opened.size = end,
+            Err(error) => {
+                // Whoever opens it next ends what is half a line.
+                self.open = None;
+                return Err(error);
+            }
         }
-        opened.size += line.len() as u64;
-        Ok(before)
+        Ok(opened.size.saturating_sub(line.len() as u64))
     }
 
     /// The file, if it is still the one of that name, or a new one.
@@ -184,6 +186,16 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn whoever_was_paused_writes_behind_its_successor_and_knows_where() {
+        let state = tempfile::tempdir().unwrap();
+        let (mut paused, mut successor) = (log(state.path()), log(state.path()));
+        assert_eq!(paused.append(b"a\n").unwrap(), 0);
+        assert_eq!(successor.append(b"bc\n").unwrap(), 2);
+        assert_eq!(paused.append(b"d\n").unwrap(), 5);
+        assert_eq!(read(state.path(), "gateway.jsonl"), "a\nbc\nd\n");
     }
 
     #[test]

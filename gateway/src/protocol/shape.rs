@@ -21,6 +21,13 @@ pub(crate) enum Shape {
         /// At most.
         most: usize,
     },
+    /// A text of so many bytes.
+    Bytes {
+        /// At least.
+        least: usize,
+        /// At most.
+        most: usize,
+    },
     /// A whole number.
     Whole {
         /// At least.
@@ -98,7 +105,14 @@ fn look(value: &Value, shape: Shape, at: &str, faults: &mut Vec<String>) {
                 fault(format!("must NOT have more than {most} characters"));
             }
         }
-        (Shape::Text { .. }, _) => fault("must be string".to_owned()),
+        (Shape::Bytes { least, most }, Value::String(text)) => {
+            if text.len() < least {
+                fault(format!("must NOT have fewer than {least} characters"));
+            } else if text.len() > most {
+                fault(format!("must NOT have more than {most} bytes"));
+            }
+        }
+        (Shape::Text { .. } | Shape::Bytes { .. }, _) => fault("must be string".to_owned()),
         (Shape::Whole { least, most }, Value::Number(number)) => match whole(number) {
             Some(number) if number < i128::from(least) => fault(format!("must be >= {least}")),
             Some(number) if number > i128::from(most) => fault(format!("must be <= {most}")),

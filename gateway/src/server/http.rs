@@ -48,7 +48,7 @@ pub(super) struct Answer {
     status: StatusCode,
     kind: &'static str,
     body: Bytes,
-    extra: Vec<(HeaderName, &'static str)>,
+    extra: Vec<(HeaderName, HeaderValue)>,
 }
 
 const JSON: &str = "application/json; charset=utf-8";
@@ -206,7 +206,7 @@ impl Answer {
 
     /// The same with one header more.
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.extra.push((name, value));
+        self.extra.push((name, HeaderValue::from_static(value)));
         self
     }
 
@@ -233,6 +233,14 @@ impl Answer {
         Self::text(StatusCode::SERVICE_UNAVAILABLE, "Too many unauthenticated sockets").with(RETRY_AFTER, "1")
     }
 
+    /// Whoever is there has shown a wrong secret, and has to wait for so many milliseconds before it shows another one.
+    pub(super) fn too_many_guesses(left_ms: u64) -> Self {
+        let mut answer =
+            Self::text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests: a wrong secret was shown");
+        answer.extra.push((RETRY_AFTER, left_ms.div_ceil(1_000).into()));
+        answer
+    }
+
     /// There is no place for this connection, or not any more.
     pub(super) fn full() -> Self {
         Self::text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").with(RETRY_AFTER, "1")
@@ -248,8 +256,9 @@ impl Answer {
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
         ];
-        for (name, value) in usual.into_iter().chain(self.extra) {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        let usual = usual.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value)));
+        for (name, value) in usual.chain(self.extra) {
+            response.headers_mut().insert(name, value);
         }
         response
     }

@@ -29,9 +29,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use portcullis_os::{Clock, Errno, Fd, FileKind, FileStatus, Links, Listener, Open, Os};
-use tokio::sync::{oneshot, watch};
+use portcullis_os::{Call, Clock, Errno, Fd, FileKind, FileStatus, Links, Listener, Open, Os};
+use tokio::sync::watch;
 
+use crate::channels;
 use crate::control::{self, Control, Now, Out, Peer, Session, uuid};
 use crate::identity::{Identity, Phase};
 use crate::run::{Next, Place, Serve};
@@ -143,12 +144,20 @@ pub struct Server {
     room: Room,
     /// Whoever keeps what is remembered; `true` once that has ended.
     keeper: Arc<Mutex<Option<watch::Receiver<bool>>>>,
+    /// The bots that are polled.
+    channels: Arc<Mutex<Option<channels::Running>>>,
 }
 
 impl Server {
     /// A server that does not listen yet.
     pub fn new(limits: Limits, service: Service) -> Self {
-        Self { limits: Arc::new(limits), service, room: Room::default(), keeper: Arc::default() }
+        Self {
+            limits: Arc::new(limits),
+            service,
+            room: Room::default(),
+            keeper: Arc::default(),
+            channels: Arc::default(),
+        }
     }
 
     /// Starts to accept on all listeners, in tasks of its own.
@@ -192,20 +201,22 @@ impl Server {
 impl Server {
     /// Begins to keep what is remembered, and returns once everything that was kept is read. A disk that hangs keeps nobody
     /// out for ever.
-    async fn remember<O: Os>(&self, os: &O, place: Place, identity: &Identity) {
-        let Service::Gateway(control) = &self.service else { return };
-        let (loaded, is_loaded) = oneshot::channel();
-        let jobs = control.become_one(identity, place.epoch);
+    async fn remember<O: Os>(&self, os: &O, place: Place, identity: &Identity) -> Result<(), Errno> {
+        let Service::Gateway(control) = &self.service else { return Ok(()) };
+        // Whoever keeps may outlast the owner, whose descriptor then stands for something else.
+        let state = os.descriptor(Call::Duplicate { fd: place.state }).await?;
+        let (desk, is_loaded) = control.become_one(identity, place.epoch);
         let (ended, has_ended) = watch::channel(false);
         *self.keeper() = Some(has_ended);
         let (at, control) = (os.clone(), control.clone());
         Os::task(os, async move {
             control.seed(seed(&at).await);
-            control::keep(at, place, control, jobs, loaded).await;
+            control::keep(at, state, place.workspace, control, desk).await;
             // Whoever waited for it may be gone.
             let _ = ended.send(true);
         });
         let _ = tokio::time::timeout(LOADING, is_loaded).await;
+        Ok(())
     }
 
     /// Waits until what was asked for is written down, or its time is up.
@@ -216,6 +227,26 @@ impl Server {
         if let Some(mut ended) = keeper {
             self.have_patience(async { drop(ended.wait_for(|ended| *ended).await) }).await;
         }
+        control.rested();
+    }
+
+    /// Polls the bots from when this gateway is ready.
+    fn poll<O: Os>(&self, os: &O, epoch: u64, identity: &Identity) {
+        let Service::Gateway(control) = &self.service else { return };
+        *self.channels() = channels::start(os, control, epoch, identity);
+    }
+
+    /// Ends every poll of this gateway before anybody else begins one.
+    async fn hang_up(&self) {
+        let channels = self.channels().take();
+        if let Some(channels) = channels {
+            channels.stop().await;
+        }
+    }
+
+    fn channels(&self) -> MutexGuard<'_, Option<channels::Running>> {
+        // Nothing panics while it is held.
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Option<watch::Receiver<bool>>> {
@@ -234,29 +265,31 @@ impl<O: Os> Serve<O> for Server {
         phase: &Phase,
     ) -> Result<(), Errno> {
         let listeners = listeners.iter().map(|fd| os.listener(*fd)).collect::<Result<Vec<_>, _>>()?;
-        self.remember(os, place, identity).await;
+        let epoch = place.epoch;
+        self.remember(os, place, identity).await?;
         self.open(os, listeners, phase);
+        self.poll(os, epoch, identity);
         Ok(())
     }
 
     async fn drain(&self, next: Next) {
         match next {
             Next::Stop => {
-                self.close().await;
+                tokio::join!(self.close(), self.hang_up());
                 self.rest().await;
             }
             Next::Restart => {
                 // The kernel keeps whoever comes from here on until somebody accepts again.
                 self.room.turn(Doing::Restarting);
                 // Who has asked for nothing yet is answered afterwards.
-                self.have_patience(self.room.quiet()).await;
+                tokio::join!(self.have_patience(self.room.quiet()), self.hang_up());
                 self.rest().await;
                 self.room.begin_anew();
             }
             Next::HandOver => {
                 self.room.turn(Doing::Restarting);
                 // Connections do not go over, so whoever was let in is heard first, or has had its time.
-                self.have_patience(self.room.empty()).await;
+                tokio::join!(self.have_patience(self.room.empty()), self.hang_up());
                 self.rest().await;
                 self.room.begin_anew();
             }
@@ -326,11 +359,13 @@ impl<H: Host> Post<H> {
         let mut connection = pin!(connection);
         // What a client does wrong ends its connection and concerns nobody else.
         tokio::select! {
+            biased;
             _ = connection.as_mut() => return,
             () = async {
                 let _ = stage.wait_for(|stage| stage.ends(round)).await;
                 // Who was let in before a restart and has not said anything yet is heard first, unless there is no next.
                 tokio::select! {
+                    biased;
                     _ = stage.wait_for(|stage| stage.doing == Doing::Closing) => {}
                     _ = begun.wait_for(|begun| *begun) => {}
                 }

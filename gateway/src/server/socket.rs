@@ -218,6 +218,7 @@ where
             Out::Ping => Message::Ping(Bytes::new()),
             Out::Pause(milliseconds) => {
                 tokio::select! {
+                    biased;
                     () = over(stage, round) => {}
                     () = tokio::time::sleep(Duration::from_millis(milliseconds)) => {}
                 }

@@ -36,7 +36,7 @@ enum Mode {
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Here(Word),
     /// In a file that holds nothing else, as it was written.
     File(String),
@@ -73,7 +73,7 @@ impl Reader<'_> {
         Configured { mode, token, password }
     }
 
-    fn secret(
+    pub(super) fn secret(
         &mut self,
         members: &[Member],
         all: &[Member],
@@ -154,10 +154,10 @@ pub(super) fn choose(
     explained: &mut Explained,
 ) -> (Auth, Option<Word>) {
     let Configured { mode, token, password } = configured;
-    let mut around = Lookup { around, read, problems, explained };
+    let mut around = Secrets { around, read, problems, explained };
     let token = around.secret("gateway.auth.token", GATEWAY_TOKEN, token);
     let password = around.secret("gateway.auth.password", GATEWAY_PASSWORD, password);
-    let Lookup { problems, explained, .. } = around;
+    let Secrets { problems, explained, .. } = around;
     // What is wrong has been said.
     let (Ok(token), Ok(password)) = (token, password) else { return (Auth::Open, None) };
     let (mode, origin) = match mode {
@@ -189,7 +189,7 @@ pub(super) fn choose(
 }
 
 /// What a secret is looked up in.
-struct Lookup<'a, R> {
+pub(super) struct Secrets<'a, R> {
     around: &'a Surroundings,
     read: &'a mut R,
     problems: &'a mut Problems,
@@ -199,7 +199,32 @@ struct Lookup<'a, R> {
 /// A problem has been left.
 struct Unread;
 
-impl<R: FnMut(&Path) -> Found> Lookup<'_, R> {
+impl<'a, R: FnMut(&Path) -> Found> Secrets<'a, R> {
+    pub(super) const fn new(
+        around: &'a Surroundings,
+        read: &'a mut R,
+        problems: &'a mut Problems,
+        explained: &'a mut Explained,
+    ) -> Self {
+        Self { around, read, problems, explained }
+    }
+
+    /// The secret at a place; `None`: there is none, and a problem was left.
+    pub(super) fn word(&mut self, place: Place, at: Excerpt) -> Option<Word> {
+        match place {
+            Place::Here(word) => Some(word),
+            Place::File(path) => self.in_file(path, at).ok().flatten(),
+        }
+    }
+
+    pub(super) fn report(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    pub(super) fn explain(&mut self, key: &'static str, given: Given) {
+        self.explained.add(key, vec![given]);
+    }
+
     /// A secret, and where it comes from. What the environment overrides is not read.
     fn secret(
         &mut self,

@@ -172,7 +172,7 @@ mod tests {
     fn what_looks_like_a_mistake_is_a_note_with_its_place_and_what_may_be_meant() {
         let config = "{\n  agents: { defaults: { worspace: '/w' }, list: [{ id: 7 }] },\n  browzer: {},\n\
             \x20 browser: { headles: 1,\n    profiles: { a: { cdpprt: 1, color: 2 } } },\n\
-            \x20 channels: { telegram: { enabled: 'yes', botToken: 'x' } },\n\
+            \x20 channels: { discord: { enabled: 'yes', botToken: 'x' } },\n\
             \x20 cron: { enabled: 1, maxConcurrentRuns: 1.5 },\n  gateway: { mode: 'lokal' } }";
         insta::assert_snapshot!(notes(config).join("\n"), @r#"
         C:2:25: there is no key "worspace" in `agents.defaults`; did you mean "workspace"?
@@ -181,7 +181,7 @@ mod tests {
         C:4:14: there is no key "headles" in `browser`; did you mean "headless"?
         C:5:22: there is no key "cdpprt" in `browser.profiles.*`; did you mean "cdpPort"?
         C:5:40: `browser.profiles.*.color` must be a string, not a number; write a string (refgate does not go by it)
-        C:6:36: `channels.*.enabled` must be true or false, not a string; write true or false (refgate does not go by it)
+        C:6:35: `channels.*.enabled` must be true or false, not a string; write true or false (refgate does not go by it)
         C:7:20: `cron.enabled` must be true or false, not a number; write true or false (refgate does not go by it)
         C:7:42: `cron.maxConcurrentRuns` must be a whole number, not a number; write a whole number (refgate does not go by it)
         C:8:20: `gateway.mode` must be one of the words that the schema lists, not a string; write one of the words that the schema lists (refgate does not go by it)

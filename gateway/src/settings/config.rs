@@ -10,12 +10,12 @@ use json5::char::is_json5_line_terminator;
 use portcullis_os::Port;
 use serde::de::IgnoredAny;
 
-use super::auth;
 use super::cron::CronJob;
 use super::port::is_loopback;
 use super::scan::{self, Member, Nesting};
 use super::secrets::{self, Document};
 use super::{Excerpt, Origin, Problem, Problems};
+use super::{auth, channels};
 use crate::claim::{GATEWAY_SPAN, Listen};
 use crate::text::brief;
 
@@ -59,6 +59,8 @@ pub(super) struct Configured {
     pub(super) pinned: Vec<Port>,
     /// `cron.jobs`.
     pub(super) cron: Vec<CronJob>,
+    /// The accounts of `channels.telegram`.
+    pub(super) channels: Vec<channels::Written>,
     /// The workspaces of the agents, as they were written.
     pub(super) workspaces: Vec<(String, Excerpt)>,
     /// What a user may not expect.
@@ -137,6 +139,7 @@ impl Reader<'_> {
             configured.auth = self.auth(&gateway, &members);
         }
         configured.cron = self.cron(&members);
+        configured.channels = self.channels(&members);
         if let Some(browser) = self.object(&members, "browser", "`browser`") {
             self.browser(&browser, &mut configured.pinned);
         }

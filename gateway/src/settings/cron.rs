@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::config::Reader;
+use super::expression::Expression;
 use super::scan::Member;
 use super::{Excerpt, Problem};
 use crate::text::brief;
@@ -16,7 +17,7 @@ const LONGEST_MS: u64 = 366 * 86_400_000;
 /// The longest text of a job, in bytes.
 const LONGEST_TEXT: usize = 4096;
 
-const KEYS: [&str; 6] = ["at", "enabled", "everyMs", "id", "message", "name"];
+const KEYS: [&str; 7] = ["at", "enabled", "everyMs", "id", "message", "name", "schedule"];
 
 /// Something that is to be done at certain times.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub enum Schedule {
         /// As it was written.
         text: String,
     },
+    /// In the minutes of UTC that an expression means.
+    Cron(Expression),
 }
 
 impl Reader<'_> {
@@ -75,7 +78,7 @@ impl Reader<'_> {
         for member in &members {
             let Some(key) = self.name(member).filter(|key| !KEYS.contains(&key.as_str())) else { continue };
             let at = self.excerpt(&member.key);
-            let choices = "\"id\", \"name\", \"enabled\", \"everyMs\", \"at\" or \"message\"";
+            let choices = "\"id\", \"name\", \"enabled\", \"everyMs\", \"at\", \"schedule\" or \"message\"";
             let what = "a key of a job in `cron.jobs`";
             self.problems.push(Problem::Choice {
                 at,
@@ -136,8 +139,9 @@ impl Reader<'_> {
     fn schedule(&mut self, job: &Range<usize>, members: &[Member]) -> Option<Schedule> {
         let every = self.only_one(members, "everyMs").map(|member| member.value.clone());
         let at = self.only_one(members, "at").map(|member| member.value.clone());
-        match (every, at) {
-            (Some(every), None) => {
+        let cron = self.only_one(members, "schedule").map(|member| member.value.clone());
+        match (every, at, cron) {
+            (Some(every), None, None) => {
                 // JSON5 has one kind of number.
                 let number = json5::from_str::<f64>(self.source(&every)).ok();
                 let whole = number.filter(|number| number.fract() == 0.0 && *number >= 0.0);
@@ -149,7 +153,7 @@ impl Reader<'_> {
                 }
                 every_ms.map(Schedule::Every)
             }
-            (None, Some(at)) => {
+            (None, Some(at), None) => {
                 let text = self.string(&at, "`at` of a job")?;
                 let at_ms = moment(&text);
                 if at_ms.is_none() {
@@ -158,15 +162,39 @@ impl Reader<'_> {
                 }
                 Some(Schedule::At { at_ms: at_ms?, text })
             }
-            (Some(_), Some(_)) => {
-                self.wrong(job, "a job in `cron.jobs`", "one with `everyMs` or `at`", "one with both");
+            (None, None, Some(cron)) => self.expression(&cron),
+            (None, None, None) => {
+                let expected = "one with `everyMs`, `at` or `schedule`";
+                self.wrong(job, "a job in `cron.jobs`", expected, "one with none of them");
                 None
             }
-            (None, None) => {
-                self.wrong(job, "a job in `cron.jobs`", "one with `everyMs` or `at`", "one with neither");
+            (_, _, _) => {
+                let expected = "one with `everyMs`, `at` or `schedule`";
+                self.wrong(job, "a job in `cron.jobs`", expected, "one with several of them");
                 None
             }
         }
+    }
+
+    /// `schedule` of a job: the form that `OpenClaw` keeps its jobs in.
+    fn expression(&mut self, value: &Range<usize>) -> Option<Schedule> {
+        let what = "`schedule` of a job";
+        let members = self.members_of(value, what)?;
+        let keys: Vec<_> = members.iter().filter_map(|member| self.name(member)).collect();
+        let mut text = |key: &str| Some(self.words(&members, key, what)?.0);
+        let (kind, expr, tz) = (text("kind"), text("expr"), text("tz"));
+        let is_known = keys.iter().all(|key| ["kind", "expr", "tz"].contains(&key.as_str()));
+        let is_utc = tz.as_deref() == Some("UTC") || !keys.iter().any(|key| key == "tz");
+        if kind.as_deref() != Some("cron") || !is_known || !is_utc {
+            let expected = "an object with `kind` \"cron\", an `expr` and no other key but `tz` \"UTC\"";
+            self.wrong(value, what, expected, "another one");
+            return None;
+        }
+        let read = expr.as_deref().and_then(Expression::read);
+        if read.is_none() {
+            self.wrong(value, "`expr` of a job", "five fields such as \"0 9 * * 1-5\"", "another text");
+        }
+        read.map(Schedule::Cron)
     }
 
     fn wrong(

@@ -9,12 +9,14 @@
 //! - `config-identity`: a profile never resolves to another profile's directory, unless somebody said so explicitly.
 
 mod auth;
+mod channels;
 mod checked;
 mod config;
 mod cron;
 pub mod edge;
 mod excerpt;
 mod explain;
+mod expression;
 #[cfg(test)]
 mod fuzz;
 mod paths;
@@ -38,11 +40,13 @@ use portcullis_os::Port;
 use crate::auth::{Auth, Word};
 use crate::claim::{GATEWAY_SPAN, Listen, PortBlock};
 
+pub use channels::{ApiRoot, ChannelAccount};
 pub use config::{ConfigFile, Found, remembered};
 pub use cron::{CronJob, Schedule};
 pub use excerpt::Excerpt;
 use explain::Explained;
 pub use explain::{Given, Setting};
+pub use expression::Expression;
 pub use paths::{CONFIG_NAME, LOG_DIRECTORY, LOG_NAME, profile_of, state_name};
 pub use port::DEFAULT_PORT;
 use problem::Problems;
@@ -134,6 +138,8 @@ pub struct Settings {
     pub word: Option<Word>,
     /// What is to be done at certain times.
     pub cron: Vec<CronJob>,
+    /// Which bots are polled, and answered for.
+    pub channels: Vec<ChannelAccount>,
     /// What the configuration says, secrets replaced.
     pub document: Document,
     /// Where the base port comes from.
@@ -181,6 +187,8 @@ pub fn resolve(
     let listen = configured.listen.map_or(Listen::Loopback, |(listen, _)| listen);
     let (auth, word) =
         auth::choose(configured.auth, listen, around, &mut read, &mut problems, &mut explained);
+    let mut secrets = auth::Secrets::new(around, &mut read, &mut problems, &mut explained);
+    let channels = channels::choose(configured.channels, &mut secrets, &mut notes);
     explained.workspaces(&workspaces);
     problems.into_result()?;
     let (Some(state), Some(config), Some(ports)) = (paths.state, config, block) else {
@@ -198,6 +206,7 @@ pub fn resolve(
         auth,
         word,
         cron: configured.cron,
+        channels,
         document: configured.document,
         port_origin,
         notes,

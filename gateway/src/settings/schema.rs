@@ -65,6 +65,12 @@ const BINDS: &[&str] = &["auto", "custom", "lan", "loopback", "tailnet"];
 /// The ways in that this gateway has.
 const MODES: &[&str] = &["none", "password", "token"];
 
+/// What is said of the keys that each account of a channel has.
+const ROOT: &str = "the address of the Bot API: http only, so that of a local server or a proxy";
+const TOKEN: &str = "the token of the bot; no two accounts may have the same";
+const POLL: &str = "how long a poll waits, 1 to 50";
+const FILE: &str = "a file that holds the token and nothing else";
+
 /// Every key, as the schema of 2026.9.6 has them, those of one object together.
 pub(super) const ROWS: &[Row] = &[
     used("agents", OPEN, "who works"),
@@ -109,12 +115,27 @@ pub(super) const ROWS: &[Row] = &[
     known("browser.snapshotDefaults", Shape::Any),
     known("browser.ssrfPolicy", Shape::Any),
     known("browser.tabCleanup", Shape::Any),
-    known("channels", Shape::Map),
+    used("channels", Shape::Map, "where the gateway is spoken to"),
     known("channels.*", OPEN),
     known("channels.*.accounts", Shape::Map),
     known("channels.*.accounts.*", OPEN),
     known("channels.*.accounts.*.enabled", Shape::Bool),
     known("channels.*.enabled", Shape::Bool),
+    used("channels.telegram", OPEN, "bots of Telegram, or the bot of the account default"),
+    used("channels.telegram.accounts", Shape::Map, "bots by the names of their accounts"),
+    used("channels.telegram.accounts.*", OPEN, "a bot; what it does not say, the channel says"),
+    used("channels.telegram.accounts.*.apiRoot", Shape::Text, ROOT),
+    used("channels.telegram.accounts.*.botToken", Shape::Secret, TOKEN),
+    used("channels.telegram.accounts.*.enabled", Shape::Bool, "whether it is polled"),
+    used("channels.telegram.accounts.*.name", Shape::Text, "its name for people"),
+    used("channels.telegram.accounts.*.pollSeconds", Shape::Count, POLL),
+    used("channels.telegram.accounts.*.tokenFile", Shape::Text, FILE),
+    used("channels.telegram.apiRoot", Shape::Text, ROOT),
+    used("channels.telegram.botToken", Shape::Secret, TOKEN),
+    used("channels.telegram.enabled", Shape::Bool, "whether any account is polled"),
+    used("channels.telegram.name", Shape::Text, "its name for people"),
+    used("channels.telegram.pollSeconds", Shape::Count, POLL),
+    used("channels.telegram.tokenFile", Shape::Text, FILE),
     known("cron", OPEN),
     known("cron.enabled", Shape::Bool),
     known("cron.failureAlert", Shape::Any),
@@ -236,7 +257,12 @@ fn schema_of(row: &Row) -> Value {
         Shape::Object { closed } => object(row.path, closed),
         Shape::Map => {
             let each = child(row.path, "*").map_or_else(|| json!(true), schema_of);
-            json!({ "type": "object", "additionalProperties": each })
+            let mut map = object(row.path, false);
+            if map["properties"].as_object().is_some_and(Map::is_empty) {
+                map = json!({ "type": "object" });
+            }
+            map["additionalProperties"] = each;
+            map
         }
         Shape::List => {
             json!({ "type": "array", "items": element(row.path).map_or_else(|| json!(true), schema_of) })
@@ -291,7 +317,8 @@ mod tests {
             let shape = found.map(|found| ROWS[found].shape);
             let is_right = match shape {
                 Some(Shape::List) => row.path.ends_with("[]"),
-                Some(Shape::Map) => row.path.ends_with(".*"),
+                // Beside a row for any name there may be rows for some.
+                Some(Shape::Map) => inside.starts_with("channels") || row.path.ends_with(".*"),
                 Some(Shape::Object { .. }) => true,
                 _ => false,
             };
@@ -303,7 +330,8 @@ mod tests {
     #[test]
     fn a_key_is_found_by_its_name_or_by_the_row_for_any_name() {
         assert_eq!(child("gateway", "port").map(|row| row.path), Some("gateway.port"));
-        assert_eq!(child("channels", "telegram").map(|row| row.path), Some("channels.*"));
+        assert_eq!(child("channels", "telegram").map(|row| row.path), Some("channels.telegram"));
+        assert_eq!(child("channels", "other").map(|row| row.path), Some("channels.*"));
         assert_eq!(child("gateway", "auth.mode").map(|row| row.path), None);
         assert_eq!(element("agents.list").map(|row| row.path), Some("agents.list[]"));
         let sections: Vec<_> = keys("").collect();

@@ -4,8 +4,8 @@
 //! Who owns what is decided by [`lock::survey`](crate::lock::survey()) alone, what answers by [`client`] alone; this puts the two
 //! together, and says which situation that is, how it is told, and what is safe to do next.
 //!
-//! A secret goes only to whom the kernel shows to be the owner of the state directory, or to an address that somebody has
-//! named.
+//! A secret goes only to whom the kernel shows to be the owner of the state directory and to listen on its port, or to an
+//! address that somebody has named.
 
 mod tell;
 #[cfg(test)]
@@ -13,9 +13,11 @@ mod tests;
 
 pub use tell::{Rows, block, option};
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use portcullis_os::Os;
+use portcullis_os::{Os, Pid, Port, TcpState};
 
 use crate::auth::Word;
 use crate::claim::Claim;
@@ -150,8 +152,23 @@ pub async fn observe<O: Os>(os: &O, aim: &Aim, asking: Asking<'_>) -> (Standing,
         Some(claim) => Some(lock::survey(os, claim).await),
         None => None,
     };
-    let is_trusted = survey.as_ref().is_none_or(may_hear);
-    let word = aim.word.as_ref().filter(|_| is_trusted);
+    let listening = match survey.as_ref().map(hearer) {
+        Some(Some(owner)) => listening(os, aim.address.port(), owner).await,
+        Some(None) | None => None,
+    };
+    let mut is_kept_back = false;
+    let word = async {
+        let is_trusted = match survey.as_ref().map(hearer) {
+            None => true,
+            // Whoever has listened since before this connection was made is at its other end.
+            Some(Some(owner)) if listening.is_some() => {
+                self::listening(os, aim.address.port(), owner).await == listening
+            }
+            Some(_) => false,
+        };
+        is_kept_back = !is_trusted && aim.word.is_some();
+        aim.word.as_ref().filter(|_| is_trusted)
+    };
     let deadlines = match survey.as_ref().and_then(owner) {
         // It cannot answer, so nothing is lost by asking it briefly.
         Some(owner) if owner.refusal.reason == Reason::HeldStopped => {
@@ -174,7 +191,6 @@ pub async fn observe<O: Os>(os: &O, aim: &Aim, asking: Asking<'_>) -> (Standing,
         Err(ended) => (Err(ended), None),
     };
     let kind = judge(survey.as_ref(), &rpc, look.as_ref());
-    let is_kept_back = aim.word.is_some() && word.is_none();
     let standing = Standing { aim: aim.clone(), survey, look, rpc, is_kept_back, kind, latency };
     // Another gateway is not to be called in the place of the one that is meant.
     let session = session.filter(|_| standing.kind == Kind::Ready);
@@ -213,21 +229,38 @@ fn port(survey: &Survey) -> Option<&Blocked> {
     })
 }
 
-/// Whether whoever listens on the port may hear the secret: the gateway that owns the state directory, and has answered so, and
-/// nobody else is seen there. Whoever only holds a lock may be anybody.
-fn may_hear(survey: &Survey) -> bool {
-    let is_gateway = owner(survey).is_some_and(|owner| {
-        let is_known = matches!(
-            owner.refusal.reason,
-            Reason::HeldReady
-                | Reason::HeldStarting
-                | Reason::HeldDraining
-                | Reason::HeldHung
-                | Reason::HeldStopped
-        );
-        is_known && owner.certainty == Certainty::Proved && owner.refusal.holder.is_some()
-    });
-    is_gateway && port(survey).is_none()
+/// Who may hear the secret, if it listens: the gateway that owns the state directory, and has answered so, where nobody else is
+/// seen on the port. Whoever only holds a lock may be anybody.
+fn hearer(survey: &Survey) -> Option<Pid> {
+    let owner = owner(survey)?;
+    let is_known = matches!(
+        owner.refusal.reason,
+        Reason::HeldReady
+            | Reason::HeldStarting
+            | Reason::HeldDraining
+            | Reason::HeldHung
+            | Reason::HeldStopped
+    );
+    let is_gateway = is_known && owner.certainty == Certainty::Proved && port(survey).is_none();
+    owner.refusal.holder.as_ref().filter(|_| is_gateway).map(|holder| holder.pid)
+}
+
+/// The sockets that listen for connections to a port of this machine; `None`: there are none, or one is not this process's. An
+/// owner has reserved its port before it listens there, so the reservation says nothing of who does.
+async fn listening<O: Os>(os: &O, port: Port, owner: Pid) -> Option<BTreeSet<u64>> {
+    let mut sockets = BTreeSet::new();
+    for row in os.tcp_sockets(port).await.ok()? {
+        let ip = row.local.ip().to_canonical();
+        let hears = row.state == TcpState::Listen && (ip == Ipv4Addr::LOCALHOST || ip.is_unspecified());
+        if !hears {
+            continue;
+        }
+        if os.holds_socket(owner, row.socket).await != Ok(true) {
+            return None;
+        }
+        sockets.insert(row.socket);
+    }
+    Some(sockets).filter(|sockets| !sockets.is_empty())
 }
 
 fn judge(survey: Option<&Survey>, rpc: &Result<Hello, Ended>, look: Option<&Look>) -> Kind {

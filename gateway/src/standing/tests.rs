@@ -2,7 +2,7 @@
 
 use portcullis_os::{Errno, Pid, ProcessState, Tick};
 
-use super::{Kind, judge, may_hear};
+use super::{Kind, hearer, judge};
 use crate::client::{Close, Ended, Gateway, Hello, Look, Refused};
 use crate::lock::{Blocked, Certainty, Survey};
 use crate::refusal::{Holder, Reason, Refusal};
@@ -118,9 +118,9 @@ fn a_secret_is_for_a_gateway_that_owns_the_state_and_for_nobody_who_only_holds_a
         (&[Reason::HeldOrphan], false),
         (&[Reason::HeldWriters], false),
     ] {
-        assert_eq!(may_hear(&survey(reasons)), expected, "{reasons:?}");
+        assert_eq!(hearer(&survey(reasons)).is_some(), expected, "{reasons:?}");
     }
     let mut unseen = survey(&[Reason::HeldReady]);
     unseen.blocked[0].certainty = Certainty::Likely;
-    assert!(!may_hear(&unseen));
+    assert_eq!(hearer(&unseen), None);
 }

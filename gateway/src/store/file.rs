@@ -5,16 +5,20 @@
 //! whole, and an owner that was paused and succeeded appends to a file that nobody reads (`single-writer`). Everything is
 //! done relative to a descriptor of the directory that is locked: wherever it is moved, nothing is written into another one.
 //!
-//! A record counts once it is synced. A file is read up to the first line that is not whole, so of what a crash has torn
-//! nothing is taken for something else. What could not be written whole is cut off again, and where that fails too, or the
-//! disk could not be synced, the next record goes into a new file that takes the place of this one.
+//! A record counts once it is synced. An end that a crash has torn is not whole, and is not taken for something else. What
+//! could not be written whole is cut off again, and where that fails too, or the disk could not be synced, the next record
+//! goes into a new file that takes the place of this one.
+//!
+//! Any other line that is not as it was written is damage: what it said is lost, and may have been that a device may not come
+//! any more. So no device that was remembered is trusted then, and the file is kept aside for whoever looks into it.
 
 use std::path::Path;
 
 use portcullis_os::{Call, Descriptor, Errno, Fd, Open, Os};
 
 use super::memory::Memory;
-use super::record::{AnyFormat, FORMAT, Header, Record, line};
+use super::reading::{Found, read};
+use super::record::{FORMAT, Header, Record, line};
 
 /// What the name of every file begins with.
 const PREFIX: &str = "control.";
@@ -22,10 +26,8 @@ const PREFIX: &str = "control.";
 const SUFFIX: &str = ".jsonl";
 /// What the name of a file ends with before it gets its own.
 const TEMPORARY: &str = ".jsonl.tmp";
-/// How much is read at once, in bytes.
-const PIECE: u32 = 64 << 10;
-/// The longest line, in bytes: the longest message with every byte escaped, and the rest.
-const LONGEST_LINE: usize = 512 << 10;
+/// What is put behind the name of a file that is damaged.
+const ASIDE: &str = ".damaged";
 /// How much is written by one call, in bytes.
 const CHUNK: usize = 1 << 20;
 /// A file is written anew when so many bytes, and as many as it had at first, were appended to it.
@@ -62,6 +64,8 @@ pub(crate) struct Keep<O: Os> {
     open: Option<Appending<O>>,
     /// Older files that are still there.
     spent: Vec<String>,
+    /// Those of them that are damaged.
+    damaged: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -89,7 +93,7 @@ impl<O: Os> Keep<O> {
         let open = Open { directory: true, ..Open::read() };
         let directory =
             os.descriptor(Call::Open { at: Some(state), path: Path::new(".").to_owned(), open }).await?;
-        let (mut memory, mut epochs, mut spent) = (Memory::default(), Vec::new(), Vec::new());
+        let (mut epochs, mut spent, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         for name in os.read_directory(&directory).await? {
             match name.to_str().and_then(named) {
                 Some((other, _)) if other > epoch => return Err(Trouble::Succeeded),
@@ -99,17 +103,29 @@ impl<O: Os> Keep<O> {
             }
         }
         epochs.sort_unstable();
-        let mut found = None;
-        for other in epochs.iter().rev() {
-            if let Some(read) = read(os, &directory, *other).await? {
-                found = Some(read);
-                break;
+        let mut memory = None;
+        while memory.is_none()
+            && let Some(other) = epochs.pop()
+        {
+            match read(os, &directory, other).await? {
+                Found::Nothing => {}
+                Found::Whole(found) => {
+                    memory = Some(found);
+                    spent.push(name(other));
+                }
+                Found::Damaged(found) => {
+                    memory = found;
+                    damaged.push(name(other));
+                }
             }
         }
-        memory = found.unwrap_or(memory);
+        let mut memory = memory.unwrap_or_default();
+        if !damaged.is_empty() {
+            memory.distrust();
+        }
         spent.extend(epochs.into_iter().map(name));
         let instance = instance.to_owned();
-        Ok((Self { os: os.clone(), directory, epoch, instance, open: None, spent }, memory))
+        Ok((Self { os: os.clone(), directory, epoch, instance, open: None, spent, damaged }, memory))
     }
 
     /// Whether nothing can be appended before everything is written anew: at first, when the file has grown too long, and
@@ -146,12 +162,13 @@ impl<O: Os> Keep<O> {
         }
     }
 
-    /// Writes everything into a new file, which takes the place of the one of this epoch, and removes those before.
+    /// Writes everything into a new file, which takes the place of the one of this epoch, and removes those before, or puts
+    /// them aside. Answers the names of those that are damaged, as they are now.
     ///
     /// # Errors
     ///
     /// Why it is not written. A reader then finds what was kept before.
-    pub(crate) async fn rewrite(&mut self, memory: &Memory) -> Result<(), Trouble> {
+    pub(crate) async fn rewrite(&mut self, memory: &Memory) -> Result<Vec<String>, Trouble> {
         // From here on this name may lead to another file.
         self.open = None;
         let (os, at) = (&self.os, &self.directory);
@@ -173,7 +190,14 @@ impl<O: Os> Keep<O> {
             // What stays counts no more, and the next owner removes it.
             let _ = unlink(&self.os, &self.directory, &name).await;
         }
-        Ok(())
+        let mut aside = Vec::new();
+        // Only now: nothing older may be trusted because what is newer has another name.
+        for name in std::mem::take(&mut self.damaged) {
+            let other = format!("{name}{ASIDE}");
+            let moved = self.os.rename_at(&self.directory, &name, &other).await;
+            aside.push(if moved.is_ok() { other } else { name });
+        }
+        Ok(aside)
     }
 
     fn lines(&self, memory: &Memory) -> Vec<Vec<u8>> {
@@ -213,82 +237,11 @@ async fn write<O: Os>(os: &O, file: &Descriptor<O>, bytes: &[u8]) -> Result<(), 
     if count as usize == bytes.len() { Ok(()) } else { Err(Errno::NoSpace) }
 }
 
-/// What the file of an epoch remembers; `None`: it is none.
-async fn read<O: Os>(os: &O, at: &Descriptor<O>, epoch: u64) -> Result<Option<Memory>, Trouble> {
-    let file = match os.open_at(at, name(epoch), Open { no_follow: true, ..Open::read() }).await {
-        Ok(file) => file,
-        Err(Errno::NotFound | Errno::SymlinkLoop | Errno::NoDeviceOrAddress) => return Ok(None),
-        Err(errno) => return Err(errno.into()),
-    };
-    let (mut reading, mut offset) = (Reading::new(epoch), 0);
-    while !reading.is_over {
-        let piece = os.read(&file, offset, PIECE).await?;
-        if piece.is_empty() {
-            break;
-        }
-        offset += piece.len() as u64;
-        reading.take(&piece);
-    }
-    if reading.is_newer { Err(Trouble::Newer) } else { Ok(reading.memory) }
-}
-
-/// A file that is read piece by piece, up to the first line that is not whole.
-#[derive(Debug)]
-pub(super) struct Reading {
-    epoch: u64,
-    rest: Vec<u8>,
-    /// `None`: the header was not read yet, or is none.
-    pub(super) memory: Option<Memory>,
-    is_newer: bool,
-    is_over: bool,
-}
-
-impl Reading {
-    pub(super) const fn new(epoch: u64) -> Self {
-        Self { epoch, rest: Vec::new(), memory: None, is_newer: false, is_over: false }
-    }
-
-    pub(super) fn take(&mut self, piece: &[u8]) {
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            self.rest.extend_from_slice(part);
-            if self.rest.len() > LONGEST_LINE {
-                self.is_over = true;
-            }
-            if self.is_over {
-                return;
-            }
-            if self.rest.ends_with(b"\n") {
-                let line = std::mem::take(&mut self.rest);
-                self.is_over = !self.line(&line);
-            }
-        }
-    }
-
-    /// Takes one line in. Answers whether it is one.
-    fn line(&mut self, line: &[u8]) -> bool {
-        if let Some(memory) = &mut self.memory {
-            let record = serde_json::from_slice::<Record>(line);
-            return record.map(|record| memory.apply(&record)).is_ok();
-        }
-        match serde_json::from_slice::<Header>(line) {
-            Ok(header) if header.format == FORMAT && header.epoch == self.epoch => {
-                self.memory = Some(Memory::default());
-                true
-            }
-            Ok(_) | Err(_) => {
-                let format = serde_json::from_slice::<AnyFormat>(line).map(|any| any.format);
-                self.is_newer = format.is_ok_and(|format| format > FORMAT);
-                false
-            }
-        }
-    }
-}
-
 async fn unlink<O: Os>(os: &O, at: &Descriptor<O>, name: &str) -> Result<(), Errno> {
     os.done(Call::Unlink { at: Some(at.fd()), path: name.into() }).await
 }
 
-pub(super) fn name(epoch: u64) -> String {
+pub(crate) fn name(epoch: u64) -> String {
     format!("{PREFIX}{epoch}{SUFFIX}")
 }
 

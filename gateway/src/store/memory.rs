@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::outbox::{Outbox, Said, Stage};
 use super::record::Record;
 
 /// At most so many devices are remembered.
@@ -37,6 +38,7 @@ pub(crate) struct Memory {
     runs: VecDeque<Run>,
     /// The last slot of each job that was begun.
     slots: BTreeMap<String, u64>,
+    outbox: Outbox,
     /// Counts what is remembered of devices and sessions, so that the oldest is known.
     order: u64,
 }
@@ -108,6 +110,11 @@ impl Memory {
         self.devices.get(id)
     }
 
+    /// No device may come any more: what may have been said of it is lost.
+    pub(super) fn distrust(&mut self) {
+        self.devices.clear();
+    }
+
     /// All devices by their ids.
     pub(crate) const fn devices(&self) -> &BTreeMap<String, Device> {
         &self.devices
@@ -121,6 +128,11 @@ impl Memory {
     /// The runs of jobs, the latest last.
     pub(crate) const fn runs(&self) -> &VecDeque<Run> {
         &self.runs
+    }
+
+    /// What bots were told, and what they owe.
+    pub(crate) const fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// The last slot of a job that was begun.
@@ -191,13 +203,20 @@ impl Memory {
                     order,
                 });
                 self.drop_sessions();
+                self.forget_unasked();
             }
             Record::Said { session, run, text, at_ms } => {
                 self.said(session, Speaker::User, run, text, *at_ms);
             }
             Record::Replied { session, run, text, at_ms } => {
+                self.outbox.answered(session, run, text, *at_ms);
                 self.said(session, Speaker::Agent, run, text, *at_ms);
             }
+            Record::Received { .. }
+            | Record::Passed { .. }
+            | Record::Sending { .. }
+            | Record::Settled { .. }
+            | Record::Owed { .. } => self.channel(record),
             Record::Begun { job, run, slot_ms, at_ms } => self.begun(job, run, *slot_ms, *at_ms),
             Record::Slot { job, slot_ms } => self.slot(job, *slot_ms),
             Record::Ended { job: _, run, duration_ms, error, at_ms } => {
@@ -206,6 +225,48 @@ impl Memory {
                 }
             }
         }
+    }
+
+    /// Takes in what has happened to a bot.
+    fn channel(&mut self, record: &Record) {
+        match record {
+            Record::Received { bot, update, session, run, chat, text, at_ms } => {
+                if self.outbox.pass(bot, *update, self.order) && self.sessions.contains_key(session) {
+                    let said = Said { bot, update: *update, session, run, chat: *chat, at_ms: *at_ms };
+                    self.outbox.owe(said, Stage::Asked, "");
+                    self.said(session, Speaker::User, run, text, *at_ms);
+                    self.forget_unasked();
+                }
+            }
+            Record::Owed { bot, update, session, run, chat, text, state, at_ms } => {
+                let said = Said { bot, update: *update, session, run, chat: *chat, at_ms: *at_ms };
+                self.outbox.pass(bot, *update, self.order);
+                self.outbox.owe(said, *state, text);
+                self.forget_unasked();
+            }
+            Record::Passed { bot, update } => drop(self.outbox.pass(bot, *update, self.order)),
+            Record::Sending { bot, update, epoch } => self.outbox.sending(bot, *update, *epoch),
+            Record::Settled { bot, update, fate, at_ms } => {
+                self.outbox.settled(bot, *update, *fate, *at_ms);
+            }
+            Record::Key { .. }
+            | Record::Paired { .. }
+            | Record::Issued { .. }
+            | Record::Revoked { .. }
+            | Record::Removed { .. }
+            | Record::Session { .. }
+            | Record::Said { .. }
+            | Record::Replied { .. }
+            | Record::Begun { .. }
+            | Record::Slot { .. }
+            | Record::Ended { .. } => {}
+        }
+    }
+
+    /// What is not answered any more is owed no more.
+    fn forget_unasked(&mut self) {
+        let open = &self.open;
+        self.outbox.keep_asked(|session, run| open.iter().any(|(at, open)| at == session && open == run));
     }
 
     fn said(&mut self, session: &str, speaker: Speaker, run: &str, text: &str, at_ms: u64) {
@@ -226,10 +287,14 @@ impl Memory {
         if speaker == Speaker::User {
             self.open.push_back((session.to_owned(), run.to_owned()));
         }
+        let open = self.open.len();
         while self.sessions.get(session).is_some_and(|chat| chat.messages.len() > MOST_MESSAGES) {
             self.drop_first(session);
         }
         self.drop_sessions();
+        if self.open.len() < open {
+            self.forget_unasked();
+        }
     }
 
     /// Drops what was said first in a session, a message together with its answer: neither is remembered without the other.
@@ -310,6 +375,7 @@ impl Memory {
         let slots = self.slots.iter();
         records.extend(slots.map(|(job, slot_ms)| Record::Slot { job: job.clone(), slot_ms: *slot_ms }));
         records.extend(self.runs.iter().flat_map(Run::records));
+        records.extend(self.outbox.records());
         records
     }
 }

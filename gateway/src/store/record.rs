@@ -1,11 +1,24 @@
 //! The lines of a memory: each says one thing that happened, and is whole or does not count.
+//!
+//! The last member of each is the beginning of the SHA-256 of what the line is without it. It tells what a disk has changed, and
+//! nothing of who has written it.
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::outbox::{Fate, Stage};
 
 /// The version of the format. A file of a later one is neither read nor removed.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+/// The first version, whose lines have no sums.
+pub(super) const WITHOUT_SUMS: u32 = 1;
+/// How long a sum is, in bytes.
+const SUM_BYTES: usize = 8;
+/// What stands around it.
+const SUM: [&str; 2] = [",\"sum\":\"", "\"}"];
 
 /// The first line of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +74,25 @@ pub(crate) enum Record {
     Said { session: String, run: String, text: String, at_ms: u64 },
     /// The agent answered that.
     Replied { session: String, run: String, text: String, at_ms: u64 },
+    /// Somebody said something to a bot, in the update of that number: it is said in a session, and a reply is owed.
+    Received { bot: String, update: i64, session: String, run: String, chat: i64, text: String, at_ms: u64 },
+    /// An update of a bot was taken in, and nothing is to be answered.
+    Passed { bot: String, update: i64 },
+    /// The reply to an update is about to be sent, by the owner of that epoch.
+    Sending { bot: String, update: i64, epoch: u64 },
+    /// What became of it.
+    Settled { bot: String, update: i64, fate: Fate, at_ms: u64 },
+    /// A reply that is owed, where what led to it is told elsewhere.
+    Owed {
+        bot: String,
+        update: i64,
+        session: String,
+        run: String,
+        chat: i64,
+        text: String,
+        state: Stage,
+        at_ms: u64,
+    },
     /// A job is about to run, for this slot if it was due.
     Begun { job: String, run: String, slot_ms: Option<u64>, at_ms: u64 },
     /// The last slot of a job that has begun, where the run itself is remembered no more.
@@ -78,8 +110,24 @@ impl Record {
 
 /// A value as a line.
 pub(super) fn line(value: &impl Serialize) -> Vec<u8> {
-    // Structs of strings and integers always serialise; an empty line would end the file for every reader.
+    // Structs of strings and integers always serialise, as objects; an empty line is damage for every reader.
     let mut line = serde_json::to_vec(value).unwrap_or_default();
+    if line.pop().is_some() {
+        let sum = sum(&line);
+        line.extend_from_slice([SUM[0], &sum, SUM[1]].concat().as_bytes());
+    }
     line.push(b'\n');
     line
+}
+
+/// What a line says, without its end; `None`: it is not what was written.
+pub(super) fn checked(line: &[u8]) -> Option<Vec<u8>> {
+    let line = line.strip_suffix(SUM[1].as_bytes())?;
+    let (line, told) = line.split_at_checked(line.len().checked_sub(2 * SUM_BYTES)?)?;
+    let line = line.strip_suffix(SUM[0].as_bytes())?;
+    (told == sum(line).as_bytes()).then(|| [line, b"}"].concat())
+}
+
+fn sum(line: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(line)[..SUM_BYTES])
 }

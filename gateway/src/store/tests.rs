@@ -1,25 +1,29 @@
 //! What survives of a memory: a crash at any byte, a disk that fails at any step, an owner that was paused.
 
 use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use portcullis_os::{Call, Errno, Fd, Linux, Open, Os, Reply};
+use portcullis_os::{Call, Errno, Fd, Linux, Listener, Open, Os, Port, Reply};
 use proptest::prelude::*;
+use tokio::sync::watch;
 
-use super::file::{Keep, Reading, Trouble, name};
+use super::file::{Keep, Trouble, name};
 use super::memory::{MOST_BYTES, MOST_DEVICES, MOST_MESSAGES, MOST_SESSIONS, Memory};
+use super::outbox::Fate;
+use super::reading::{Found, Reading};
 use super::record::{FORMAT, Header, Hidden, Record, line};
 
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     text.to_owned()
 }
 
-fn session(key: &str) -> Record {
+pub(super) fn session(key: &str) -> Record {
     Record::Session { key: text(key), id: format!("id-{key}"), at_ms: 1 }
 }
 
-fn said(key: &str, run: &str, words: &str) -> Record {
+pub(super) fn said(key: &str, run: &str, words: &str) -> Record {
     Record::Said { session: text(key), run: text(run), text: text(words), at_ms: 2 }
 }
 
@@ -27,7 +31,7 @@ fn replied(key: &str, run: &str) -> Record {
     Record::Replied { session: text(key), run: text(run), text: text("r"), at_ms: 3 }
 }
 
-fn paired(device: &str) -> Record {
+pub(super) fn paired(device: &str) -> Record {
     Record::Paired {
         device: text(device),
         public_key: text("k"),
@@ -39,16 +43,33 @@ fn paired(device: &str) -> Record {
     }
 }
 
-fn issued(device: &str, digest: &str) -> Record {
+pub(super) fn issued(device: &str, digest: &str) -> Record {
     let (role, scopes) = (text("operator"), vec![text("operator.read")]);
     Record::Issued { device: text(device), role, digest: Hidden(text(digest)), scopes, at_ms: 5 }
+}
+
+pub(super) fn received(bot: &str, update: i64, key: &str) -> Record {
+    let (bot, session, run) = (text(bot), text(key), format!("{bot}{update}"));
+    Record::Received { bot, update, session, run, chat: 5, text: text("x"), at_ms: 9 }
+}
+
+pub(super) fn answered(bot: &str, update: i64, key: &str) -> Record {
+    replied(key, &format!("{bot}{update}"))
+}
+
+pub(super) fn sending(bot: &str, update: i64, epoch: u64) -> Record {
+    Record::Sending { bot: text(bot), update, epoch }
+}
+
+pub(super) fn settled(bot: &str, update: i64, fate: Fate) -> Record {
+    Record::Settled { bot: text(bot), update, fate, at_ms: 10 }
 }
 
 fn begun(job: &str, run: &str, slot_ms: u64) -> Record {
     Record::Begun { job: text(job), run: text(run), slot_ms: Some(slot_ms), at_ms: 6 }
 }
 
-fn all(records: &[Record]) -> Memory {
+pub(super) fn all(records: &[Record]) -> Memory {
     let mut memory = Memory::default();
     for record in records {
         memory.apply(record);
@@ -85,7 +106,7 @@ fn a_message_is_forgotten_together_with_its_answer_and_none_is_answered_for_ever
 }
 
 /// Any record about few devices, sessions and jobs, so that they meet.
-fn any_record() -> impl Strategy<Value = Record> {
+pub(super) fn any_record() -> impl Strategy<Value = Record> {
     let word = || prop_oneof![Just("a"), Just("b"), Just("c")];
     prop_oneof![
         word().prop_map(session),
@@ -104,6 +125,20 @@ fn any_record() -> impl Strategy<Value = Record> {
             at_ms: 8,
         }),
         Just(Record::Key { seed: Hidden(text("s")) }),
+        any_of_bots(),
+    ]
+}
+
+/// Any record about few bots and updates.
+fn any_of_bots() -> impl Strategy<Value = Record> {
+    let bot = || prop_oneof![Just("p"), Just("q")];
+    let fate = prop_oneof![Just(Fate::Sent), Just(Fate::Unsent), Just(Fate::Refused), Just(Fate::Unknown)];
+    prop_oneof![
+        (bot(), 0..5_i64, "[ab]").prop_map(|(bot, update, key)| received(bot, update, &key)),
+        (bot(), 0..5_i64, "[ab]").prop_map(|(bot, update, key)| answered(bot, update, &key)),
+        (bot(), 0..5_i64, 1..3_u64).prop_map(|(bot, update, epoch)| sending(bot, update, epoch)),
+        (bot(), 0..5_i64, fate).prop_map(|(bot, update, fate)| settled(bot, update, fate)),
+        (bot(), 0..5_i64).prop_map(|(bot, update)| Record::Passed { bot: text(bot), update }),
     ]
 }
 
@@ -129,8 +164,11 @@ proptest! {
             reading.take(piece);
         }
         let whole = ends.iter().filter(|end| **end <= bytes.len()).count();
-        let expected = (whole > 0).then(|| all(&records[..whole - 1]));
-        prop_assert_eq!(reading.memory, expected);
+        let expected = match whole {
+            0 => Found::Damaged(None),
+            _ => Found::Whole(all(&records[..whole - 1])),
+        };
+        prop_assert_eq!(reading.end(), Ok(expected));
     }
 
     /// What is written at the beginning of a file makes the memory that it was written for.
@@ -190,6 +228,10 @@ fn the_same_key_is_the_same_message_and_the_slot_of_a_job_never_goes_back() {
 pub(crate) struct Faulty {
     linux: Linux,
     fault: Arc<Mutex<Option<Fault>>>,
+    /// How often a call was held up, and how many of those may go on.
+    held: Arc<watch::Sender<[u32; 2]>>,
+    /// How often the disk was full, and how often a clock was read.
+    counts: Arc<watch::Sender<[u32; 2]>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,11 +245,48 @@ pub(crate) enum Fault {
     Sync,
     Rename,
     Create,
+    /// The next sync is not over before it is told to go on.
+    SlowSync,
+    /// The same, of what is in the directory.
+    SlowList,
 }
 
 impl Faulty {
     pub(crate) fn new() -> Self {
-        Self { linux: Linux::new(|_| ()), fault: Arc::default() }
+        Self {
+            linux: Linux::new(|_| ()),
+            fault: Arc::default(),
+            held: Arc::default(),
+            counts: Arc::default(),
+        }
+    }
+
+    /// Waits until a call is held up.
+    pub(crate) async fn hangs(&self) {
+        self.held.subscribe().wait_for(|[held, freed]| held > freed).await.expect("it is there");
+    }
+
+    /// What is held up goes on.
+    pub(crate) fn go_on(&self) {
+        self.held.send_modify(|[held, freed]| *freed = *held);
+    }
+
+    /// How often a clock is read until the disk was full so many times.
+    pub(crate) async fn looks_until_refused(&self, times: u32) -> u32 {
+        let [before, looks] = *self.counts.borrow();
+        let mut counts = self.counts.subscribe();
+        let after = counts.wait_for(|[refused, _]| refused - before >= times).await.expect("it is there");
+        after[1] - looks
+    }
+
+    async fn hold(&self) {
+        self.set(None);
+        let mut number = 0;
+        self.held.send_modify(|[held, _]| {
+            *held += 1;
+            number = *held;
+        });
+        self.held.subscribe().wait_for(|[_, freed]| *freed >= number).await.expect("it is there");
     }
 
     pub(crate) fn set(&self, fault: Option<Fault>) {
@@ -220,8 +299,14 @@ impl Os for Faulty {
 
     async fn call(&self, call: Call) -> Result<Reply, Errno> {
         let fault = *self.fault.lock().expect("nobody panics");
+        if matches!(call, Call::ReadClock { .. }) {
+            self.counts.send_modify(|[_, looks]| *looks += 1);
+        }
         match (fault, call) {
-            (Some(Fault::Full), Call::Write { .. }) => Err(Errno::NoSpace),
+            (Some(Fault::Full), Call::Write { .. }) => {
+                self.counts.send_modify(|[refused, _]| *refused += 1);
+                Err(Errno::NoSpace)
+            }
             (Some(Fault::FullAfter(most) | Fault::FullForGood(most)), Call::Write { fd, offset, bytes }) => {
                 let bytes = bytes[..most.min(bytes.len())].to_vec();
                 self.linux.call(Call::Write { fd, offset, bytes }).await
@@ -230,6 +315,12 @@ impl Os for Faulty {
             (Some(Fault::Sync), Call::Sync { .. }) => Err(Errno::InputOutput),
             (Some(Fault::Rename), Call::Rename { .. }) => Err(Errno::NoSpace),
             (Some(Fault::Create), Call::Open { open, .. }) if open.exclusive => Err(Errno::NoSpace),
+            (Some(Fault::SlowSync), call @ Call::Sync { .. })
+            | (Some(Fault::SlowList), call @ Call::ReadDirectory { .. }) => {
+                let outcome = self.linux.call(call).await;
+                self.hold().await;
+                outcome
+            }
             (_, call) => self.linux.call(call).await,
         }
     }
@@ -245,33 +336,37 @@ impl Os for Faulty {
     fn listener(&self, fd: Fd) -> Result<Self::Listener, Errno> {
         self.linux.listener(fd)
     }
+
+    async fn dial(&self, host: &str, port: Port) -> io::Result<<Self::Listener as Listener>::Stream> {
+        self.linux.dial(host, port).await
+    }
 }
 
 /// Where a gateway remembers.
-struct Place {
-    directory: tempfile::TempDir,
+pub(super) struct Place {
+    pub(super) directory: tempfile::TempDir,
     os: Faulty,
     state: Fd,
 }
 
 impl Place {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (directory, os) = (tempfile::tempdir().expect("a directory"), Faulty::new());
         let open = Open { directory: true, ..Open::read() };
         let state = os.open(directory.path(), open).await.expect("it is there").leak();
         Self { directory, os, state }
     }
 
-    async fn load(&self, epoch: u64) -> Result<(Keep<Faulty>, Memory), Trouble> {
+    pub(super) async fn load(&self, epoch: u64) -> Result<(Keep<Faulty>, Memory), Trouble> {
         Keep::load(&self.os, self.state, epoch, "i").await
     }
 
     /// What an owner of that epoch would remember.
-    async fn remembered(&self, epoch: u64) -> Memory {
+    pub(super) async fn remembered(&self, epoch: u64) -> Memory {
         self.load(epoch).await.expect("it is read").1
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.directory.path()).expect("it is there");
         let mut names: Vec<_> = entries
             .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -280,8 +375,13 @@ impl Place {
         names
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test looks at what was written")]
+    pub(super) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.path().join(name)).expect("it is there")
+    }
+
     #[expect(clippy::disallowed_methods, reason = "a test sets its stage")]
-    fn put(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.directory.path().join(name), bytes).expect("it is written");
     }
 }
@@ -334,7 +434,7 @@ async fn what_could_not_be_written_has_not_happened_and_what_comes_next_is_kept(
         if failed.is_ok() {
             // This one shows only where everything is written anew.
             memory.apply(&said("a", "2", "lost"));
-            failed = keep.rewrite(&memory).await;
+            failed = keep.rewrite(&memory).await.map(drop);
         }
         assert!(failed.is_err(), "{fault:?}");
         if keep.wants_all() {
@@ -362,11 +462,11 @@ async fn a_file_of_a_later_version_is_neither_read_nor_removed_and_one_that_is_n
     keep.rewrite(&memory).await.expect("it is written");
     keep.append(&[session("a")]).await.expect("it is kept");
     place.put(&name(2), b"");
-    place.put(&name(3), b"{\"format\":1,\"epoch\":9,\"instance\":\"a copy\"}\n");
+    place.put(&name(3), &line(&Header { format: FORMAT, epoch: 9, instance: text("a copy") }));
     std::os::unix::fs::symlink("/etc/passwd", place.directory.path().join(name(4))).expect("a link");
     place.put("control.05.jsonl", b"no epoch");
     assert_eq!(place.remembered(7).await, all(&[session("a")]));
-    place.put(&name(6), b"{\"format\":2,\"epoch\":6,\"era\":1}\n");
+    place.put(&name(6), b"{\"format\":3,\"epoch\":6,\"era\":1}\n");
     assert_eq!(place.load(7).await.map(|_| ()), Err(Trouble::Newer));
     assert!(Path::new(&place.directory.path().join(name(6))).exists());
 }
@@ -389,4 +489,9 @@ async fn a_file_that_has_grown_is_written_anew_with_what_is_still_remembered() {
     let length = std::fs::metadata(place.directory.path().join(name(1))).expect("it is there").len();
     assert!(length < 8 * 64 * 1024 + 4096, "{length}");
     assert_eq!(place.remembered(2).await.records(), memory.records());
+}
+
+/// A record as a line, for tests that write one down themselves.
+pub(crate) fn written(record: &Record) -> String {
+    String::from_utf8(record.line()).expect("it is text")
 }

@@ -125,12 +125,13 @@ pub const FREE: u8 = 0;
 pub struct Report<'a> {
     claim: &'a Claim,
     survey: &'a Survey,
+    options: &'a str,
 }
 
 impl<'a> Report<'a> {
-    /// About the claim that was surveyed.
-    pub const fn new(claim: &'a Claim, survey: &'a Survey) -> Self {
-        Self { claim, survey }
+    /// About the claim that was surveyed. The `options` make another command mean the same, with a space before each.
+    pub const fn new(claim: &'a Claim, survey: &'a Survey, options: &'a str) -> Self {
+        Self { claim, survey, options }
     }
 
     /// What a start would meet first, if anything.
@@ -167,7 +168,10 @@ impl<'a> Report<'a> {
 
     /// The safe next command.
     fn next(&self) -> String {
-        self.first().map_or_else(|| "refgate gateway".to_owned(), |blocked| blocked.refusal.next.clone())
+        match self.first() {
+            Some(blocked) => blocked.refusal.next.clone(),
+            None => format!("refgate gateway{}", self.options),
+        }
     }
 
     /// What the owner record says, held against what the kernel and the newest journal show.

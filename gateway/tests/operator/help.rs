@@ -107,6 +107,7 @@ fn help_names_every_command_every_setting_and_every_exit_status() {
     The configuration also says where to listen (`gateway.bind`: loopback, lan or custom), which
     ports browsers have (`browser.cdpUrl` and that or `cdpPort` of each profile) and where agents
     work (`agents.defaults.workspace`, and `workspace` of each agent): all of it is owned as well.
+    Its bots (`channels.telegram`) are polled as long as all that is owned, and by nobody else.
     Without a token or a password every program of this machine may connect; listening elsewhere than
     on loopback is refused then.
 

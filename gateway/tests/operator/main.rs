@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
+mod bots;
 mod doctor;
 mod events;
 mod force;

@@ -12,13 +12,13 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::room::{Room, signal};
 
 /// A client that has come in, with every scope.
-struct Client {
+pub(crate) struct Client {
     runtime: tokio::runtime::Runtime,
     socket: WebSocketStream<TcpStream>,
 }
 
 impl Client {
-    fn of(room: &Room) -> Self {
+    pub(crate) fn of(room: &Room) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let socket = runtime.block_on(async {
             let stream = TcpStream::connect(("127.0.0.1", room.base)).await.expect("it listens");
@@ -37,7 +37,7 @@ impl Client {
     }
 
     /// What a request is answered with.
-    fn ask(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn ask(&mut self, method: &str, params: &Value) -> Value {
         self.try_ask(method, params).expect("it is answered")
     }
 
@@ -184,7 +184,22 @@ fn a_job_that_cannot_be_understood_stops_a_start_with_its_place() {
             "`id` of a job must be 1 to 64 letters, digits, `_` or `-`, not another text",
         ),
         ("{ id: 'a', everyMs: 10 }", "`everyMs` of a job must be a whole number from 1000 to 31622400000"),
-        ("{ id: 'a' }", "a job in `cron.jobs` must be one with `everyMs` or `at`, not one with neither"),
+        (
+            "{ id: 'a' }",
+            "a job in `cron.jobs` must be one with `everyMs`, `at` or `schedule`, not one with none of them",
+        ),
+        (
+            "{ id: 'a', everyMs: 1000, schedule: { kind: 'cron', expr: '* * * * *' } }",
+            "a job in `cron.jobs` must be one with `everyMs`, `at` or `schedule`, not one with several of them",
+        ),
+        (
+            "{ id: 'a', schedule: { kind: 'cron', expr: '60 * * * *' } }",
+            "`expr` of a job must be five fields such as \"0 9 * * 1-5\", not another text",
+        ),
+        (
+            "{ id: 'a', schedule: { kind: 'cron', expr: '* * * * *', tz: 'Europe/Berlin' } }",
+            "`schedule` of a job must be an object with `kind` \"cron\", an `expr` and no other key but `tz` \"UTC\"",
+        ),
         ("{ id: 'a', at: 'tomorrow' }", "`at` of a job must be a moment such as \"2026-12-31T23:59:00Z\""),
         (
             "{ id: 'a', everyMs: 1000, cron: '* * * * *' }",

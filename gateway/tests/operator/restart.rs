@@ -20,6 +20,8 @@ pub(crate) fn listeners(port: u16) -> Vec<String> {
         let listens = rows.filter(|row| row.len() > 9 && row[1].ends_with(&suffix) && row[3] == "0A");
         found.extend(listens.map(|row| row[9].to_owned()));
     }
+    // The kernel writes its table piece by piece, and while others connect a row may come twice.
+    found.dedup();
     found
 }
 

@@ -1,11 +1,12 @@
 //! `why` asks and never takes: each call that it makes is one that changes nothing and keeps nobody out.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway::lock::{LOCK_FILE, WRITERS_FILE, survey};
 use gateway::{Claim, GATEWAY_SPAN, PortBlock};
-use portcullis_os::{Call, Errno, Fd, Linux, Os, Port, Reply};
+use portcullis_os::{Call, Errno, Fd, Linux, Listener, Os, Port, Reply};
 
 use crate::room::Room;
 
@@ -34,6 +35,10 @@ impl Os for Watched {
 
     fn listener(&self, fd: Fd) -> Result<Self::Listener, Errno> {
         self.os.listener(fd)
+    }
+
+    async fn dial(&self, host: &str, port: Port) -> io::Result<<Self::Listener as Listener>::Stream> {
+        self.os.dial(host, port).await
     }
 }
 

@@ -72,6 +72,23 @@ fn sees_everything() -> bool {
 }
 
 #[test]
+fn where_nothing_is_in_the_way_the_next_command_means_the_gateway_that_was_asked_about() {
+    let room = Room::new(35, None);
+    for command in ["why", "doctor"] {
+        let asked = [command, "--json", "--profile", "other", "--allow-file-lock"];
+        let output = room.refgate(None, &asked).output().expect("it runs");
+        let said = object(&output.stdout);
+        assert_eq!(said["verdict"], "free", "{said}");
+        let port = room.base;
+        assert_eq!(
+            said["next"],
+            format!("refgate gateway --port {port} --profile other --allow-file-lock"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn why_names_the_true_holder_whoever_asks_and_whatever_the_owner_record_says() {
     let rooms = users().into_iter().flat_map(|uid| [(uid, false), (uid, true)]);
     let threads: Vec<_> = (0_u16..)

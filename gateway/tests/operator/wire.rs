@@ -78,7 +78,7 @@ fn every_path_answers_as_its_clients_expect() {
 
 #[test]
 fn the_canvas_shows_plain_files_below_its_directory_and_nothing_else() {
-    let room = Room::new(3, None);
+    let room = Room::busy(27);
     let _running = room.gateway(&[]);
     let canvas = room.at("state/canvas");
     for directory in [&canvas, &canvas.join("deep")] {
@@ -160,7 +160,7 @@ fn connect(change: impl Fn(&mut Value)) -> String {
 
 #[test]
 fn whoever_begins_wrong_is_sent_away_with_the_code_of_the_protocol() {
-    let room = Room::new(2, None);
+    let room = Room::busy(28);
     let _running = gateway(&room);
     let mismatch =
         "unauthorized: gateway token mismatch (use this gateway's gateway.auth.token or pair the device)";
@@ -220,7 +220,7 @@ fn whoever_begins_wrong_is_sent_away_with_the_code_of_the_protocol() {
 
 #[test]
 fn only_so_many_may_stand_at_the_door_without_a_word() {
-    let room = Room::new(1, None);
+    let room = Room::busy(29);
     let _running = gateway(&room);
     let mut standing: Vec<_> = (0..32).map(|_| socket(&room).0).collect();
     let shake = "Upgrade: websocket\r\nConnection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\n\

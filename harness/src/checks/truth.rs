@@ -7,7 +7,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
-use portcullis_os::{FileId, Notice, Pid, Signal};
+use portcullis_os::{Call, FileId, Notice, Pid, Signal};
 use sim::kernel::{Effect, ProcessId};
 use sim::{Step, View, Violation};
 
@@ -68,6 +68,9 @@ impl Memory {
 
     /// Takes the present state into the memory of everybody who is still trying.
     pub(super) fn witness(&mut self, checks: &Checks, view: &View<'_>, step: &Step<'_>) {
+        if is_idle(step) {
+            return;
+        }
         self.bury(view);
         self.see_restarts(view, step);
         for observer in 0..self.slots {
@@ -157,6 +160,57 @@ impl Memory {
         let past = self.past.iter().filter(move |(of, process, _)| *of == observer && has(process));
         present.map(move |slot| self.of(observer, slot)).chain(past.map(|(_, _, facts)| *facts))
     }
+}
+
+/// Whether a step leaves nobody with a lock, a listener or a name that it had not before, and leaves every path where it led.
+/// Most steps of a search are calls that do, and after them nothing new is true.
+fn is_idle(step: &Step<'_>) -> bool {
+    let fails = step.reply.is_some_and(Result::is_err);
+    let is_content = |effect: &Effect| matches!(effect, Effect::Changed { .. });
+    step.call.is_some_and(|call| fails || gives_nothing(call)) && step.effects.iter().all(is_content)
+}
+
+/// Whether a call that is carried out gives nobody a lock, a listener or a name.
+fn gives_nothing(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Open { .. }
+            | Call::Write { .. }
+            | Call::Truncate { .. }
+            | Call::Close { .. }
+            | Call::Read { .. }
+            | Call::Stat { .. }
+            | Call::StatFd { .. }
+            | Call::FileSystem { .. }
+            | Call::ReadLink { .. }
+            | Call::ReadDirectory { .. }
+            | Call::Sync { .. }
+            | Call::OwnPid
+            | Call::OwnUid
+            | Call::OwnNamespaces
+            | Call::Processes
+            | Call::ProcessStatus { .. }
+            | Call::ProcessCommand { .. }
+            | Call::HoldsLock { .. }
+            | Call::HoldsSocket { .. }
+            | Call::LockTakers { .. }
+            | Call::TcpSockets { .. }
+            | Call::TcpListeners { .. }
+            | Call::Accept { .. }
+            | Call::ConnectUnix { .. }
+            | Call::PeerCredentials { .. }
+            | Call::Send { .. }
+            | Call::Receive { .. }
+            | Call::CatchSignals
+            | Call::NextSignal
+            | Call::Watch { .. }
+            | Call::ReadClock { .. }
+            | Call::Sleep { .. }
+            | Call::Random
+            | Call::BootId
+            | Call::Load { .. }
+            | Call::Store { .. }
+    )
 }
 
 /// What an observer needs, at one moment. This is asked at every step of a search, so nothing is looked up twice.

@@ -85,13 +85,7 @@ impl Checks {
 fn deadline_passed(step: &Step<'_>) -> Option<u32> {
     match (step.call?, step.reply?) {
         (Call::Sleep { milliseconds }, _) => Some(*milliseconds),
-        (
-            Call::ReceiveFd { deadline_ms, .. }
-            | Call::WaitPidfd { deadline_ms, .. }
-            | Call::ConnectTcp { deadline_ms, .. }
-            | Call::Receive { deadline_ms, .. },
-            Err(Errno::TimedOut),
-        ) => Some(*deadline_ms),
+        (call, Err(Errno::TimedOut)) => call.deadline_ms(),
         (_, _) => None,
     }
 }

@@ -42,6 +42,12 @@ pub(super) const CONFORM: &str = "Examples:
   # One sequence again
   portcullis conform --only 17 --seed 1";
 
+pub(super) const SWEEP: &str = "Examples:
+  # Fifty executions of each plan, each of them made twice and compared
+  portcullis sweep scenarios/channel --seeds 50 --twice
+  # One execution from its beginning to its end
+  portcullis sweep scenarios/network/one-state-on-two-hosts.sweep.toml --seed 3";
+
 #[cfg(target_os = "linux")]
 pub(super) const STRESS: &str = "Examples:
   portcullis stress --seconds 20

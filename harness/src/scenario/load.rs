@@ -1,7 +1,7 @@
 //! Finds and reads scenario files. The only place of the format that touches a disk.
 //!
 //! A path that was asked for yields at least one scenario or an error that says why not: nothing is skipped silently
-//! except hidden names and what does not end in `.toml` inside a directory. Every file is read once, whatever path leads
+//! except hidden names, sweeps and what does not end in `.toml` inside a directory. Every file is read once, whatever path leads
 //! to it, and the problems of all files are reported together.
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use super::diagnostics::closest;
 use super::model::Scenario;
 use super::parse::{LIBRARY, name_from, name_of, parse_as};
 use super::problem::{Paint, Problem, render_bare};
+use super::sweeps::is_sweep;
 
 /// No scenario is larger than this, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -135,11 +136,18 @@ impl LoadError {
             }
             Self::Unreadable { .. } => "check what it is and where it leads".to_owned(),
             Self::Special { .. } => "name a scenario file, or a directory that holds some".to_owned(),
-            Self::OtherEnding { .. } => "a scenario file ends in `.toml`".to_owned(),
+            Self::OtherEnding { path } if is_sweep(path) => {
+                format!("it is a sweep: `portcullis sweep {}`", path.display())
+            }
+            Self::OtherEnding { .. } => {
+                "a scenario file ends in `.toml`, and a sweep in `.sweep.toml`".to_owned()
+            }
             Self::TooLarge { .. } => "a scenario is a page of text; is this the right file?".to_owned(),
             Self::NotText { .. } => "a scenario is a text file in UTF-8; is this the right file?".to_owned(),
             Self::Empty { .. } => "a scenario begins with `schema = 1`".to_owned(),
-            Self::NoScenarios { .. } => "scenario files end in `.toml`; hidden files do not count".to_owned(),
+            Self::NoScenarios { .. } => {
+                "scenario files end in `.toml`; hidden files and sweeps do not count".to_owned()
+            }
             Self::Invalid { .. } => "correct what is marked".to_owned(),
         }
     }
@@ -261,12 +269,12 @@ fn parts_of(path: &Path) -> String {
     name_from(&parts)
 }
 
-enum Kind {
+pub(super) enum Kind {
     File,
     Directory,
 }
 
-fn what_is(path: &Path) -> Result<Kind, LoadError> {
+pub(super) fn what_is(path: &Path) -> Result<Kind, LoadError> {
     let status = std::fs::metadata(path).map_err(|error| from_system(path, &error))?;
     if status.is_dir() {
         Ok(Kind::Directory)
@@ -277,12 +285,12 @@ fn what_is(path: &Path) -> Result<Kind, LoadError> {
     }
 }
 
-fn real_path(path: &Path) -> PathBuf {
+pub(super) fn real_path(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The names in a directory that are not hidden, in the order of the names without their endings.
-fn names_in(directory: &Path) -> Result<Vec<OsString>, LoadError> {
+pub(super) fn names_in(directory: &Path) -> Result<Vec<OsString>, LoadError> {
     let failed = |error: io::Error| from_system(directory, &error);
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
@@ -294,7 +302,7 @@ fn names_in(directory: &Path) -> Result<Vec<OsString>, LoadError> {
 }
 
 fn is_scenario(path: &Path) -> bool {
-    path.extension() == Some(OsStr::new("toml"))
+    path.extension() == Some(OsStr::new("toml")) && !is_sweep(path)
 }
 
 #[expect(clippy::disallowed_methods, reason = "scenario and target files are read here and nowhere else")]

@@ -11,9 +11,10 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_os::{Call, Errno, Fd, Os, Reply, Round};
+use portcullis_os::{Call, Errno, Fd, Listener, Os, Port, Reply, Round};
 use tokio::sync::{Notify, oneshot};
 
 /// The answer to one call.
@@ -234,6 +235,10 @@ impl<O: Os> Os for Stepped<O> {
     /// There are no byte streams here: what is not granted step by step cannot be compared.
     fn listener(&self, _: Fd) -> Result<Self::Listener, Errno> {
         Err(Errno::NotSupported)
+    }
+
+    async fn dial(&self, _: &str, _: Port) -> io::Result<<Self::Listener as Listener>::Stream> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -128,6 +128,8 @@ fn the_help_documents_the_exit_statuses() {
       conform      Compare the simulated kernel with the real one, call by call
       stress       Kill, stop and rob real contenders for one lock, and judge whether their writes are
                    in order
+      sweep        Let whole gateways run on a simulated network, with clients and bots, under seeds of
+                   trouble
       target       Test target files, which describe other gateways
       import       Make one timeline and one scenario of the logs of an incident
       check        Read scenario files and show every mistake in them
@@ -165,6 +167,8 @@ fn the_help_documents_the_exit_statuses() {
            for explain: every case that was explained passes;
            for conform: no difference; for matrix: every cell is as known;
            for stress: the writes of all owners are in order, and every contender ended as it should;
+           for sweep: no seed breaks a promise that is not expected to break, and all that is to
+           happen does;
            for report merge: as for the runs;
            for target check: the gateway does what the file says;
            for run --match: a schedule shows the timeline; for import: the scenario was made
@@ -173,7 +177,8 @@ fn the_help_documents_the_exit_statuses() {
            for replay: the schedule still breaks something;
            for conform: the kernels differ, or an ending of a call was not seen that should be;
            for matrix: a cell is not as known; for stress: an owner wrote after a later one,
-           or a contender hung or ended as none should;
+           or a contender hung or ended as none should; for sweep: a seed breaks a promise, two
+           executions of one differ, or what is to happen never does;
            for target check: the gateway does something else;
            for run --match: no schedule shows the timeline; for fmt --check: a file is not laid out;
            for accept: a check is broken, so that its outcomes are none to accept
@@ -182,7 +187,7 @@ fn the_help_documents_the_exit_statuses() {
       3    nothing failed, but something stayed undecided; for replay: the token no longer applies:
            its schedule asks for a step that cannot happen, its scenario has changed, or its case
            is gone; for a saved failure: one of its steps does not happen any more;
-           for stress: too few acquisitions, kills, stops or removals;
+           for stress: too few acquisitions, kills, stops or removals; for sweep: its time is spent;
            for report merge: a part is missing or was cut; for accept: the search is not complete
       4    no case was selected
       5    the environment lacks something, for instance the gateway's executable, namespaces, or

@@ -34,7 +34,7 @@ use rustix::rand::GetRandomFlags;
 use rustix::time::ClockId;
 use tokio::net::TcpStream;
 
-use crate::{Call, Cell, Clock, Errno, Fd, Listener, Notice, Os, Reply, Uid};
+use crate::{Call, Cell, Clock, Errno, Fd, Listener, Notice, Os, Port, Reply, Uid};
 use signals::Signals;
 use table::{Table, errno};
 
@@ -195,6 +195,13 @@ impl Os for Linux {
     fn listener(&self, fd: Fd) -> Result<LinuxListener, Errno> {
         let socket = sockets::listener(&self.shared.table, fd)?;
         tokio::net::TcpListener::from_std(socket).map(LinuxListener).map_err(|error| errno(&error))
+    }
+
+    async fn dial(&self, host: &str, port: Port) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect((host, port.get())).await?;
+        // As for what is accepted.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
     }
 }
 

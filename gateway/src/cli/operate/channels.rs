@@ -136,6 +136,11 @@ fn read(label: &str, account: &Value) -> Account {
         Some(false) => bits.push("probe failed".to_owned()),
         None => {}
     }
+    for (key, what) in [("repliesWaiting", "wait"), ("repliesUnconfirmed", "unconfirmed")] {
+        if let Some(count @ 1..) = account[key].as_u64() {
+            bits.push(format!("replies {what}: {count}"));
+        }
+    }
     bits.extend(error.map(|error| format!("error: {error}")));
     let name = format!("{label} {}", plain(&account["accountId"]));
     Account { line: format!("{name}: {}", bits.join(", ")), name, is_bad }
@@ -145,7 +150,8 @@ fn read(label: &str, account: &Value) -> Account {
 pub(super) fn of_health(health: &Value) -> Vec<String> {
     let empty = serde_json::Map::new();
     let channels = health["channels"].as_object().unwrap_or(&empty).iter().take(MOST);
-    channels.map(|(name, said)| format!("{}: {}", plain(&json!(name)), plain(said))).collect()
+    let words = |said: &Value| said.get("healthState").map_or_else(|| plain(said), plain);
+    channels.map(|(name, said)| format!("{}: {}", plain(&json!(name)), words(said))).collect()
 }
 
 #[cfg(test)]
@@ -161,7 +167,7 @@ mod tests {
             "channelAccounts": {
                 "telegram": [
                     {"accountId": "a", "enabled": true, "configured": true, "running": true, "connected": true,
-                     "lastError": null, "healthState": "healthy", "probe": {"ok": true}},
+                     "lastError": null, "healthState": "healthy", "probe": {"ok": true}, "repliesUnconfirmed": 2},
                     {"accountId": "b", "enabled": true, "configured": true, "running": false, "connected": false,
                      "lastError": "409 Conflict\nx", "probe": {"ok": false, "error": "conflict"}},
                     {"accountId": "c", "enabled": false, "running": false},
@@ -176,7 +182,10 @@ mod tests {
             told,
             [
                 ("sim d: ", false),
-                ("Telegram a: enabled, configured, running, connected, health healthy, works", false),
+                (
+                    "Telegram a: enabled, configured, running, connected, health healthy, works, replies unconfirmed: 2",
+                    false
+                ),
                 (
                     "Telegram b: enabled, configured, stopped, disconnected, probe failed, error: 409 Conflict\u{fffd}x",
                     true

@@ -71,7 +71,7 @@ async fn status(desk: &Desk, Status { deep, require_rpc, reach }: Status) -> Res
         }
         report.put("service", units.iter().map(as_json).collect());
         if deep {
-            let examination = doctor::examine(&desk.os, claim, Mode::Look).await;
+            let examination = doctor::examine(&desk.os, claim, Mode::Look, &aim.options).await;
             report.row("doctor", format!("would exit with {}", examination.exit_status(claim)));
             report.put("doctor", json!({ "exit": examination.exit_status(claim) }));
         }

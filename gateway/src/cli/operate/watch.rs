@@ -178,7 +178,7 @@ async fn look(
     report.put("ts", json!(now));
     report.put("accounts", Value::Array(asked.accounts));
     if let Some(claim) = &aim.claim {
-        let examination = doctor::examine(&desk.os, claim, Mode::Look).await;
+        let examination = doctor::examine(&desk.os, claim, Mode::Look, &aim.options).await;
         report.put("doctor", json!({ "exit": examination.exit_status(claim) }));
     }
     let text = text(verdict, &message, &standing);

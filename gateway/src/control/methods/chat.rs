@@ -7,13 +7,14 @@ use super::super::work::{self, Work};
 use super::super::{LONGEST_MESSAGE, LONGEST_NAME};
 use super::{Call, Done};
 use crate::protocol::{Failure, Field, Shape};
-use crate::store::{Chat, Message};
+use crate::store::{Chat, Memory, Message};
 
 const KEY: Shape = Shape::Text { least: 1, most: 512 };
 pub(super) const SEND: &[Field] = &[
     Field::required("sessionKey", KEY),
-    Field::required("message", Shape::Text { least: 0, most: usize::MAX }),
-    Field::required("idempotencyKey", Shape::TEXT),
+    // Looked at here, because nothing long should wait for whoever writes it down.
+    Field::required("message", Shape::Bytes { least: 0, most: LONGEST_MESSAGE }),
+    Field::required("idempotencyKey", Shape::Bytes { least: 1, most: LONGEST_NAME }),
     Field::optional("agentId", Shape::Words(&[AGENT])),
     // An agent without a model does nothing else for these.
     Field::optional("deliver", Shape::Bool),
@@ -55,41 +56,32 @@ fn remembered(call: &Call<'_>) -> Result<(), Failure> {
 }
 
 pub(super) fn send(call: &Call<'_>) -> Done {
-    let run = call.text("idempotencyKey");
-    if run.len() > LONGEST_NAME {
-        let faults = format!("at /idempotencyKey: must NOT have more than {LONGEST_NAME} bytes");
-        return Done::Refused(Failure::params("chat.send", &faults));
-    }
-    // Looked at here, because nothing long should wait for whoever writes it down.
-    if call.text("message").len() > LONGEST_MESSAGE {
-        let faults = format!("at /message: must NOT have more than {LONGEST_MESSAGE} bytes");
-        return Done::Refused(Failure::params("chat.send", &faults));
-    }
     let text = |name: &str| call.text(name).to_owned();
-    Done::Work(Work::Say { session: text("sessionKey"), run: run.to_owned(), text: text("message") })
+    Done::Work(Work::Say { session: text("sessionKey"), run: text("idempotencyKey"), text: text("message") })
 }
 
 pub(super) fn history(call: &Call<'_>) -> Done {
     if let Err(failure) = remembered(call) {
         return Done::Refused(failure);
     }
-    let world = call.control.world();
     let key = call.text("sessionKey");
     let limit = usize::try_from(call.number("limit").unwrap_or(PAGE)).unwrap_or(usize::MAX);
     let most = call.number("maxChars").and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-    let chat = world.memory.sessions().get(key);
+    let (id, latest) = latest(&call.control.world().memory, key, limit);
+    // Made where nobody waits for it.
+    let messages: Vec<Value> = latest.iter().rev().map(|message| shown(message, most)).collect();
+    json!({ "sessionKey": key, "sessionId": id, "messages": messages }).into()
+}
+
+/// The name of a session, and what was said in it last, the latest first, as far as there is room.
+fn latest(memory: &Memory, key: &str, limit: usize) -> (Option<String>, Vec<Message>) {
+    let Some(chat) = memory.sessions().get(key) else { return (None, Vec::new()) };
     let mut told = 0;
-    // The latest are told, as far as there is room.
-    let latest = chat.into_iter().flat_map(|chat| chat.messages.iter().rev()).take(limit);
-    let mut messages: Vec<Value> = latest
-        .take_while(|message| {
-            told += message.text.len();
-            told <= MOST_TOLD
-        })
-        .map(|message| shown(message, most))
-        .collect();
-    messages.reverse();
-    json!({ "sessionKey": key, "sessionId": chat.map(|chat| &chat.id), "messages": messages }).into()
+    let latest = chat.messages.iter().rev().take(limit).take_while(|message| {
+        told += message.text.len();
+        told <= MOST_TOLD
+    });
+    (Some(chat.id.clone()), latest.cloned().collect())
 }
 
 fn shown(message: &Message, most: usize) -> Value {

@@ -19,16 +19,8 @@ pub(super) fn approve(call: &Call<'_>) -> Done {
     Done::Work(Work::Approve { request: call.text("requestId").to_owned(), by: call.client.scopes.clone() })
 }
 
-/// A rejection is not remembered: whoever was rejected may ask again.
 pub(super) fn reject(call: &Call<'_>) -> Done {
-    let mut world = call.control.world();
-    let rejected = pairing::reject(&mut world, call.text("requestId"), call.now);
-    rejected
-        .map(|(answer, news)| {
-            world.tell(call.control, &news, None);
-            answer
-        })
-        .into()
+    Done::Work(Work::Reject { request: call.text("requestId").to_owned() })
 }
 
 pub(super) fn remove(call: &Call<'_>) -> Done {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::agent::AGENT;
 use super::super::world::World;
-use super::super::{Now, ring, work};
+use super::super::{Control, Now, channels, ring, work};
 use super::{Call, Done};
 use crate::log::tail::{MOST_BYTES, MOST_LINES, Wanted};
 use crate::protocol::{Field, Shape};
@@ -24,17 +24,17 @@ pub(super) const TAIL: &[Field] = &[
 ];
 /// How many happenings are told unless somebody asks for another number.
 const PAGE: usize = 50;
+/// How long a channel is tried unless somebody says otherwise, in milliseconds.
+const PROBE_MS: u64 = 10_000;
+/// The longest that it is.
+const LONGEST_PROBE_MS: u64 = 30_000;
 
-/// The channels of this gateway.
-pub(in crate::control) fn channels(now: Now) -> Value {
-    json!({
-        "ts": now.wall_ms,
-        "channelOrder": [],
-        "channelLabels": {},
-        "channels": {},
-        "channelAccounts": {},
-        "channelDefaultAccountId": {},
-    })
+/// The channels of this gateway, each tried before if that is asked for.
+pub(super) fn channels(call: &Call<'_>) -> Done {
+    if call.params["probe"] == true {
+        return Done::Probe(call.number("timeoutMs").unwrap_or(PROBE_MS).clamp(1, LONGEST_PROBE_MS));
+    }
+    call.control.channels(call.now).into()
 }
 
 /// The end of the log of what happens, from memory: nobody waits for a disk here.
@@ -78,9 +78,11 @@ pub(super) fn preflight(call: &Call<'_>) -> Done {
     let world = call.control.world();
     let requests: usize = world.present.values().map(|present| present.mailbox.requests()).sum();
     let runs = world.memory.runs().iter().filter(|run| run.end.is_none()).count();
+    let deliveries = channels::owed(&call.control.about().channels, &world);
     let counts = [
         ("request", requests, "requests are worked on"),
         ("reply", world.memory.open(), "messages wait for the agent"),
+        ("delivery", deliveries, "replies of channels are under way"),
         ("cron", runs, "jobs run"),
     ];
     let blockers: Vec<Value> = counts
@@ -94,7 +96,7 @@ pub(super) fn preflight(call: &Call<'_>) -> Done {
         "safe": active == 0,
         "counts": {
             "clients": world.present.len(), "requests": requests, "pendingReplies": world.memory.open(),
-            "cronRuns": runs, "totalActive": active,
+            "deliveries": deliveries, "cronRuns": runs, "totalActive": active,
         },
         "blockers": blockers,
         "summary": format!("{summary}; {} clients would have to come again", world.present.len()),
@@ -103,15 +105,16 @@ pub(super) fn preflight(call: &Call<'_>) -> Done {
 }
 
 /// What a gateway says of itself when it is asked how it is.
-pub(in crate::control) fn health(world: &World, now: Now) -> Value {
+pub(in crate::control) fn health(world: &World, control: &Control, now: Now) -> Value {
     let sessions = sessions(world);
+    let [order, labels, channels] = channels::health(&control.about().channels, world);
     json!({
         "ok": true,
         "ts": now.wall_ms,
         "durationMs": 0,
-        "channels": {},
-        "channelOrder": [],
-        "channelLabels": {},
+        "channels": channels,
+        "channelOrder": order,
+        "channelLabels": labels,
         "heartbeatSeconds": 0,
         "defaultAgentId": AGENT,
         "agents": [{
@@ -134,6 +137,10 @@ fn sessions(world: &World) -> Value {
 
 pub(super) fn status(call: &Call<'_>) -> Done {
     let world = call.control.world();
+    let mut sessions = sessions(&world);
+    sessions["paths"] = json!([sessions["path"]]);
+    sessions["defaults"] = json!({ "model": null, "contextTokens": null });
+    sessions["byAgent"] = json!([]);
     json!({
         "runtimeVersion": env!("CARGO_PKG_VERSION"),
         "pid": world.identity.as_ref().map(|identity| identity.pid),
@@ -142,7 +149,7 @@ pub(super) fn status(call: &Call<'_>) -> Done {
         "heartbeat": { "defaultAgentId": AGENT, "agents": [] },
         "channelSummary": [],
         "queuedSystemEvents": [],
-        "sessions": sessions(&world),
+        "sessions": sessions,
         "tasks": { "total": 0, "active": 0, "terminal": 0, "failures": 0, "byStatus": {}, "byRuntime": {} },
     })
     .into()

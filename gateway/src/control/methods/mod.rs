@@ -5,13 +5,17 @@ mod cron;
 mod devices;
 mod gateway;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 
-use super::session::Open;
+use super::open::Open;
+use super::overview::Called;
 use super::work::Work;
 use super::{Control, Now};
 use crate::protocol::{Failure, Field, Request, Shape, object, scope};
-pub(super) use gateway::{channels, health};
+pub(super) use gateway::health;
 
 /// The events that clients are sent.
 pub(super) const EVENTS: [&str; 11] = [
@@ -64,6 +68,8 @@ enum Done {
     Answer(Value),
     /// Something that has to be written down before it is answered.
     Work(Work),
+    /// The channels, once each was tried for at most so many milliseconds.
+    Probe(u64),
     /// Nothing, for this reason.
     Refused(Failure),
 }
@@ -99,8 +105,8 @@ const CHANNELS: &[Field] = &[
 ];
 
 /// In alphabetical order.
-const METHODS: [Method; 26] = [
-    method("channels.status", READ, Some(CHANNELS), |call| channels(call.now).into()),
+static METHODS: [Method; 26] = [
+    method("channels.status", READ, Some(CHANNELS), gateway::channels),
     method("chat.history", READ, Some(chat::HISTORY), chat::history),
     method("chat.send", Some(scope::WRITE), Some(chat::SEND), chat::send),
     method("config.get", READ, Some(NOTHING), gateway::config),
@@ -116,7 +122,7 @@ const METHODS: [Method; 26] = [
     method("diagnostics.stability", READ, Some(gateway::STABILITY), gateway::stability),
     method("gateway.identity.get", READ, Some(NOTHING), gateway::identity),
     method("gateway.restart.preflight", READ, Some(NOTHING), gateway::preflight),
-    method("health", None, None, |call| call.control.world().health(call.now).into()),
+    method("health", None, None, |call| call.control.world().health(call.control, call.now).into()),
     method("last-heartbeat", READ, Some(NOTHING), |_| Value::Null.into()),
     method("logs.tail", READ, Some(gateway::TAIL), gateway::tail),
     method("sessions.list", READ, Some(chat::LIST), chat::list),
@@ -135,9 +141,33 @@ pub(super) fn names() -> Vec<&'static str> {
     METHODS.iter().map(|method| method.name).collect()
 }
 
-/// The name of a method, if there is one of that name.
-pub(super) fn known(name: &str) -> Option<&'static str> {
-    METHODS.iter().map(|method| method.name).find(|known| *known == name)
+/// How often each method was called, and last whatever is none.
+#[derive(Debug)]
+pub(super) struct Calls([Count; METHODS.len() + 1]);
+
+/// Those that were answered, or taken down to be answered later, and those that were refused.
+#[derive(Debug, Default)]
+struct Count {
+    taken: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Count::default()))
+    }
+}
+
+impl Calls {
+    /// By the names of the methods; what was never called is left out.
+    pub(super) fn told(&self) -> BTreeMap<&'static str, Called> {
+        let names = METHODS.iter().map(|method| method.name).chain(["unknown"]);
+        let counted = self.0.iter().map(|count| Called {
+            taken: count.taken.load(Ordering::Relaxed),
+            refused: count.refused.load(Ordering::Relaxed),
+        });
+        names.zip(counted).filter(|(_, called)| called.taken + called.refused > 0).collect()
+    }
 }
 
 /// Carries out a request. `None`: its answer comes later.
@@ -147,15 +177,27 @@ pub(super) fn call(
     request: &Request<'_>,
     now: Now,
 ) -> Option<Result<Value, Failure>> {
-    match done(control, client, request, now) {
+    let number = METHODS.iter().position(|method| method.name == request.method);
+    let found = number.map(|number| &METHODS[number]);
+    let outcome = match done(control, client, found, request, now) {
         Ok(Done::Answer(value)) => Some(Ok(value)),
         Ok(Done::Refused(failure)) | Err(failure) => Some(Err(failure)),
-        Ok(Done::Work(work)) => control.submit(work, &request.id, client.mailbox(), now),
-    }
+        Ok(Done::Probe(longest_ms)) => control.probe(longest_ms, &request.id, &client.mailbox, now),
+        Ok(Done::Work(work)) => control.submit(work, &request.id, &client.mailbox, now),
+    };
+    let count = &control.0.calls.0[number.unwrap_or(METHODS.len())];
+    let count = if matches!(outcome, Some(Err(_))) { &count.refused } else { &count.taken };
+    count.fetch_add(1, Ordering::Relaxed);
+    outcome
 }
 
-fn done(control: &Control, client: &Open, request: &Request<'_>, now: Now) -> Result<Done, Failure> {
-    let found = METHODS.iter().find(|method| method.name == request.method);
+fn done(
+    control: &Control,
+    client: &Open,
+    found: Option<&Method>,
+    request: &Request<'_>,
+    now: Now,
+) -> Result<Done, Failure> {
     let needed = found.map_or(Some(scope::ADMIN), |method| method.scope);
     if let Some(needed) = needed.filter(|needed| !client.scopes.allow(needed)) {
         return Err(Failure::missing_scope(needed));

@@ -184,3 +184,32 @@ fn whoever_may_not_look_sees_the_gateway_and_itself_and_a_long_name_is_cut() {
     drop(reader);
     assert_eq!(heard(&mut session), [] as [Value; 0], "it does not see the other one go");
 }
+
+#[test]
+fn whoever_asks_for_much_at_once_gets_it_piece_by_piece_in_the_order_of_the_requests() {
+    let control = token();
+    let mut client = inside(&control, &["operator.write"]);
+    for run in 0..8 {
+        payload(&mut client, "chat.send", &send(&run.to_string(), &"x".repeat(64 * 1024)));
+    }
+    heard(&mut client);
+    let (mut out, mut ids) = (Vec::new(), Vec::new());
+    for id in 0..20 {
+        let (method, params) = match id % 2 {
+            0 => ("chat.history", json!({"sessionKey": "main"})),
+            _ => ("health", json!({})),
+        };
+        client.frame(&request(&id.to_string(), method, &params), NOW, &mut out);
+    }
+    while !out.is_empty() {
+        let texts: Vec<String> = out.iter().map(|out| message(out).to_string()).collect();
+        let bytes: usize = texts.iter().map(String::len).sum();
+        assert!(bytes < (1 << 20) + (5 << 18), "{bytes} bytes wait");
+        ids.extend(out.drain(..).map(|out| message(&out)["id"].as_str().expect("an id").to_owned()));
+        // A client that has not read it is sent nothing more.
+        client.posted(false, NOW, &mut out);
+        assert_eq!(out, []);
+        client.posted(true, NOW, &mut out);
+    }
+    assert_eq!(ids, (0..20).map(|id| id.to_string()).collect::<Vec<_>>());
+}

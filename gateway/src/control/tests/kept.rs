@@ -1,31 +1,33 @@
 //! What is kept on a disk: it is answered once it is there, it is there after a restart, and a disk that is full ends nothing.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use portcullis_os::{Fd, Open, Os};
+use portcullis_os::{Call, Fd, Open, Os};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use super::pairing::{Asks, ELSEWHERE};
 use super::{NOW, connect, message, request};
 use crate::auth::{Auth, Secret};
 use crate::control::{About, Control, Out, Peer, Session, SessionLimits, keep};
 use crate::identity::{Identity, Phase, PhaseName};
-use crate::run::Place;
 use crate::settings::{CronJob, Schedule};
-use crate::store::tests::{Fault, Faulty};
+use crate::store::Record;
+use crate::store::tests::{Fault, Faulty, written};
 
 /// A state directory, and a gateway in it that has no network.
-struct Stand {
+pub(super) struct Stand {
     directory: tempfile::TempDir,
-    os: Faulty,
+    pub(super) os: Faulty,
     state: Fd,
     epoch: u64,
-    control: Control,
+    pub(super) control: Control,
     keeper: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Stand {
-    async fn new(cron: Vec<CronJob>) -> Self {
+    pub(super) async fn new(cron: Vec<CronJob>) -> Self {
         let (directory, os) = (tempfile::tempdir().expect("a directory"), Faulty::new());
         let open = Open { directory: true, ..Open::read() };
         let state = os.open(directory.path(), open).await.expect("it is there").leak();
@@ -40,8 +42,13 @@ impl Stand {
         Control::new(about, SessionLimits::openclaw())
     }
 
-    /// Begins the next epoch.
+    /// Begins the next epoch, and waits until what was kept is read.
     async fn begin(&mut self) {
+        self.start().await.await.expect("it tells");
+    }
+
+    /// Begins the next epoch. Answers what is told once what was kept is read.
+    async fn start(&mut self) -> oneshot::Receiver<()> {
         self.epoch += 1;
         let identity = Identity {
             schema: 1,
@@ -57,18 +64,17 @@ impl Stand {
             pinned: Vec::new(),
             version: String::new(),
         };
-        let jobs = self.control.become_one(&identity, self.epoch);
+        let (desk, is_loaded) = self.control.become_one(&identity, self.epoch);
         let phase = Phase::default();
         phase.set(PhaseName::Ready);
         self.control.opened(&phase, NOW, Some([u8::try_from(self.epoch).expect("few"); 32]));
-        let place = Place { state: self.state, workspace: None, epoch: self.epoch };
-        let (loaded, is_loaded) = oneshot::channel();
-        self.keeper = Some(tokio::spawn(keep(self.os.clone(), place, self.control.clone(), jobs, loaded)));
-        is_loaded.await.expect("it tells");
+        let state = self.os.descriptor(Call::Duplicate { fd: self.state }).await.expect("it is there");
+        self.keeper = Some(tokio::spawn(keep(self.os.clone(), state, None, self.control.clone(), desk)));
+        is_loaded
     }
 
     /// Ends this owner in order, and begins the next one, which knows nothing but what was kept.
-    async fn again(&mut self) {
+    pub(super) async fn again(&mut self) {
         self.control.rest();
         self.keeper.take().expect("it runs").await.expect("it ends");
         let cron = self.control.about().cron.clone();
@@ -77,18 +83,22 @@ impl Stand {
     }
 
     /// Kills it at the next await, and begins the next one.
-    async fn crash(&mut self) {
+    pub(super) async fn crash(&mut self) {
         self.keeper.take().expect("it runs").abort();
         let cron = self.control.about().cron.clone();
         self.control = Self::control(&cron);
         self.begin().await;
     }
 
-    fn client(&self) -> Client {
-        let stranger = self.control.stranger(super::HERE).expect("there is room");
-        let peer = Peer { address: super::HERE, origin_is_own: true };
+    fn stranger(&self, address: IpAddr) -> Session {
+        let stranger = self.control.stranger(address).expect("there is room");
+        let peer = Peer { address, origin_is_own: true };
         let words = [super::NONCE.to_owned(), "c".to_owned()];
-        let mut session = Session::open(self.control.clone(), stranger, peer, words, NOW, &mut Vec::new());
+        Session::open(self.control.clone(), stranger, peer, words, NOW, &mut Vec::new())
+    }
+
+    pub(super) fn client(&self) -> Client {
+        let mut session = self.stranger(super::HERE);
         let mut params = connect();
         params["scopes"] = json!(["operator.admin"]);
         let mut out = Vec::new();
@@ -115,7 +125,7 @@ impl Stand {
 }
 
 /// A client, and what it has heard that was no answer to it.
-struct Client {
+pub(super) struct Client {
     session: Session,
     heard: Vec<Value>,
 }
@@ -135,14 +145,14 @@ impl Client {
     }
 
     /// The answer to a request, whenever it comes.
-    async fn answer(&mut self, method: &str, params: &Value) -> Value {
+    pub(super) async fn answer(&mut self, method: &str, params: &Value) -> Value {
         let mut out = Vec::new();
         self.session.frame(&request("a", method, params), NOW, &mut out);
         self.until(out, |said| said["id"] == "a").await
     }
 
     /// Waits until it has heard that event.
-    async fn hears(&mut self, event: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn hears(&mut self, event: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         self.until(Vec::new(), |said| said["event"] == event && is_it(&said["payload"])).await["payload"]
             .clone()
     }
@@ -209,6 +219,107 @@ async fn a_full_disk_is_told_to_whoever_asks_and_ends_nothing() {
     }
     let happened = client.answer("diagnostics.stability", &json!({"type": "memory.failed"})).await;
     assert_eq!(happened["payload"]["count"], 4, "{happened}");
+}
+
+#[tokio::test]
+async fn a_keeper_that_outlives_its_epoch_changes_nothing_and_what_it_was_asked_for_has_failed() {
+    let mut stand = Stand::new(Vec::new()).await;
+    let mut client = stand.client();
+    stand.os.set(Some(Fault::SlowSync));
+    let mut out = Vec::new();
+    for run in ["first", "second"] {
+        client.session.frame(&request(run, "chat.send", &send(run)), NOW, &mut out);
+    }
+    stand.os.hangs().await;
+    // The gateway begins anew in place, as it does once its patience is over.
+    stand.control.rest();
+    stand.control.rested();
+    let late = stand.keeper.take().expect("it runs");
+    stand.begin().await;
+    stand.os.go_on();
+    late.await.expect("it ends");
+    for run in ["first", "second"] {
+        let told = client.until(std::mem::take(&mut out), |said| said["id"] == run).await;
+        let why = "the gateway cannot remember that: the gateway has begun anew";
+        assert_eq!(told["error"]["message"], why, "{told}");
+    }
+    // The first one was on the disk when the next epoch read it, the second one never came there.
+    let mut client = stand.client();
+    if client.texts().await.len() < 2 {
+        client.hears("chat", |_| true).await;
+    }
+    assert_eq!(client.texts().await, ["first", "echo: first"]);
+    stand.again().await;
+    assert_eq!(stand.client().texts().await, ["first", "echo: first"]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_epoch_reads_late_takes_the_place_of_nothing() {
+    let mut stand = Stand::new(Vec::new()).await;
+    stand.control.rest();
+    stand.keeper.take().expect("it runs").await.expect("it ends");
+    stand.os.set(Some(Fault::SlowList));
+    let _not_yet = stand.start().await;
+    stand.os.hangs().await;
+    stand.control.rest();
+    let late = stand.keeper.take().expect("it runs");
+    stand.begin().await;
+    let mut client = stand.client();
+    assert_eq!(client.answer("chat.send", &send("k")).await["ok"], true);
+    client.hears("chat", |payload| payload["runId"] == "k").await;
+    stand.os.go_on();
+    late.await.expect("it ends");
+    assert_eq!(client.texts().await, ["k", "echo: k"]);
+}
+
+#[tokio::test]
+async fn a_device_that_is_being_let_in_is_not_rejected_meanwhile() {
+    let stand = Stand::new(Vec::new()).await;
+    let mut owner = stand.client();
+    let far = Asks { from: ELSEWHERE, ..Asks::secret() };
+    let mut device = Client { session: stand.stranger(far.from), heard: Vec::new() };
+    let asked = device.answer("connect", &far.params()).await["error"]["details"].clone();
+    let request_id = json!({"requestId": asked["requestId"]});
+    stand.os.set(Some(Fault::SlowSync));
+    let mut out = Vec::new();
+    owner.session.frame(&request("1", "device.pair.approve", &request_id), NOW, &mut out);
+    stand.os.hangs().await;
+    owner.session.frame(&request("2", "device.pair.reject", &request_id), NOW, &mut out);
+    stand.os.go_on();
+    let approved = owner.until(out, |said| said["id"] == "1").await;
+    assert_eq!(approved["ok"], true, "{approved}");
+    let rejected = owner.until(Vec::new(), |said| said["id"] == "2").await;
+    assert_eq!(rejected["ok"], false, "it is settled: {rejected}");
+}
+
+#[tokio::test]
+async fn a_device_that_cannot_be_remembered_is_told_why_it_has_to_come_again() {
+    let stand = Stand::new(Vec::new()).await;
+    stand.os.set(Some(Fault::Full));
+    let mut device = stand.stranger(super::HERE);
+    let mut out = Vec::new();
+    device.frame(&request("1", "connect", &Asks::secret().params()), NOW, &mut out);
+    while !matches!(out.last(), Some(Out::Close(..))) {
+        device.mailbox().expect("it is there").posted().await;
+        device.posted(true, NOW, &mut out);
+    }
+    let why = "the gateway cannot remember that: no space left on device";
+    assert_eq!(out.last(), Some(&Out::Close(1013, why.to_owned())));
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_begun_is_tried_again_with_patience() {
+    let often = CronJob {
+        id: "often".to_owned(),
+        name: "Often".to_owned(),
+        enabled: true,
+        schedule: Schedule::Every(1_000),
+        message: "wake up".to_owned(),
+    };
+    let stand = Stand::new(vec![often]).await;
+    stand.os.set(Some(Fault::Full));
+    let looks = stand.os.looks_until_refused(2).await;
+    assert!(looks < 100, "{looks} looks at the clock");
 }
 
 #[tokio::test]
@@ -280,8 +391,9 @@ async fn a_run_that_was_begun_when_its_gateway_ended_is_an_error_and_is_not_run_
     let mut stand = Stand::new(vec![at]).await;
     stand.control.rest();
     stand.keeper.take().expect("it runs").await.expect("it ends");
-    let begun = "{\"kind\":\"begun\",\"job\":\"once\",\"run\":\"r\",\"slotMs\":5,\"atMs\":6}\n";
-    stand.put("control.1.jsonl", &(stand.file() + begun));
+    let (job, run) = ("once".to_owned(), "r".to_owned());
+    let begun = written(&Record::Begun { job, run, slot_ms: Some(5), at_ms: 6 });
+    stand.put("control.1.jsonl", &(stand.file() + &begun));
     stand.keeper = Some(tokio::spawn(std::future::pending()));
     stand.crash().await;
     let mut client = stand.client();
@@ -291,6 +403,19 @@ async fn a_run_that_was_begun_when_its_gateway_ended_is_an_error_and_is_not_run_
     let due = client.answer("cron.run", &json!({"id": "once", "mode": "due"})).await;
     assert_eq!(due["payload"]["reason"], "not-due", "{due}");
     assert_eq!(stand.artefacts(), 0);
+}
+
+#[tokio::test]
+async fn damage_is_told_to_whoever_asks_what_has_happened() {
+    let mut stand = Stand::new(Vec::new()).await;
+    stand.control.rest();
+    stand.keeper.take().expect("it runs").await.expect("it ends");
+    stand.put("control.1.jsonl", &stand.file().replace("\"seed\"", "\"sead\""));
+    stand.keeper = Some(tokio::spawn(std::future::pending()));
+    stand.crash().await;
+    let happened = stand.client().answer("diagnostics.stability", &json!({"type": "memory.damaged"})).await;
+    assert_eq!(happened["payload"]["count"], 1, "{happened}");
+    assert!(happened.to_string().contains("control.1.jsonl.damaged"), "{happened}");
 }
 
 #[tokio::test]

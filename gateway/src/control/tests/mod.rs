@@ -1,6 +1,7 @@
 //! Whole conversations without a socket: what a client says, and everything that it is told.
 
 mod chat;
+mod delivery;
 mod kept;
 mod pairing;
 
@@ -365,6 +366,17 @@ fn what_a_client_may_not_do_it_is_told() {
         let mut session = inside(&control, &scopes);
         assert_eq!(told(&say(&mut session, &request("2", method, &params))), [expected], "{method} {scopes:?}");
     }
+    // Clients of OpenClaw read these lists, and end where one is missing.
+    let mut session = inside(&control, &["operator.read"]);
+    let sessions =
+        message(&say(&mut session, &request("2", "status", &json!({})))[0])["payload"]["sessions"].clone();
+    assert_eq!(
+        sessions,
+        json!({
+            "path": "", "paths": [""], "count": 0, "defaults": {"model": null, "contextTokens": null},
+            "recent": [], "byAgent": [],
+        })
+    );
     let mut session = inside(&control, &[]);
     let out = say(&mut session, &request("2", "status", &json!({})));
     assert_eq!(

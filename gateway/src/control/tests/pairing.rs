@@ -11,20 +11,20 @@ use super::{HERE, NONCE, NOW, inside, message, request, say, token};
 use crate::auth::Auth;
 use crate::control::{Control, Now, Out, Peer, Session};
 
-const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 9));
+pub(super) const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 9));
 
 /// What a device asks with.
 #[derive(Clone)]
-struct Asks<'a> {
-    key: u8,
-    from: IpAddr,
-    scopes: &'a [&'a str],
-    auth: Value,
-    role: &'a str,
+pub(super) struct Asks<'a> {
+    pub(super) key: u8,
+    pub(super) from: IpAddr,
+    pub(super) scopes: &'a [&'a str],
+    pub(super) auth: Value,
+    pub(super) role: &'a str,
 }
 
 impl Asks<'_> {
-    fn secret() -> Self {
+    pub(super) fn secret() -> Self {
         Self { key: 1, from: HERE, scopes: &["operator.read"], auth: json!({"token": "t"}), role: "operator" }
     }
 
@@ -36,7 +36,7 @@ impl Asks<'_> {
         HEXLOWER.encode(&Sha256::digest(SigningKey::from_bytes(&[self.key; 32]).verifying_key().as_bytes()))
     }
 
-    fn params(&self) -> Value {
+    pub(super) fn params(&self) -> Value {
         let key = SigningKey::from_bytes(&[self.key; 32]);
         let shown = self.auth["token"].as_str().or(self.auth["deviceToken"].as_str()).unwrap_or_default();
         let signed = format!(

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use hyper::StatusCode;
+use serde_json::Value;
 
 use crate::control::Overview;
 use crate::identity::PhaseName;
@@ -51,7 +52,7 @@ pub(super) fn text(overview: &Overview) -> String {
         Kind::Counter,
         "Requests of clients, by method; those that were taken may fail later.",
     );
-    for (method, called) in &counts.requests {
+    for (method, called) in &overview.requests {
         text.sample("refgate_requests_total", &[("method", method), ("result", "taken")], called.taken);
         text.sample("refgate_requests_total", &[("method", method), ("result", "refused")], called.refused);
     }
@@ -61,7 +62,71 @@ pub(super) fn text(overview: &Overview) -> String {
         "Clients sent away because they did not read.",
     );
     text.sample("refgate_slow_consumers_total", &[], counts.slow_consumers);
+    channels(overview, &mut text);
     text.0
+}
+
+/// What is told of each account of each channel, by the key that `channels.status` has for it.
+const OF_ACCOUNTS: [(&str, &str, Kind, &str); 7] = [
+    (
+        "refgate_channel_connected",
+        "connected",
+        Kind::Gauge,
+        "Whether a bot is polled, and nobody else polls it.",
+    ),
+    (
+        "refgate_channel_conflicts_total",
+        "conflicts",
+        Kind::Counter,
+        "Polls that ended because somebody else polls.",
+    ),
+    (
+        "refgate_channel_messages_total",
+        "messagesReceived",
+        Kind::Counter,
+        "Messages to a bot that were taken in.",
+    ),
+    (
+        "refgate_channel_replies_sent_total",
+        "repliesSent",
+        Kind::Counter,
+        "Replies that the service has taken.",
+    ),
+    (
+        "refgate_channel_replies_refused_total",
+        "repliesRefused",
+        Kind::Counter,
+        "Replies that it did not want.",
+    ),
+    ("refgate_channel_replies_waiting", "repliesWaiting", Kind::Gauge, "Replies that are owed."),
+    (
+        "refgate_channel_replies_unconfirmed",
+        "repliesUnconfirmed",
+        Kind::Gauge,
+        "Replies of which nobody knows whether they went out.",
+    ),
+];
+
+fn channels(overview: &Overview, text: &mut Text) {
+    let channels = overview.channels["channelAccounts"].as_object();
+    let accounts: Vec<(&str, &Value)> = channels
+        .into_iter()
+        .flatten()
+        .flat_map(|(channel, accounts)| {
+            accounts.as_array().into_iter().flatten().map(move |account| (channel.as_str(), account))
+        })
+        .collect();
+    if accounts.is_empty() {
+        return;
+    }
+    for (name, key, kind, help) in OF_ACCOUNTS {
+        text.family(name, kind, help);
+        for (channel, account) in &accounts {
+            let value = account[key].as_u64().unwrap_or_else(|| u64::from(account[key] == true));
+            let id = account["accountId"].as_str().unwrap_or_default();
+            text.sample(name, &[("channel", channel), ("account", id)], value);
+        }
+    }
 }
 
 struct Text(String);

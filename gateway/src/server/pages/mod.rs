@@ -20,7 +20,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use super::Host;
 use super::http::Answer;
 use crate::auth::Auth;
-use crate::control::Control;
+use crate::control::{Control, Verdict};
 pub(super) use canvas::Drawing;
 
 /// What can be shown.
@@ -92,16 +92,32 @@ enum Admission {
     Known,
     /// What everybody may see.
     Unknown,
-    /// The secret was wrong.
-    Wrong,
 }
 
-fn admission(auth: &Auth, shown: &Shown) -> Admission {
-    let (Auth::Token(secret) | Auth::Password(secret)) = auth else { return Admission::Known };
-    match shown {
-        Shown::Nothing => Admission::Unknown,
-        Shown::Word(word) if secret.is(word) => Admission::Known,
-        Shown::Word(_) | Shown::Garbage => Admission::Wrong,
+/// Whether somebody there may see a page; or how it is refused.
+async fn admission<H: Host>(
+    shown: &Shown,
+    control: &Control,
+    host: &H,
+    from: IpAddr,
+) -> Result<Admission, Answer> {
+    let (Auth::Token(secret) | Auth::Password(secret)) = &control.about().auth else {
+        return Ok(Admission::Known);
+    };
+    let is_right = || match shown {
+        Shown::Word(word) => secret.is(word),
+        Shown::Nothing | Shown::Garbage => false,
+    };
+    if *shown == Shown::Nothing {
+        return Ok(Admission::Unknown);
+    }
+    match control.judge(from, host.now().await, is_right) {
+        Verdict::Right => Ok(Admission::Known),
+        Verdict::Wrong(late) => {
+            tokio::time::sleep(Duration::from_millis(late)).await;
+            Err(Answer::unauthorized())
+        }
+        Verdict::Wait(left) => Err(Answer::too_many_guesses(left)),
     }
 }
 
@@ -113,19 +129,12 @@ pub(super) async fn show<H: Host>(
     host: &H,
     from: IpAddr,
 ) -> Answer {
-    let admission = admission(&control.about().auth, shown);
-    match admission {
-        Admission::Known => control.forgive(from),
-        Admission::Unknown => {}
-        Admission::Wrong => {
-            let late = control.penalty(from, host.now().await);
-            tokio::time::sleep(Duration::from_millis(late)).await;
-        }
-    }
+    let admission = match admission(shown, control, host, from).await {
+        Ok(admission) => admission,
+        Err(refused) => return refused,
+    };
     match (page, admission) {
-        (_, Admission::Wrong) | (Page::Status | Page::Metrics | Page::Canvas(_), Admission::Unknown) => {
-            Answer::unauthorized()
-        }
+        (Page::Status | Page::Metrics | Page::Canvas(_), Admission::Unknown) => Answer::unauthorized(),
         (Page::Identity, Admission::Unknown) => identity::of_anybody(&control.overview(host.now().await)),
         (Page::Identity, Admission::Known) => identity::in_full(&control.overview(host.now().await)),
         (Page::Metrics, Admission::Known) => metrics::page(&control.overview(host.now().await)),

@@ -160,14 +160,18 @@ fn channels(overview: &Overview) -> Markup {
             p { "None is configured." }
         } @else {
             table {
-                thead { tr { th { "Channel" } th { "Account" } th { "Health" } th { "Last error" } } }
+                thead { tr { th { "Channel" } th { "Account" } th { "Health" } th { "Replies" } th { "Last error" } } }
                 tbody {
                     @for (channel, account) in accounts {
                         tr {
                             td { (channel) }
                             td { (account["accountId"].as_str().unwrap_or("-")) }
                             td { (account["healthState"].as_str().unwrap_or("-")) }
-                            td { (account["lastError"].as_str().unwrap_or("-")) }
+                            td {
+                                (account["repliesWaiting"].as_u64().unwrap_or_default()) " wait, "
+                                (account["repliesUnconfirmed"].as_u64().unwrap_or_default()) " unconfirmed"
+                            }
+                            td { (one_line(account["lastError"].as_str().unwrap_or("-"))) }
                         }
                     }
                 }

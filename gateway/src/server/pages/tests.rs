@@ -5,11 +5,12 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{Page, Shown, word};
-use crate::auth::{Auth, Secret};
+use crate::auth::{Auth, Secret, Word};
 use crate::control::{About, Control, SessionLimits};
 use crate::identity::{Identity, PhaseName};
 use crate::server::tests::Stand;
 use crate::server::{Limits, Service};
+use crate::settings::ChannelAccount;
 
 fn identity() -> Identity {
     Identity {
@@ -91,6 +92,23 @@ async fn a_wrong_secret_is_answered_late_and_no_secret_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_guesses_and_does_not_wait_is_not_listened_to() {
+    let stand = closed();
+    let wrong = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n\r\n";
+    let mut hasty = stand.connect();
+    tokio::io::AsyncWriteExt::write_all(&mut hasty, wrong.as_bytes()).await.expect("the server reads");
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    drop(hasty);
+    let right = "Authorization: Bearer t0ken\r\n";
+    let refused = ask(&stand, "/metrics", right).await;
+    assert_eq!(status(&refused), "429", "it would be told which guess was right");
+    assert!(refused.contains("\nretry-after: 1\n"), "{refused}");
+    assert_eq!(status(&ask(&stand, "/identity", "").await), "200", "nothing was shown");
+    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    assert_eq!(status(&ask(&stand, "/metrics", right).await), "200");
+}
+
+#[tokio::test(start_paused = true)]
 async fn everybody_is_told_which_gateway_this_is_and_only_who_may_connect_what_it_owns() {
     let answer = ask(&closed(), "/identity", "").await;
     insta::assert_snapshot!(body(&answer), @r#"{"epoch":3,"instance":"0123456789abcdef","phase":"ready","schema":1,"service":"refgate","version":"0.1.0"}"#);
@@ -148,6 +166,37 @@ async fn numbers_are_told_as_scrapers_read_them() {
     # TYPE refgate_slow_consumers_total counter
     refgate_slow_consumers_total 0
     "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bots_of_a_gateway_are_counted_and_their_tokens_shown_nowhere() {
+    let bot = ChannelAccount {
+        id: "home".to_owned(),
+        name: None,
+        enabled: true,
+        token: Some(Word::new("7:s3cret")),
+        source: "config",
+        root: None,
+        poll_s: 30,
+    };
+    let control = Control::new(About { channels: vec![bot], ..About::open() }, SessionLimits::openclaw());
+    control.become_one(&identity(), 3);
+    let stand = Stand::with(Limits::personal(), Service::Gateway(control));
+    let metrics = ask(&stand, "/metrics", "").await;
+    let metrics: Vec<_> =
+        body(&metrics).lines().filter(|line| line.starts_with("refgate_channel_")).collect();
+    insta::assert_snapshot!(metrics.join("\n"), @r#"
+    refgate_channel_connected{channel="telegram",account="home"} 0
+    refgate_channel_conflicts_total{channel="telegram",account="home"} 0
+    refgate_channel_messages_total{channel="telegram",account="home"} 0
+    refgate_channel_replies_sent_total{channel="telegram",account="home"} 0
+    refgate_channel_replies_refused_total{channel="telegram",account="home"} 0
+    refgate_channel_replies_waiting{channel="telegram",account="home"} 0
+    refgate_channel_replies_unconfirmed{channel="telegram",account="home"} 0
+    "#);
+    let page = ask(&stand, "/", "").await;
+    let row = "<td>telegram</td><td>home</td><td>stopped</td><td>0 wait, 0 unconfirmed</td><td>-</td>";
+    assert!(page.contains(row) && !page.contains("s3cret"), "{page}");
 }
 
 #[tokio::test(start_paused = true)]

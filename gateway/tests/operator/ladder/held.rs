@@ -1,14 +1,15 @@
 //! A real gateway that is held where it starts or where it stops: the lock, the epochs, the protocol and the server are those
 //! that ship, and only what `run` waits for does not come. It is a process of its own: this program, started once more.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::future::Future;
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdout, Command, Stdio};
 
 use gateway::auth::{Auth, Secret};
 use gateway::control::{About, Control, SessionLimits};
 use gateway::server::{Limits, Server, Service};
 use gateway::{Claim, GATEWAY_SPAN, Identity, Next, Phase, Place, PortBlock, Serve};
-use portcullis_os::{Errno, Fd, Linux, Os, Port};
+use portcullis_os::{Call, Errno, Fd, Linux, Listener, Os, Port, Reply};
 
 use super::TOKEN;
 use crate::room::{Mortal, Room};
@@ -24,6 +25,13 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// One that owns its state and its ports, and does not come to listen.
+    pub(super) fn unbound(room: &Room) -> Self {
+        let mut held = Self::spawn(room, "unbound");
+        held.until("unbound");
+        held
+    }
+
     /// One that does not come to be ready.
     pub(super) fn starting(room: &Room) -> Self {
         let mut held = Self::spawn(room, "starting");
@@ -72,7 +80,7 @@ struct Holding {
 }
 
 fn tell(phase: &str) {
-    let mut out = std::io::stdout();
+    let mut out = io::stdout();
     writeln!(out, "held: {phase}").and_then(|()| out.flush()).expect("somebody listens");
 }
 
@@ -104,6 +112,38 @@ impl<O: Os> Serve<O> for Holding {
     }
 }
 
+/// A machine on which nobody comes to listen.
+#[derive(Clone)]
+struct Unbound(Linux);
+
+impl Os for Unbound {
+    type Listener = <Linux as Os>::Listener;
+
+    async fn call(&self, call: Call) -> Result<Reply, Errno> {
+        if matches!(call, Call::BindTcp { .. }) {
+            tell("unbound");
+            std::future::pending::<()>().await;
+        }
+        self.0.call(call).await
+    }
+
+    fn task(&self, body: impl Future<Output = ()> + Send + 'static) {
+        Os::task(&self.0, body);
+    }
+
+    fn discard(&self, fd: Fd) {
+        self.0.discard(fd);
+    }
+
+    fn listener(&self, fd: Fd) -> Result<Self::Listener, Errno> {
+        self.0.listener(fd)
+    }
+
+    async fn dial(&self, host: &str, port: Port) -> io::Result<<Self::Listener as Listener>::Stream> {
+        self.0.dial(host, port).await
+    }
+}
+
 /// What the process does that is started once more.
 #[expect(clippy::disallowed_methods, reason = "a test says in its environment what its child is to be")]
 fn hold() -> bool {
@@ -119,7 +159,13 @@ fn hold() -> bool {
     let control = Control::new(about, SessionLimits::openclaw());
     let server = Server::new(Limits::personal(), Service::Gateway(control));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(gateway::run(Linux::new(|_| ()), claim, Holding { server, at })).expect("it may run");
+    let (is_unbound, linux, holding) = (at == "unbound", Linux::new(|_| ()), Holding { server, at });
+    let ended = if is_unbound {
+        runtime.block_on(gateway::run(Unbound(linux), claim, holding))
+    } else {
+        runtime.block_on(gateway::run(linux, claim, holding))
+    };
+    ended.expect("it may run");
     true
 }
 

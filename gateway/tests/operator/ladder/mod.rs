@@ -42,7 +42,7 @@ const COMMANDS: [&str; 14] = [
 const FIRST_ACT: &str = "gateway restart --wait-s 5";
 
 /// A command of `refgate` about a room, with a secret.
-pub(super) fn client(room: &Room, line: &str, token: &str) -> Command {
+pub(crate) fn client(room: &Room, line: &str, token: &str) -> Command {
     let arguments: Vec<&str> = line.split(' ').collect();
     let mut command = room.refgate(room.uid, &arguments);
     command.env("OPENCLAW_GATEWAY_TOKEN", token);

@@ -2,8 +2,11 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use tokio_tungstenite::tungstenite;
+
 use crate::room::{Room, object};
 
+use super::held::Held;
 use super::situations::{gateway, web_server};
 use super::{TOKEN, client, shown};
 
@@ -59,6 +62,25 @@ fn a_secret_of_this_machine_goes_to_no_other_host_and_to_no_stranger_on_the_port
             "{line}: {text}"
         );
     }
+}
+
+#[test]
+fn a_stranger_that_listens_before_the_owner_does_is_sent_no_secret() {
+    let room = Room::busy(23);
+    let held = Held::unbound(&room);
+    assert_eq!(room.why(None)["holder"]["pid"], held.pid());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, room.base)).expect("the owner does not listen");
+    let stranger = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("somebody comes");
+        let mut socket = tungstenite::accept(stream).expect("a handshake");
+        let challenge = r#"{"type":"event","event":"connect.challenge","payload":{"nonce":"n","ts":1}}"#;
+        socket.send(challenge.into()).expect("it is sent");
+        socket.read().expect("it says who it is").into_text().expect("a text").to_string()
+    });
+    let output = client(&room, "gateway health", TOKEN).output().expect("it runs");
+    let said = stranger.join().expect("it does not panic");
+    assert!(said.contains("\"connect\"") && !said.contains(TOKEN), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&room, &output));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use super::held::Held;
 use super::{TOKEN, client};
+use crate::bots::Stage as Bots;
 use crate::room::{Room, Running, signal};
 
 /// A situation that an operator comes upon.
@@ -24,9 +25,10 @@ pub(super) enum Keeper {
     Nothing,
     Gateway(Running),
     Held(Held),
+    Bots(Running, Bots),
 }
 
-pub(super) const SITUATIONS: [Situation; 8] = [
+pub(super) const SITUATIONS: [Situation; 9] = [
     Situation { name: "none", token: TOKEN, number: 0, set: |_| Keeper::Nothing },
     Situation { name: "starting", token: TOKEN, number: 1, set: |room| Keeper::Held(Held::starting(room)) },
     Situation { name: "ready", token: TOKEN, number: 2, set: |room| Keeper::Gateway(gateway(room)) },
@@ -81,7 +83,17 @@ pub(super) const SITUATIONS: [Situation; 8] = [
             Keeper::Held(held)
         },
     },
+    Situation { name: "channel in conflict", token: TOKEN, number: 23, set: in_conflict },
 ];
+
+/// A gateway that is ready, and whose bot somebody else polls again and again.
+fn in_conflict(room: &Room) -> Keeper {
+    let bots = Bots::new(0);
+    bots.furnish(room);
+    let gateway = gateway(room);
+    bots.contend();
+    Keeper::Bots(gateway, bots)
+}
 
 /// A gateway that is ready and wants the secret.
 pub(super) fn gateway(room: &Room) -> Running {

@@ -1,0 +1,40 @@
+//! Whole gateways on several simulated hosts, with the clients, bots, jobs and supervisors that they have in life, and what their
+//! users must never see: a reply that comes twice, a job that runs twice or in another gateway's workspace, a request that nobody
+//! answers.
+//!
+//! A [`Plan`] says who is there and what happens when; what may happen besides is drawn ([`Weather`]). [`Plan::run`] lets it happen
+//! once, as a seed says, and answers a [`Report`]. The gateways are those that ship: lock, server, memory, channels and all, over
+//! [`sim::network`]. So the same seed is the same execution, on every machine.
+//!
+//! ```
+//! use network::{Gateway, Plan, Step};
+//!
+//! let report = Plan::new()
+//!     .bot("helper")
+//!     .gateway(Gateway::on("here", "main").bot("helper"))
+//!     .at(0, Step::Start("main".into()))
+//!     .at(5_000, Step::Say { bot: "helper".into(), chat: 7, text: "hello".into() })
+//!     .until(60_000)
+//!     .run(1)?;
+//! assert_eq!(report.replies, 1);
+//! assert!(report.broken.is_empty(), "{report}");
+//! # Ok::<(), network::Unrunnable>(())
+//! ```
+
+mod bots;
+mod checks;
+mod clients;
+mod file;
+mod gateways;
+mod plan;
+mod report;
+mod run;
+mod supervised;
+mod sweep;
+mod weather;
+
+pub use file::{Mistake, Sweep};
+pub use plan::{Client, Gateway, Plan, Slip, Step};
+pub use report::{Broken, Report, Unrunnable};
+pub use sweep::{Effort, Swept};
+pub use weather::Weather;

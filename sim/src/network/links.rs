@@ -1,0 +1,107 @@
+//! When a packet arrives: each direction between two hosts has a latency, loses some, and may be cut.
+//!
+//! What is lost is sent again by TCP after a while, twice as long each time, and what comes behind it waits for it. So a loss is a
+//! delay, and nothing is ever out of order. What is cut off waits, and arrives once that is repaired, as retransmissions would.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use turmoil_net::Packet;
+
+use crate::kernel::HostId;
+use crate::sample::Random;
+
+/// How long TCP waits before it sends a packet again, in milliseconds: the least that Linux allows (`TCP_RTO_MIN`).
+const RETRANSMISSION_MS: u64 = 200;
+/// How often in a row one packet is lost at most.
+const MOST_LOSSES: u32 = 6;
+
+/// How packets travel in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// How long a packet takes at least, in milliseconds.
+    pub least_ms: u64,
+    /// And at most.
+    pub most_ms: u64,
+    /// How many of a thousand packets are lost.
+    pub lost_permille: u16,
+    /// Whether nothing gets through.
+    pub is_cut: bool,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { least_ms: 1, most_ms: 2, lost_permille: 0, is_cut: false }
+    }
+}
+
+impl Link {
+    fn delay_ms(&self, random: &mut Random) -> u64 {
+        let spread = self.most_ms.saturating_sub(self.least_ms) + 1;
+        let mut delay_ms = self.least_ms + random.below(spread);
+        for losses in 0..MOST_LOSSES {
+            if self.lost_permille == 0 || random.below(1000) >= u64::from(self.lost_permille) {
+                break;
+            }
+            delay_ms += RETRANSMISSION_MS << losses;
+        }
+        delay_ms
+    }
+}
+
+/// A direction, and what is on its way in it.
+#[derive(Debug, Default)]
+struct Way {
+    link: Link,
+    /// When the last packet arrives that was sent before.
+    last_ms: u64,
+    held: VecDeque<Packet>,
+}
+
+/// All directions.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    ways: BTreeMap<[HostId; 2], Way>,
+    /// By when they arrive, and by the order in which they were sent.
+    travelling: BTreeMap<(u64, u64), Packet>,
+    sent: u64,
+}
+
+impl Links {
+    pub(super) fn set(&mut self, way: [HostId; 2], link: Link, now_ms: u64, random: &mut Random) {
+        let way = self.ways.entry(way).or_default();
+        way.link = link;
+        if link.is_cut {
+            return;
+        }
+        for packet in std::mem::take(&mut way.held) {
+            let arrives_ms = (now_ms + link.delay_ms(random)).max(way.last_ms);
+            way.last_ms = arrives_ms;
+            self.travelling.insert((arrives_ms, self.sent), packet);
+            self.sent += 1;
+        }
+    }
+
+    /// Takes a packet that a host sends.
+    pub(super) fn send(&mut self, way: [HostId; 2], packet: Packet, now_ms: u64, random: &mut Random) {
+        let way = self.ways.entry(way).or_default();
+        if way.link.is_cut {
+            way.held.push_back(packet);
+            return;
+        }
+        let arrives_ms = (now_ms + way.link.delay_ms(random)).max(way.last_ms);
+        way.last_ms = arrives_ms;
+        self.travelling.insert((arrives_ms, self.sent), packet);
+        self.sent += 1;
+    }
+
+    /// When the next packet arrives.
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        self.travelling.first_key_value().map(|((arrives_ms, _), _)| *arrives_ms)
+    }
+
+    /// The next packet that has arrived by now.
+    pub(super) fn arrived(&mut self, now_ms: u64) -> Option<Packet> {
+        let entry = self.travelling.first_entry()?;
+        (entry.key().0 <= now_ms).then(|| entry.remove())
+    }
+}
