@@ -155,7 +155,9 @@ pub use process::{NoListener, Process};
 pub use program::Program;
 pub use replay::{Trace, TraceStep, Walk, What, Who, replay, walk};
 pub use risk::{Risk, Turn, risk};
-pub use sample::{FailedRun, MOST_SAMPLED_STEPS, Novelty, Sampled, Sampler, Sampling, sample, sample_until};
+pub use sample::{
+    FailedRun, MOST_SAMPLED_STEPS, Novelty, Random, Sampled, Sampler, Sampling, sample, sample_until,
+};
 pub use schedule::{Schedule, ScheduleError};
 pub use script::{Action, Condition, Script, Telling};
 pub use shared::Shared;

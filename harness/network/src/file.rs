@@ -10,7 +10,7 @@ use serde::Deserialize;
 use sim::network::Link;
 use sim::supervisor::{KillMode, Restart, StartLimit, Supervisor, Systemd};
 
-use crate::plan::{Client, Gateway, Plan, Step};
+use crate::plan::{Client, Gateway, Plan, SERVICE, Step};
 use crate::weather::Weather;
 
 /// The longest that anything goes on, in milliseconds: an hour.
@@ -290,6 +290,35 @@ impl File {
                 return Err(sense(format!("client.{name}"), why));
             }
         }
+        self.step.iter().try_for_each(|step| self.check_names(step))
+    }
+
+    /// Whether everybody is known whom a step names.
+    fn check_names(&self, step: &FileStep) -> Result<(), Mistake> {
+        let unknown = |kind: &str, name: &str| {
+            let place = format!("step at {} ms", step.at_ms);
+            Err(sense(place, format!("there is no {kind} `{name}`")))
+        };
+        let gateways = [&step.start, &step.stop, &step.kill, &step.restart, &step.pause, &step.resume];
+        for name in gateways.into_iter().flatten() {
+            if !self.gateway.contains_key(name) {
+                return unknown("gateway", name);
+            }
+        }
+        if let Some(say) = step.say.as_ref().filter(|say| !self.bots.contains(&say.bot)) {
+            return unknown("bot", &say.bot);
+        }
+        let pairs = [&step.cut, &step.cut_one_way, &step.mend].into_iter().flatten().flatten();
+        let asleep = step.sleep.iter().map(|sleep| &sleep.host);
+        let set = step.clock.iter().map(|clock| &clock.host);
+        for host in pairs.chain(asleep).chain(set) {
+            let hosts = self.gateway.values().map(|gateway| &gateway.host);
+            if host != SERVICE
+                && !hosts.chain(self.client.values().map(|client| &client.host)).any(|known| known == host)
+            {
+                return unknown("host", host);
+            }
+        }
         Ok(())
     }
 }
@@ -400,8 +429,13 @@ mod tests {
         );
         assert!(mistake(&format!("{PLAIN}[[step]]\nat_ms = 5\n")).contains("this one does 0"));
         assert!(
-            mistake(&format!("{PLAIN}[[step]]\nat_ms = 5\nstart = 'a'\nkill = 'b'\n")).contains("does 2")
+            mistake(&format!("{PLAIN}[[step]]\nat_ms = 5\nstart = 'main'\nkill = 'main'\n"))
+                .contains("does 2")
         );
+        let step = |words: &str| mistake(&format!("{PLAIN}[[step]]\nat_ms = 5\n{words}\n"));
+        assert_eq!(step("kill = 'x'"), "step at 5 ms: there is no gateway `x`");
+        assert_eq!(step("say = { bot = 'x' }"), "step at 5 ms: there is no bot `x`");
+        assert_eq!(step("cut = ['here', 'x']"), "step at 5 ms: there is no host `x`");
         assert!(mistake(&PLAIN.replace("schema = 1", "schema = 2")).contains("write `schema = 1`"));
         assert!(mistake(&PLAIN.replace("1000", "0")).starts_with("length_ms: "));
         assert!(mistake("schema = ").contains("line 1"), "{}", mistake("schema = "));

@@ -13,7 +13,7 @@ use crate::weather::Weather;
 /// The host that the bot service is on.
 pub(crate) const SERVICE: &str = "service";
 /// How long nothing is done to anybody at the end, in milliseconds: what was asked for must have come to something by then.
-const CALM_MS: u64 = 60_000;
+pub(crate) const CALM_MS: u64 = 60_000;
 
 /// Who is there, what happens when, and what may happen besides.
 #[derive(Clone, Debug)]
@@ -27,7 +27,6 @@ pub struct Plan {
     pub(crate) steps: Vec<(u64, Step)>,
     pub(crate) weather: Option<Weather>,
     pub(crate) end_ms: u64,
-    pub(crate) calm_ms: u64,
 }
 
 /// A gateway, as a process that can be started.
@@ -107,7 +106,6 @@ impl Plan {
             steps: Vec::new(),
             weather: None,
             end_ms: 60_000,
-            calm_ms: CALM_MS,
         }
     }
 

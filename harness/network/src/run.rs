@@ -12,7 +12,7 @@ use sim::network::{Happened, Network};
 use crate::bots::{self, Host, token};
 use crate::clients::{self, Errand, Notes};
 use crate::gateways;
-use crate::plan::{Gateway, Plan, SERVICE, Step};
+use crate::plan::{CALM_MS, Gateway, Plan, SERVICE, Step};
 use crate::report::{Broken, Report, Unrunnable};
 use crate::supervised::{Watchman, Wish};
 use crate::{checks, weather};
@@ -72,7 +72,7 @@ pub(crate) fn run(plan: &Plan, seed: u64) -> Result<Report, Unrunnable> {
     }
     play.go_until(plan.end_ms)?;
     play.calm();
-    play.go_until(plan.end_ms + plan.calm_ms)?;
+    play.go_until(plan.end_ms + CALM_MS)?;
     play.sum_up();
     play.ask_for_doubts()?;
     checks::judge(&mut play);
@@ -91,12 +91,11 @@ impl<'a> Play<'a> {
         furnish(plan, &mut kernel);
         let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
         let room = |error: std::io::Error| Unrunnable::NoRoom(error.to_string());
-        let network = Network::new(kernel, &names, seed).map_err(room)?;
+        let mut network = Network::new(kernel, &names, seed).map_err(room)?;
         let mut service = None;
-        let mut play_network = network;
-        let spawn = process(&play_network, HostId(0), "bots");
-        let began = play_network.began();
-        let spawned = play_network.spawn(&spawn, |node| {
+        let spawn = process(&network, HostId(0), "bots");
+        let began = network.began();
+        let spawned = network.spawn(&spawn, |node| {
             let host = Host::new(node.clone(), began);
             let running = bots::service(&plan.bots, plan.lease_ms, host);
             service = Some(running.clone());
@@ -107,7 +106,7 @@ impl<'a> Play<'a> {
         };
         let mut play = Self {
             plan,
-            network: play_network,
+            network,
             hosts,
             seats: plan.gateways.iter().map(Seat::of).collect(),
             visitors: Vec::new(),

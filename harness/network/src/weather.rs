@@ -4,6 +4,7 @@
 //! what a run with all of them hides (swarm testing: Groce, Zhang, Eide, Chen and Regehr, 2012).
 
 use portcullis_os::Signal;
+use sim::Random;
 use sim::network::Link;
 
 use crate::plan::{Plan, SERVICE, Step};
@@ -43,56 +44,32 @@ const KINDS: [Kind; 10] = [
     Kind::Clock,
 ];
 
+/// The stream of random numbers that the weather is drawn from. The network draws from another one.
+const WEATHER: u64 = 1;
 /// The longest that anything is cut, stopped or asleep, in milliseconds.
 const LONGEST_MS: u64 = 40_000;
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Draw(u64);
-
-impl Draw {
-    pub(crate) const fn of(seed: u64) -> Self {
-        Self(seed ^ 0x5851_f42d_4c95_7f2d)
-    }
-
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `limit`, which is not 0.
-    const fn below(&mut self, limit: u64) -> u64 {
-        ((self.next() as u128 * limit as u128) >> 64) as u64
-    }
-
-    fn one_of<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
-        let place = if of.is_empty() { return None } else { self.below(of.len() as u64) };
-        of.get(usize::try_from(place).ok()?)
-    }
-}
-
 /// What happens under a plan besides, in order. Whatever is broken is mended before the calm.
 pub(crate) fn forecast(plan: &Plan, weather: Weather, seed: u64) -> Vec<(u64, Step)> {
-    let mut draw = Draw::of(seed);
-    let kinds: Vec<Kind> = KINDS.into_iter().filter(|_| draw.below(3) == 0).collect();
+    let mut random = Random::of(seed, WEATHER);
+    let kinds: Vec<Kind> = KINDS.into_iter().filter(|_| random.below(3) == 0).collect();
     let hosts: Vec<String> = plan.hosts().into_iter().map(str::to_owned).collect();
     let own: Vec<String> = hosts.iter().filter(|host| *host != SERVICE).cloned().collect();
     let gateways: Vec<String> = plan.gateways.iter().map(|gateway| gateway.name.clone()).collect();
     let (mut steps, mut at_ms) = (Vec::new(), 0);
     loop {
-        at_ms += 1 + draw.below(weather.every_ms.max(1) * 2);
+        at_ms += 1 + random.below(weather.every_ms.max(1) * 2);
         if at_ms >= plan.end_ms {
             return steps;
         }
-        let until_ms = (at_ms + 1 + draw.below(LONGEST_MS)).min(plan.end_ms);
-        let Some(kind) = draw.one_of(&kinds).copied() else { return steps };
-        let (Some(gateway), Some(host)) = (draw.one_of(&gateways).cloned(), draw.one_of(&own).cloned())
+        let until_ms = (at_ms + 1 + random.below(LONGEST_MS)).min(plan.end_ms);
+        let Some(kind) = one_of(&mut random, &kinds).copied() else { return steps };
+        let (Some(gateway), Some(host)) =
+            (one_of(&mut random, &gateways).cloned(), one_of(&mut random, &own).cloned())
         else {
             return steps;
         };
-        let other = draw.one_of(&hosts).filter(|other| **other != host).cloned();
+        let other = one_of(&mut random, &hosts).filter(|other| **other != host).cloned();
         let pair = [host.clone(), other.unwrap_or_else(|| SERVICE.to_owned())];
         let cut = Link { is_cut: true, ..plan.link };
         let mut add = |at_ms, step| steps.push((at_ms, step));
@@ -113,20 +90,25 @@ pub(crate) fn forecast(plan: &Plan, weather: Weather, seed: u64) -> Vec<(u64, St
                 add(until_ms, Step::OneWay(pair, plan.link));
             }
             Kind::Slow => {
-                let most_ms = plan.link.most_ms + draw.below(3_000);
+                let most_ms = plan.link.most_ms + random.below(3_000);
                 add(at_ms, Step::Link(pair.clone(), Link { most_ms, ..plan.link }));
                 add(until_ms, Step::Link(pair, plan.link));
             }
             Kind::Lossy => {
-                let lost_permille = u16::try_from(draw.below(400)).unwrap_or(0);
+                let lost_permille = u16::try_from(random.below(400)).unwrap_or(0);
                 add(at_ms, Step::Link(pair.clone(), Link { lost_permille, ..plan.link }));
                 add(until_ms, Step::Link(pair, plan.link));
             }
             Kind::Sleep => add(at_ms, Step::Sleep(host, until_ms - at_ms)),
             Kind::Clock => {
-                let by_ms = i64::try_from(draw.below(7_200_000)).unwrap_or(0) - 3_600_000;
+                let by_ms = i64::try_from(random.below(7_200_000)).unwrap_or(0) - 3_600_000;
                 add(at_ms, Step::StepClock(host, by_ms));
             }
         }
     }
+}
+
+/// One of these; `None`: there are none.
+fn one_of<'a, T>(random: &mut Random, of: &'a [T]) -> Option<&'a T> {
+    of.get(random.place(of.len()))
 }

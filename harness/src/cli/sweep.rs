@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use network::{Effort, Report, Sweep, Swept};
+use toml_edit::{Array, DocumentMut, Item, Value};
 
+use super::rewritten::rewrite;
 use super::{complain, examples, interrupts, status};
 use crate::scenario::{SWEEP_ENDING, sweep_files};
 
@@ -31,6 +33,9 @@ pub(super) struct SweepOptions {
     /// Make each execution twice, and fail where the two differ
     #[arg(long)]
     twice: bool,
+    /// Write the seed that fails into `regressions` of its file, so that it is tried first from then on
+    #[arg(long)]
+    keep: bool,
     /// How long all of it may take. What has not been tried then is told, with the seed to go on with
     #[arg(long, value_name = "TIME", value_parser = super::run::parse_time)]
     budget: Option<Duration>,
@@ -43,6 +48,7 @@ pub(super) struct SweepOptions {
 struct Plan {
     name: String,
     path: PathBuf,
+    text: String,
     sweep: Sweep,
 }
 
@@ -77,6 +83,12 @@ pub(super) fn run(out: &mut impl Write, options: &SweepOptions) -> io::Result<u8
             }
         };
         let ended = tell(out, plan, &swept)?;
+        if let Some(report) = swept.failed.as_ref().filter(|_| options.keep)
+            && let Err(error) = keep(plan, report.seed)
+        {
+            complain(&format!("error: {}: the seed is not kept: {error}", plan.path.display()));
+            return Ok(status::ENVIRONMENT);
+        }
         out.flush()?;
         worst = worse(worst, ended);
     }
@@ -119,7 +131,7 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Plan>, ()> {
     };
     for (path, text) in files {
         match Sweep::parse(&text) {
-            Ok(sweep) => plans.push(Plan { name: name_of(&path), path, sweep }),
+            Ok(sweep) => plans.push(Plan { name: name_of(&path), path, text, sweep }),
             Err(mistake) => wrong(&path, &mistake.to_string()),
         }
     }
@@ -172,10 +184,23 @@ fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
+/// Adds a seed to those of a plan that are tried first. Everything else in the file stays as it is.
+fn keep(plan: &Plan, seed: u64) -> io::Result<()> {
+    if plan.sweep.regressions.contains(&seed) {
+        return Ok(());
+    }
+    let mut document: DocumentMut = plan.text.parse().map_err(io::Error::other)?;
+    let seeds = document.entry("regressions").or_insert_with(|| Item::Value(Value::Array(Array::new())));
+    // A number of TOML is signed, and seeds that anybody names are far below.
+    let seed = i64::try_from(seed).map_err(io::Error::other)?;
+    seeds.as_array_mut().ok_or_else(|| io::Error::other("`regressions` is no list"))?.push(seed);
+    rewrite(&plan.path, &plan.text, &document.to_string())
+}
+
 /// Shows what one seed makes of each plan.
 fn show(out: &mut impl Write, plans: &[Plan], seed: u64) -> io::Result<u8> {
     let mut worst = status::PASSED;
-    for Plan { name, path, sweep } in plans {
+    for Plan { name, path, sweep, .. } in plans {
         match sweep.plan.run(seed) {
             Ok(report) => {
                 writeln!(out, "{name}   {}", sweep.title)?;

@@ -23,7 +23,7 @@ pub use policy::Sampler;
 pub use walker::MOST_STEPS as MOST_SAMPLED_STEPS;
 
 use distinct::Distinct;
-pub(crate) use random::Random;
+pub use random::Random;
 use walker::{End, Walker};
 
 use crate::engine::Engine;

@@ -6,32 +6,32 @@
 /// The step of the counter: 2^64 divided by the golden ratio, made odd.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A stream of random numbers.
+/// A stream of random numbers, the same on every machine.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// The stream of one run.
-    pub(crate) const fn of(seed: u64, run: u64) -> Self {
+    pub const fn of(seed: u64, run: u64) -> Self {
         Self(mix(seed ^ mix(run.wrapping_mul(STEP))))
     }
 
     /// The next 64 bits.
     #[inline]
-    pub(crate) const fn next(&mut self) -> u64 {
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mix(self.0)
     }
 
     /// A number below `limit`, which is not 0. Some are likelier than others by less than `limit` in 2^64.
     #[inline]
-    pub(crate) const fn below(&mut self, limit: u64) -> u64 {
+    pub const fn below(&mut self, limit: u64) -> u64 {
         ((self.next() as u128 * limit as u128) >> 64) as u64
     }
 
     /// The place of one of so many things, at least one. Where there is no choice, nothing is drawn.
     #[inline]
-    pub(crate) const fn place(&mut self, count: usize) -> usize {
+    pub const fn place(&mut self, count: usize) -> usize {
         if count < 2 { 0 } else { self.below(count as u64) as usize }
     }
 }

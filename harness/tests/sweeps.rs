@@ -1,0 +1,106 @@
+//! `portcullis sweep` from outside: what passes, what fails and is kept, what is wrong, and what there was no time for.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test panics where its premises fail, and prepares files itself"
+)]
+
+#[path = "common/program.rs"]
+mod program;
+
+use std::fs;
+
+use tempfile::{TempDir, tempdir};
+
+/// Two hosts that share a state on storage whose locks do not reach across.
+const SPLIT: &str = "\
+schema = 1
+title = \"Two hosts, one state\" # and no locks in common
+seeds = 3
+length_ms = 20_000
+shared_without_locks = [\"one\"]
+
+[gateway.main]
+host = \"here\"
+state = \"one\"
+
+[gateway.other]
+host = \"there\"
+state = \"one\"
+
+[[step]]
+at_ms = 0
+start = \"main\"
+
+[[step]]
+at_ms = 5_000
+start = \"other\"
+";
+
+fn room(plan: &str) -> TempDir {
+    let room = tempdir().unwrap();
+    fs::write(room.path().join("split.sweep.toml"), plan).unwrap();
+    room
+}
+
+/// What a sweep with these arguments says, and its exit status.
+fn sweep(room: &TempDir, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = program::portcullis(room.path()).arg("sweep").args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_seed_that_fails_is_shown_kept_and_tried_first() {
+    let room = room(SPLIT);
+    let (status, said) = sweep(&room, &["split.sweep.toml", "--keep"]);
+    assert_eq!(status, Some(1), "{said}");
+    for words in [
+        "single-owner: other owns the state that main owns, at 5000 ms",
+        "refused: fenced",
+        "  replay  portcullis sweep split.sweep.toml --seed 0",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    let kept = fs::read_to_string(room.path().join("split.sweep.toml")).unwrap();
+    assert!(kept.contains("regressions = [0]") && kept.contains("# and no locks in common"), "{kept}");
+    let (status, said) = sweep(&room, &["split.sweep.toml", "--from", "7"]);
+    assert!(status == Some(1) && said.contains("--seed 0"), "{said}");
+    let (status, said) = sweep(&room, &["split.sweep.toml", "--seed", "2"]);
+    assert!(status == Some(1) && said.contains("refused: fenced") && said.contains("digest "), "{said}");
+}
+
+#[test]
+fn what_cannot_hold_is_said_in_the_plan_and_has_to_show() {
+    let room =
+        room(&format!("{SPLIT}\n[expect]\nbreaks = [\"single-owner\"]\nhappens = [\"ended by exit 70\"]\n"));
+    let (status, said) = sweep(&room, &[".", "--twice"]);
+    assert!(status == Some(0) && said.contains("PASS"), "{said}");
+    let text = fs::read_to_string(room.path().join("split.sweep.toml")).unwrap();
+    let text = text
+        .replace("breaks = [", "breaks = [\"cron-once\", ")
+        .replace("exit 70\"", "exit 70\", \"SIGKILL\"");
+    fs::write(room.path().join("split.sweep.toml"), text).unwrap();
+    let (status, said) = sweep(&room, &["."]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        said.contains("no seed shows it: SIGKILL") && said.contains("no seed shows it: cron-once"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_plan_that_is_wrong_is_no_plan_and_time_that_is_spent_is_told() {
+    let wrong = room(&SPLIT.replace("start = \"other\"", "start = \"nobody\""));
+    let (status, said) = sweep(&wrong, &["split.sweep.toml"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("split.sweep.toml: step at 5000 ms: there is no gateway `nobody`"), "{said}");
+    let (status, said) = sweep(&room(SPLIT), &[".", "--budget", "1ms", "--seeds", "1000000"]);
+    assert!(
+        status == Some(3) && said.contains("go on with: portcullis sweep ./split.sweep.toml --from "),
+        "{said}"
+    );
+    let (status, said) = sweep(&tempdir().unwrap(), &["."]);
+    assert_eq!(status, Some(4), "{said}");
+}
