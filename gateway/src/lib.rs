@@ -20,7 +20,7 @@ pub mod log;
 #[cfg(target_os = "linux")]
 pub mod notify;
 pub mod ports;
-mod protocol;
+pub mod protocol;
 pub mod refusal;
 mod run;
 pub mod server;

@@ -124,14 +124,15 @@ const NOT_ZERO: [(&str, i32); 5] = [
 
 const CONFORM: &str = "sim/tests/conformance.rs ten_thousand_generated_sequences_go_as_on_linux";
 const SWEEPS: &str = "harness/network/tests/files.rs every_plan_of_the_library_is_clean";
-const STRESS: &str =
-    "harness/tests/stress.rs a_lock_that_its_operator_can_delete_has_two_owners_and_the_shipped_one_has_not";
+const SWEPT: &str = "harness/network/tests/processes/plans.rs keeps_its_promises";
+const STRESS: &str = "harness/tests/real/stress.rs a_lock_that_its_operator_can_delete_has_two_owners_and_the_shipped_one_has_not";
 
 /// Examples that take longer than a test may, or need what not every machine has, and the test that does the same.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     ("conform --sequences 200", CONFORM),
     ("conform --only 17 --seed 1", CONFORM),
     ("sweep scenarios/channel --seeds 50 --twice", SWEEPS),
+    ("sweep scenarios/channel --on refgate", SWEPT),
     ("stress --seconds 20", STRESS),
     ("stress --seconds 3 --design flock-recheck-never-unlink", STRESS),
 ];
@@ -180,10 +181,10 @@ enum Proof {
 use Proof::{By, Less, Runs};
 
 const INCIDENTS: &str = "harness/tests/imported/page.rs each_command_of_the_page_shows_what_the_page_says";
-const STRANGER: &str = "harness/tests/stranger.rs a_naive_lock_is_caught_on_real_processes_and_a_kernel_lock_passes_the_same_cases";
+const STRANGER: &str = "harness/tests/real/stranger.rs a_naive_lock_is_caught_on_real_processes_and_a_kernel_lock_passes_the_same_cases";
 
 /// Every command line that a page shows, in the order in which they are first shown: some need what others leave.
-const SHOWN: [(&str, Proof); 48] = [
+const SHOWN: [(&str, Proof); 50] = [
     ("run scenarios --on sim --on refgate", Less("run scenarios/port --on sim --on refgate --tries 1", 0)),
     ("run scenarios/pid/stale-lock-race.toml --design pidfile-unlink-stale", Runs(1)),
     (
@@ -201,14 +202,28 @@ const SHOWN: [(&str, Proof); 48] = [
         Less("sweep scenarios/channel --budget 1ms --seeds 100000", 3),
     ),
     ("sweep scenarios/network/one-state-on-two-hosts.sweep.toml --seed 3", Runs(0)),
-    ("matrix", By("harness/tests/matrix.rs every_generation_does_in_every_known_case_what_is_known_of_it")),
+    (
+        "sweep scenarios/channel --on refgate",
+        Less("sweep scenarios/channel/restart-and-takeover.sweep.toml --on refgate --seeds 1 --pace 20", 0),
+    ),
+    (
+        "sweep scenarios/rescue --on sim --on refgate --seeds 5",
+        Less("sweep scenarios/rescue --on sim --on refgate --seeds 1 --pace 20", 0),
+    ),
+    (
+        "matrix",
+        By("harness/tests/locks/matrix.rs every_generation_does_in_every_known_case_what_is_known_of_it"),
+    ),
     (
         "run scenarios/race --sample 100000 --sampler pct",
         Less("run scenarios/race/two-gateways.toml --sample 100 --sampler pct", 0),
     ),
     ("run scenarios/pid --twice", Less("run scenarios/pid/recycled-pid.toml --twice", 0)),
     ("stress --seconds 20", By(STRESS)),
-    ("target check my-gateway.toml", By("harness/tests/stranger.rs a_target_is_tested_in_a_short_table")),
+    (
+        "target check my-gateway.toml",
+        By("harness/tests/real/stranger.rs a_target_is_tested_in_a_short_table"),
+    ),
     ("run scenarios --on my-gateway.toml", By(STRANGER)),
     ("conform --sequences 10000", By(CONFORM)),
     ("replay TOKEN --save FILE", Less("replay TOKEN --save race.causal", 1)),

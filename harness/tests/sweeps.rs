@@ -104,3 +104,61 @@ fn a_plan_that_is_wrong_is_no_plan_and_time_that_is_spent_is_told() {
     let (status, said) = sweep(&tempdir().unwrap(), &["."]);
     assert_eq!(status, Some(4), "{said}");
 }
+
+/// A gateway that a bot has and that is killed for good at some moment that is drawn, and the wish that this never happens.
+const STORM: &str = "\
+schema = 1
+title = \"A storm\"
+seeds = 5
+length_ms = 30_000
+weather_every_ms = 2_000
+
+[gateway.main]
+host = \"here\"
+restart = \"always\"
+
+[[step]]
+at_ms = 0
+start = \"main\"
+
+[expect]
+never = [\"ended by SIGKILL\"]
+";
+
+#[test]
+fn what_a_failing_seed_drew_is_written_down_as_a_plan_that_fails_too() {
+    let room = room(STORM);
+    let (status, said) = sweep(&room, &["split.sweep.toml", "--seeds", "100", "--keep"]);
+    assert!(status == Some(1) && said.contains("never: `ended by SIGKILL` happens"), "{said}");
+    assert!(said.contains(", which takes 1 of the "), "{said}");
+    let of_seed = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().contains(".seed-");
+    let kept = fs::read_dir(room.path()).unwrap().flatten().find(of_seed).unwrap().path();
+    let text = fs::read_to_string(&kept).unwrap();
+    assert!(!text.contains("weather_every_ms") && text.contains("kill = \"main\""), "{text}");
+    let (status, said) = sweep(&room, &[kept.to_str().unwrap(), "--seeds", "1"]);
+    assert!(status == Some(1) && said.contains("never: `ended by SIGKILL` happens"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn plans_happen_to_real_processes_and_what_one_machine_has_not_is_named() {
+    let room = room(SPLIT);
+    let (status, said) = sweep(&room, &[".", "--on", "refgate"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("UNSU  refgate split") && said.contains("it needs storage whose locks"), "{said}");
+    let alone = SPLIT.replace("shared_without_locks = [\"one\"]\n", "");
+    fs::write(room.path().join("split.sweep.toml"), &alone).unwrap();
+    let arguments = [".", "--on", "refgate", "--on", "sim", "--pace", "20", "--seeds", "2"];
+    let (status, said) = sweep(&room, &arguments);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("PASS  refgate split") && said.contains("PASS  sim split"), "{said}");
+    assert!(said.contains("came     ready 4, started 4"), "{said}");
+    let (status, said) = sweep(&room, &[".", "--on", "refgate", "--twice"]);
+    assert!(status == Some(2) && said.contains("no two executions of processes are alike"), "{said}");
+    let (status, said) = sweep(&room, &[".", "--on", "refgate", "--refgate", "nowhere"]);
+    assert!(status == Some(5) && said.contains("there is no gateway at `nowhere`"), "{said}");
+    let rivals = alone.replace("\"there\"", "\"here\"");
+    fs::write(room.path().join("split.sweep.toml"), rivals).unwrap();
+    let (status, said) = sweep(&room, &[".", "--on", "refgate", "--pace", "20", "--seed", "0"]);
+    assert!(status == Some(0) && said.contains("refused: held-ready"), "{said}");
+}

@@ -2,12 +2,12 @@
 //! it can see that in the numbers, or it is sent away.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
+use crate::protocol::{Failure, Told};
 use serde_json::Value;
-use tokio::sync::Notify;
-
-use crate::protocol::{Failure, StateVersion};
 
 /// At most so many events wait for one client.
 const MOST: usize = 1024;
@@ -17,9 +17,7 @@ pub(super) const MOST_REQUESTS: usize = 32;
 /// Something that has happened, serialised once for all.
 #[derive(Debug)]
 pub(crate) struct Event {
-    pub(crate) name: &'static str,
-    pub(crate) payload: String,
-    pub(crate) version: Option<StateVersion>,
+    pub(crate) told: Told,
     /// A client that is slow may do without: the next one says as much.
     pub(crate) may_be_lost: bool,
 }
@@ -41,7 +39,6 @@ pub(crate) enum Letter {
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     waiting: Mutex<Waiting>,
-    wake: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -54,13 +51,32 @@ struct Waiting {
     /// How many requests are worked on, or have an answer that waits.
     requests: usize,
     answers: VecDeque<(String, Box<Result<Value, Failure>>)>,
+    /// Whether something was posted that nobody was told of.
+    news: bool,
+    /// Whoever waits to be told.
+    waker: Option<Waker>,
+}
+
+impl Waiting {
+    /// Something was posted. Answers whom to wake.
+    const fn tell(&mut self) -> Option<Waker> {
+        self.news = true;
+        self.waker.take()
+    }
+}
+
+/// Wakes whoever waits, if anybody does.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
 }
 
 impl Mailbox {
     /// Posts an event, unless so much waits already.
     pub(crate) fn post(&self, event: &Arc<Event>, most_bytes: usize) {
         let mut waiting = self.lock();
-        let bytes = waiting.bytes.saturating_add(event.payload.len());
+        let bytes = waiting.bytes.saturating_add(event.told.bytes());
         if waiting.overflow {
             return;
         }
@@ -72,8 +88,9 @@ impl Mailbox {
             waiting.bytes = bytes;
             waiting.letters.push_back((event.clone(), lost));
         }
+        let waker = waiting.tell();
         drop(waiting);
-        self.wake.notify_one();
+        wake(waker);
     }
 
     /// Whether one more request of this client may be worked on. Each that may is answered once.
@@ -96,14 +113,20 @@ impl Mailbox {
 
     /// Posts the answer to a request that was admitted. There are never more than were admitted, so it always has room.
     pub(super) fn answer(&self, id: String, outcome: Result<Value, Failure>) {
-        self.lock().answers.push_back((id, Box::new(outcome)));
-        self.wake.notify_one();
+        let mut waiting = self.lock();
+        waiting.answers.push_back((id, Box::new(outcome)));
+        let waker = waiting.tell();
+        drop(waiting);
+        wake(waker);
     }
 
     /// Sends this client away.
     pub(super) fn expel(&self, why: &'static str) {
-        self.lock().expelled = Some(why);
-        self.wake.notify_one();
+        let mut waiting = self.lock();
+        waiting.expelled = Some(why);
+        let waker = waiting.tell();
+        drop(waiting);
+        wake(waker);
     }
 
     /// The next one, if there is any; unless the client `reads`, only that too much waits.
@@ -123,13 +146,23 @@ impl Mailbox {
             return Some(Letter::Answer(id, outcome));
         }
         let (event, lost) = waiting.letters.pop_front()?;
-        waiting.bytes -= event.payload.len();
+        waiting.bytes -= event.told.bytes();
         Some(Letter::Event(event, lost))
     }
 
-    /// Waits until there may be one.
+    /// Waits until there may be one. One task waits, for one client.
     pub(crate) async fn posted(&self) {
-        self.wake.notified().await;
+        poll_fn(|context| {
+            let mut waiting = self.lock();
+            if std::mem::take(&mut waiting.news) {
+                return Poll::Ready(());
+            }
+            if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                waiting.waker = Some(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -140,12 +173,14 @@ impl Mailbox {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future as _;
     use std::sync::Arc;
+    use std::task::{Context, Waker};
 
-    use super::{Event, Letter, MOST, Mailbox};
+    use super::{Event, Letter, MOST, Mailbox, Told};
 
     fn event(payload: &str, may_be_lost: bool) -> Arc<Event> {
-        Arc::new(Event { name: "tick", payload: payload.to_owned(), version: None, may_be_lost })
+        Arc::new(Event { told: Told::new("tick", &payload.into(), None), may_be_lost })
     }
 
     #[test]
@@ -165,10 +200,25 @@ mod tests {
     #[test]
     fn what_must_not_be_lost_ends_it() {
         let mailbox = Mailbox::default();
-        mailbox.post(&event("12345", false), 8);
-        mailbox.post(&event("12345", true), 8);
+        let short = event("12345", false);
+        mailbox.post(&short, short.told.bytes() + 3);
+        mailbox.post(&event("12345", true), short.told.bytes() + 3);
         assert!(matches!(mailbox.take(true), Some(Letter::Event(_, 0))), "the second one may be lost");
-        mailbox.post(&event("123456789", false), 8);
+        mailbox.post(&event("123456789", false), short.told.bytes() + 3);
         assert!(matches!(mailbox.take(true), Some(Letter::Overflow)));
+    }
+
+    #[test]
+    fn whoever_waits_is_told_once_of_what_was_posted_before_or_since() {
+        let mailbox = Mailbox::default();
+        let mut context = Context::from_waker(Waker::noop());
+        let poll = |context: &mut Context<'_>| std::pin::pin!(mailbox.posted()).poll(context).is_ready();
+        mailbox.post(&event("1", true), usize::MAX);
+        mailbox.post(&event("2", true), usize::MAX);
+        // What is left there is no news.
+        let mut poll = || poll(&mut context);
+        assert_eq!((poll(), poll()), (true, false));
+        mailbox.expel("it has to go");
+        assert_eq!((poll(), poll()), (true, false));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) use keeper::{Desk, Job, keep};
 pub(crate) use mailbox::{Letter, Mailbox};
 use methods::Calls;
 pub(crate) use offenders::Verdict;
-pub(crate) use out::Out;
+pub(crate) use out::{Out, Outbox};
 pub(crate) use overview::Overview;
 pub(crate) use session::{Peer, Session};
 use work::{Decision, Work};

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::Mailbox;
-use super::out::Out;
-use crate::protocol::{self, Failure, Scopes, answer, event, refuse};
+use super::out::Outbox;
+use crate::protocol::{Failure, Payload, Scopes, Told, answer, refuse};
 
 /// A client that is in.
 #[derive(Debug)]
@@ -20,22 +18,16 @@ pub(super) struct Open {
 
 impl Open {
     /// An event with the number that is next for this client, after those that it has lost.
-    pub(super) fn numbered(
-        &mut self,
-        name: &str,
-        payload: &str,
-        lost: u64,
-        version: Option<protocol::StateVersion>,
-    ) -> Out {
+    pub(super) fn numbered(&mut self, told: &Told, lost: u64, out: &mut Outbox) {
         self.seq += 1 + lost;
-        Out::text(event(name, payload, Some(self.seq), version))
+        out.text(|into| told.write(into, Some(self.seq)));
     }
 }
 
 /// What a client is told of its request.
-pub(super) fn told(id: &str, outcome: &Result<Value, Failure>) -> Out {
-    Out::text(match outcome {
-        Ok(payload) => answer(id, payload),
-        Err(failure) => refuse(id, failure),
-    })
+pub(super) fn told(id: &str, outcome: &Result<Payload, Failure>, out: &mut Outbox) {
+    out.text(|into| match outcome {
+        Ok(payload) => answer(into, id, payload),
+        Err(failure) => refuse(into, id, failure),
+    });
 }

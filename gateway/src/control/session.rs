@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::methods;
 use super::open::{Open, told};
-use super::out::Out;
+use super::out::Outbox;
 use super::pairing::Asking;
 use super::proof::{self, Fault, Proof};
 use super::welcome::{brief, entry, hello, mismatch};
@@ -17,7 +17,8 @@ use super::{Control, Letter, Mailbox, Now, Present, Stranger};
 use crate::identity::PhaseName;
 use crate::log::{Event, Level};
 use crate::protocol::{
-    self, Code, Connect, Failure, Frame, ROLE_NODE, ROLE_OPERATOR, Request, Scopes, answer, event, refuse,
+    self, Code, Connect, Failure, Frame, Payload, ROLE_NODE, ROLE_OPERATOR, Request, Scopes, Told, answer,
+    refuse,
 };
 
 /// The longest reason that fits into a close frame, in bytes (RFC 6455, section 5.5).
@@ -99,11 +100,11 @@ impl Session {
         peer: Peer,
         words: [String; 2],
         now: Now,
-        out: &mut Vec<Out>,
+        out: &mut Outbox,
     ) -> Self {
         let [nonce, id] = words;
-        let challenge = json!({ "nonce": nonce, "ts": now.wall_ms }).to_string();
-        out.push(Out::text(event("connect.challenge", &challenge, None, None)));
+        let challenge = json!({ "nonce": nonce, "ts": now.wall_ms });
+        out.text(|into| Told::new("connect.challenge", &challenge, None).write(into, None));
         let limits = control.limits();
         let timers = Timers {
             handshake: now.monotonic_ms + limits.handshake_ms,
@@ -134,8 +135,8 @@ impl Session {
     }
 
     /// A message has come.
-    pub(crate) fn frame(&mut self, text: &str, now: Now, out: &mut Vec<Out>) {
-        if matches!(self.stage, Stage::Open(_)) && (!self.backlog.is_empty() || Out::is_much(out)) {
+    pub(crate) fn frame(&mut self, text: &str, now: Now, out: &mut Outbox) {
+        if matches!(self.stage, Stage::Open(_)) && (!self.backlog.is_empty() || out.is_much()) {
             self.backlog.push_back(text.to_owned());
         } else {
             self.take(text, now, out);
@@ -143,7 +144,7 @@ impl Session {
     }
 
     /// Does what a message asks for.
-    fn take(&mut self, text: &str, now: Now, out: &mut Vec<Out>) {
+    fn take(&mut self, text: &str, now: Now, out: &mut Outbox) {
         match &mut self.stage {
             Stage::Over => {}
             Stage::Challenged { .. } => self.first(protocol::read(text), now, out),
@@ -156,17 +157,17 @@ impl Session {
             Stage::Open(open) => match protocol::read(text) {
                 Frame::Request(request) => {
                     if let Some(outcome) = methods::call(&self.control, open, &request, now) {
-                        out.push(told(&request.id, &outcome));
+                        told(&request.id, &outcome, out);
                     }
                 }
-                Frame::Strange { id, why } => out.push(Out::text(refuse(&id, &Failure::invalid(why)))),
+                Frame::Strange { id, why } => out.text(|into| refuse(into, &id, &Failure::invalid(why))),
                 // A client that has come in may babble.
                 Frame::Noise => {}
             },
         }
     }
 
-    fn first(&mut self, frame: Frame<'_>, now: Now, out: &mut Vec<Out>) {
+    fn first(&mut self, frame: Frame<'_>, now: Now, out: &mut Outbox) {
         let Stage::Challenged { nonce, stranger } = std::mem::replace(&mut self.stage, Stage::Over) else {
             return;
         };
@@ -202,7 +203,7 @@ impl Session {
         request: &Request<'_>,
         nonce: &str,
         now: Now,
-        out: &mut Vec<Out>,
+        out: &mut Outbox,
     ) -> Result<(Admitted, Proof), (u16, Failure)> {
         let refused = |failure| (1008, failure);
         let connect = Connect::read(request).map_err(refused)?;
@@ -228,7 +229,7 @@ impl Session {
         });
         let (proof, expulsions) = proved.map_err(|fault| {
             if fault.is_guess() {
-                out.push(Out::Pause(self.control.penalty(self.peer.address, now)));
+                out.pause(self.control.penalty(self.peer.address, now));
             }
             (if matches!(fault, Fault::Amnesia(_)) { 1013 } else { 1008 }, fault.failure())
         })?;
@@ -237,7 +238,7 @@ impl Session {
     }
 
     /// A device that knows the secret gets a token, or has to wait until somebody lets it in.
-    fn pair(&mut self, admitted: Admitted, id: &str, stranger: Stranger, now: Now, out: &mut Vec<Out>) {
+    fn pair(&mut self, admitted: Admitted, id: &str, stranger: Stranger, now: Now, out: &mut Outbox) {
         let connect = &admitted.connect;
         let Some(device) = &connect.device else { return };
         let asking = Asking {
@@ -268,7 +269,7 @@ impl Session {
         id: &str,
         outcome: Result<Value, Failure>,
         now: Now,
-        out: &mut Vec<Out>,
+        out: &mut Outbox,
     ) {
         match outcome {
             Ok(issued) => self.let_in(admitted, id, Some(&issued), now, out),
@@ -280,14 +281,7 @@ impl Session {
     }
 
     /// A client is in, with the token that it was given.
-    fn let_in(
-        &mut self,
-        admitted: &Admitted,
-        id: &str,
-        issued: Option<&Value>,
-        now: Now,
-        out: &mut Vec<Out>,
-    ) {
+    fn let_in(&mut self, admitted: &Admitted, id: &str, issued: Option<&Value>, now: Now, out: &mut Outbox) {
         let Admitted { connect, scopes, expulsions } = admitted;
         let mailbox = Arc::new(Mailbox::default());
         let present = Present {
@@ -301,7 +295,8 @@ impl Session {
         let number = self.control.enter(present, *expulsions, now);
         self.control.count(|counts| counts.admitted += 1);
         let open = Open { number, scopes: scopes.clone(), mailbox, seq: 0 };
-        out.push(Out::text(answer(id, &hello(&self.control, &self.id, connect, &open, issued, now))));
+        let hello = Payload::Own(hello(&self.control, &self.id, connect, &open, issued, now));
+        out.text(|into| answer(into, id, &hello));
         self.log(Event {
             client: Some(brief(&connect.client.id)),
             mode: Some(brief(&connect.client.mode)),
@@ -343,7 +338,7 @@ impl Session {
     }
 
     /// Does what is due.
-    pub(crate) fn due(&mut self, now: Now, out: &mut Vec<Out>) {
+    pub(crate) fn due(&mut self, now: Now, out: &mut Outbox) {
         let limits = self.control.limits();
         let (tick_ms, ping_ms) = (limits.tick_ms, limits.ping_ms);
         match &mut self.stage {
@@ -356,8 +351,7 @@ impl Session {
             Stage::Open(open) => {
                 if self.timers.tick <= now.monotonic_ms {
                     self.timers.tick = now.monotonic_ms + tick_ms;
-                    let payload = json!({ "ts": now.wall_ms }).to_string();
-                    out.push(open.numbered("tick", &payload, 0, None));
+                    open.numbered(&Told::new("tick", &json!({ "ts": now.wall_ms }), None), 0, out);
                 }
             }
         }
@@ -366,23 +360,23 @@ impl Session {
             if std::mem::replace(&mut self.timers.silent, true) {
                 self.gone("it does not answer a ping");
                 self.leave();
-                out.push(Out::Drop);
+                out.abandon();
             } else {
-                out.push(Out::Ping);
+                out.ping();
             }
         }
     }
 
     /// Sends what has been posted, and answers what was left, as far as there is room. A client that does not read is sent
     /// nothing more, but it is sent away in the end.
-    pub(crate) fn posted(&mut self, reads: bool, now: Now, out: &mut Vec<Out>) {
-        let next = |mailbox: Arc<Mailbox>, out: &[Out]| mailbox.take(reads && !Out::is_much(out));
+    pub(crate) fn posted(&mut self, reads: bool, now: Now, out: &mut Outbox) {
+        let next = |mailbox: Arc<Mailbox>, out: &Outbox| mailbox.take(reads && !out.is_much());
         while let Some(letter) = self.mailbox().and_then(|mailbox| next(mailbox, out)) {
             match (letter, &mut self.stage) {
                 (Letter::Event(event, lost), Stage::Open(open)) => {
-                    out.push(open.numbered(event.name, &event.payload, lost, event.version));
+                    open.numbered(&event.told, lost, out);
                 }
-                (Letter::Answer(id, outcome), Stage::Open(_)) => out.push(told(&id, &outcome)),
+                (Letter::Answer(id, outcome), Stage::Open(_)) => told(&id, &outcome.map(Payload::Own), out),
                 (Letter::Answer(id, outcome), Stage::Proving(_)) => {
                     let Stage::Proving(proving) = std::mem::replace(&mut self.stage, Stage::Over) else {
                         return;
@@ -400,7 +394,7 @@ impl Session {
         }
         while reads
             && !matches!(self.stage, Stage::Proving(_))
-            && !Out::is_much(out)
+            && !out.is_much()
             && let Some(text) = self.backlog.pop_front()
         {
             self.take(&text, now, out);
@@ -408,25 +402,24 @@ impl Session {
     }
 
     /// The gateway stops, or begins anew.
-    pub(crate) fn end(&mut self, out: &mut Vec<Out>) {
+    pub(crate) fn end(&mut self, out: &mut Outbox) {
         if let Stage::Open(open) = &mut self.stage {
-            let payload = json!({ "reason": "gateway stopping" }).to_string();
-            out.push(open.numbered("shutdown", &payload, 0, None));
+            open.numbered(&Told::new("shutdown", &json!({ "reason": "gateway stopping" }), None), 0, out);
         }
         self.close(1012, "service restart", out);
     }
 
     /// A client is not let in.
-    fn refuse(&mut self, id: &str, failure: &Failure, code: u16, now: Now, out: &mut Vec<Out>) {
+    fn refuse(&mut self, id: &str, failure: &Failure, code: u16, now: Now, out: &mut Outbox) {
         let detail = failure.details.as_ref().and_then(|details| details["code"].as_str());
         let reason = detail.unwrap_or(&failure.message);
         self.control.world().ring.note("client.refused", reason, now.wall_ms);
         self.turn_away(id, failure, code, out);
     }
 
-    fn turn_away(&mut self, id: &str, failure: &Failure, code: u16, out: &mut Vec<Out>) {
+    fn turn_away(&mut self, id: &str, failure: &Failure, code: u16, out: &mut Outbox) {
         self.control.count(|counts| counts.refused += 1);
-        out.push(Out::text(refuse(id, failure)));
+        out.text(|into| refuse(into, id, failure));
         let reason = match failure.code {
             Code::Unavailable if failure.message.starts_with("gateway starting") => "gateway starting",
             Code::Unavailable if code == 1012 => "service restart",
@@ -435,18 +428,18 @@ impl Session {
         self.end_with("refused", code, reason, out);
     }
 
-    fn close(&mut self, code: u16, reason: &str, out: &mut Vec<Out>) {
+    fn close(&mut self, code: u16, reason: &str, out: &mut Outbox) {
         self.end_with("closed", code, reason, out);
     }
 
-    fn end_with(&mut self, how: &'static str, code: u16, reason: &str, out: &mut Vec<Out>) {
+    fn end_with(&mut self, how: &'static str, code: u16, reason: &str, out: &mut Outbox) {
         let level =
             if how == "refused" || matches!(self.stage, Stage::Open(_)) { Level::Info } else { Level::Debug };
         // Whoever is about to be let in has no stage while that is decided.
         if how == "refused" || !matches!(self.stage, Stage::Over) {
             self.log(Event { code: Some(code), reason: Some(brief(reason)), ..Event::new(level, how) });
         }
-        out.push(Out::Close(code, reason[..reason.floor_char_boundary(LONGEST_REASON)].to_owned()));
+        out.close(code, &reason[..reason.floor_char_boundary(LONGEST_REASON)]);
         self.leave();
     }
 

@@ -22,7 +22,7 @@ pub(super) fn hello(
     if let (Some(auth), Some(Value::Object(issued))) = (auth.as_object_mut(), issued) {
         auth.extend(issued.clone());
     }
-    let health = world.health(control, now);
+    let health = world.health(control, now).0.clone();
     let viewer = (!open.scopes.allow(scope::READ)).then_some(open.number);
     json!({
         "type": "hello-ok",

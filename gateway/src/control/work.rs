@@ -11,7 +11,7 @@ use super::mailbox::Event;
 use super::pairing::Asking;
 use super::world::World;
 use super::{Now, delivery, pairing};
-use crate::protocol::{Failure, Scopes, scope};
+use crate::protocol::{Failure, Scopes, Told, scope};
 use crate::store::{Fate, Hidden, Message, Record, Speaker};
 
 /// Something that is asked for.
@@ -97,7 +97,7 @@ pub(super) enum Audience {
 impl News {
     /// That something has happened which nobody may miss whom it concerns.
     pub(super) fn of(name: &'static str, payload: &Value, audience: Audience) -> Self {
-        let event = Event { name, payload: payload.to_string(), version: None, may_be_lost: false };
+        let event = Event { told: Told::new(name, payload, None), may_be_lost: false };
         Self { event: Arc::new(event), audience }
     }
 }

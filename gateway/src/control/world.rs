@@ -19,7 +19,7 @@ use super::work::{Audience, Deed, News};
 use super::{Control, EXPELLED, Now, methods};
 use crate::identity::{Identity, Phase};
 use crate::log::{Event as Logged, Level};
-use crate::protocol::{Scopes, StateVersion, scope};
+use crate::protocol::{Scopes, StateVersion, Told, scope};
 use crate::store::Memory;
 
 /// What is told of the health of a gateway is made anew after so long, in milliseconds, or when it has changed.
@@ -48,7 +48,7 @@ pub(super) struct World {
     pub(super) counts: Counts,
     pub(super) channels: Channels,
     /// What was told of the health last, and when.
-    health: Option<(u64, Value)>,
+    health: Option<(u64, (Value, Arc<str>))>,
 }
 
 /// How far what is remembered is kept.
@@ -141,8 +141,9 @@ impl World {
     /// Tells everybody who may look who is there now, except one.
     pub(super) fn tell_presence(&mut self, control: &Control, except: Option<u64>) {
         self.version.presence += 1;
-        let payload = json!({ "presence": self.presence(control, None) }).to_string();
-        let event = Event { name: "presence", payload, version: Some(self.version), may_be_lost: true };
+        let payload = json!({ "presence": self.presence(control, None) });
+        let told = Told::new("presence", &payload, Some(self.version));
+        let event = Event { told, may_be_lost: true };
         let news = News { event: Arc::new(event), audience: Audience::Scope(scope::READ) };
         self.tell(control, &news, except);
     }
@@ -160,24 +161,24 @@ impl World {
         }
     }
 
-    /// What a gateway says of itself when it is asked how it is.
-    pub(super) fn health(&mut self, control: &Control, now: Now) -> Value {
-        if let Some((at_ms, health)) = &self.health
-            && now.monotonic_ms.saturating_sub(*at_ms) < HEALTHY_MS
-        {
-            return health.clone();
-        }
-        let health = methods::health(self, control, now);
-        self.health = Some((now.monotonic_ms, health.clone()));
-        health
+    /// What a gateway says of itself when it is asked how it is, and the same as JSON, written once for all who ask.
+    pub(super) fn health(&mut self, control: &Control, now: Now) -> &(Value, Arc<str>) {
+        let is_fresh = |at_ms: u64| now.monotonic_ms.saturating_sub(at_ms) < HEALTHY_MS;
+        let fresh = self.health.take().filter(|(at_ms, _)| is_fresh(*at_ms)).unwrap_or_else(|| {
+            let health = methods::health(self, control, now);
+            let text = health.to_string().into();
+            (now.monotonic_ms, (health, text))
+        });
+        &self.health.insert(fresh).1
     }
 
     /// What makes up the health has changed: it is told, to whoever may look.
     pub(super) fn tell_health(&mut self, control: &Control, now: Now) {
         self.health = None;
         self.version.health += 1;
-        let payload = self.health(control, now).to_string();
-        let event = Event { name: "health", payload, version: Some(self.version), may_be_lost: true };
+        let version = self.version;
+        let told = Told::new("health", &self.health(control, now).0, Some(version));
+        let event = Event { told, may_be_lost: true };
         let news = News { event: Arc::new(event), audience: Audience::Scope(scope::READ) };
         self.tell(control, &news, None);
     }

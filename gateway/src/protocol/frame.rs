@@ -1,6 +1,7 @@
 //! The frames: a request comes in, a response or an event goes out. Each is one text message.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,18 +25,18 @@ const REQUEST: &[Field] = &[
 
 /// A request, as it was written.
 #[derive(Clone, Debug)]
-pub(crate) struct Request<'a> {
+pub struct Request<'a> {
     /// What the answer is called by.
-    pub(crate) id: Cow<'a, str>,
+    pub id: Cow<'a, str>,
     /// What is to be done.
-    pub(crate) method: Cow<'a, str>,
+    pub method: Cow<'a, str>,
     /// With what; unread, because only the method knows what it may be.
-    pub(crate) params: Option<&'a RawValue>,
+    pub params: Option<&'a RawValue>,
 }
 
 /// What a message is.
 #[derive(Debug)]
-pub(crate) enum Frame<'a> {
+pub enum Frame<'a> {
     /// A request.
     Request(Request<'a>),
     /// JSON that is no request: what to answer to, and why it is none.
@@ -65,7 +66,37 @@ struct Envelope<'a> {
 }
 
 /// Reads a message.
-pub(crate) fn read(text: &str) -> Frame<'_> {
+pub fn read(text: &str) -> Frame<'_> {
+    plain(text).map_or_else(|| read_any(text), Frame::Request)
+}
+
+/// A request as `JSON.stringify` writes it, with its fields in the order of the schema and no escapes in its names; `None`:
+/// whatever this is, it is read at leisure. What is a request here is the same one there.
+fn plain(text: &str) -> Option<Request<'_>> {
+    let (id, rest) = word(text.strip_prefix(r#"{"type":"req","id":""#)?)?;
+    let (method, rest) = word(rest.strip_prefix(r#","method":""#)?)?;
+    let params = match rest {
+        "}" => None,
+        _ => {
+            let params = rest.strip_prefix(r#","params":"#)?.strip_suffix('}')?;
+            let read: &RawValue = serde_json::from_str(params).ok()?;
+            Some(read).filter(|read| read.get() != "null")
+        }
+    };
+    (!id.is_empty() && id.len() <= LONGEST_ID && !method.is_empty()).then_some(Request {
+        id: Cow::Borrowed(id),
+        method: Cow::Borrowed(method),
+        params,
+    })
+}
+
+/// A text up to the mark that ends it, if it stands there as it is; and what follows.
+fn word(text: &str) -> Option<(&str, &str)> {
+    let (word, rest) = text.split_at(text.bytes().position(is_special)?);
+    Some((word, rest.strip_prefix('"')?))
+}
+
+fn read_any(text: &str) -> Frame<'_> {
     if let Ok(Envelope { kind, id, method, params, traceparent }) = serde_json::from_str(text)
         && kind == "req"
         && !id.is_empty()
@@ -84,36 +115,108 @@ pub(crate) fn read(text: &str) -> Frame<'_> {
 
 /// How often what everybody sees has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct StateVersion {
-    pub(crate) presence: u64,
-    pub(crate) health: u64,
+pub struct StateVersion {
+    /// Who is there.
+    pub presence: u64,
+    /// How the gateway is.
+    pub health: u64,
+}
+
+/// What a request comes to.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// For whoever has asked.
+    Own(Value),
+    /// JSON that was written once for all who ask.
+    Shared(Arc<str>),
 }
 
 /// A response to a request that was carried out.
-pub(crate) fn answer(id: &str, payload: &Value) -> String {
-    format!(r#"{{"type":"res","id":{},"ok":true,"payload":{payload}}}"#, quoted(id))
+pub fn answer(into: &mut Vec<u8>, id: &str, payload: &Payload) {
+    match payload {
+        Payload::Own(value) => answer_with(into, id, |into| json(into, value)),
+        Payload::Shared(text) => answer_with(into, id, |into| into.extend_from_slice(text.as_bytes())),
+    }
+}
+
+/// The same with a payload that is written as JSON.
+pub(crate) fn answer_with(into: &mut Vec<u8>, id: &str, payload: impl FnOnce(&mut Vec<u8>)) {
+    into.extend_from_slice(br#"{"type":"res","id":"#);
+    quote(into, id);
+    into.extend_from_slice(br#","ok":true,"payload":"#);
+    payload(into);
+    into.push(b'}');
 }
 
 /// A response to a request that was not.
-pub(crate) fn refuse(id: &str, failure: &Failure) -> String {
-    // Strings and numbers always serialise.
-    let error = serde_json::to_string(failure).unwrap_or_default();
-    format!(r#"{{"type":"res","id":{},"ok":false,"error":{error}}}"#, quoted(id))
+pub(crate) fn refuse(into: &mut Vec<u8>, id: &str, failure: &Failure) {
+    into.extend_from_slice(br#"{"type":"res","id":"#);
+    quote(into, id);
+    into.extend_from_slice(br#","ok":false,"error":"#);
+    json(into, failure);
+    into.push(b'}');
 }
 
-/// An event. The payload is JSON already, because many clients are sent the same.
-pub(crate) fn event(name: &str, payload: &str, seq: Option<u64>, version: Option<StateVersion>) -> String {
-    let seq = seq.map(|seq| format!(r#","seq":{seq}"#)).unwrap_or_default();
-    let version = version
-        .map(|StateVersion { presence, health }| {
+/// An event as JSON, all but its number: that differs from client to client, the rest is written once for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    head: String,
+    tail: String,
+}
+
+impl Told {
+    /// An event of that name.
+    pub fn new(name: &str, payload: &Value, version: Option<StateVersion>) -> Self {
+        let name = Value::from(name);
+        let version = version.map(|StateVersion { presence, health }| {
             format!(r#","stateVersion":{{"presence":{presence},"health":{health}}}"#)
-        })
-        .unwrap_or_default();
-    format!(r#"{{"type":"event","event":{},"payload":{payload}{seq}{version}}}"#, quoted(name))
+        });
+        Self {
+            head: format!(r#"{{"type":"event","event":{name},"payload":{payload}"#),
+            tail: format!("{}}}", version.unwrap_or_default()),
+        }
+    }
+
+    /// How much of it waits for each client, in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
+    /// The event with its number, if it has one.
+    pub fn write(&self, into: &mut Vec<u8>, seq: Option<u64>) {
+        into.extend_from_slice(self.head.as_bytes());
+        if let Some(seq) = seq {
+            into.extend_from_slice(br#","seq":"#);
+            json(into, &seq);
+        }
+        into.extend_from_slice(self.tail.as_bytes());
+    }
 }
 
-fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+/// A text as JSON. Most need nothing but the marks around them, and keep their bytes.
+fn quote(into: &mut Vec<u8>, text: &str) {
+    if is_plain(text) {
+        into.push(b'"');
+        into.extend_from_slice(text.as_bytes());
+        into.push(b'"');
+    } else {
+        json(into, &text);
+    }
+}
+
+/// Whether a text stands in JSON as it is. All of it is looked at, which is quicker than to stop in time.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & !is_special(byte))
+}
+
+/// Whether a byte cannot stand in a text of JSON.
+const fn is_special(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+}
+
+/// Writes something as JSON. What is written here always serialises, and memory takes everything.
+fn json(into: &mut Vec<u8>, value: &impl Serialize) {
+    let _ = serde_json::to_writer(into, value);
 }
 
 #[cfg(test)]
@@ -121,7 +224,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{Frame, Request, StateVersion, answer, event, read, refuse};
+    use super::{Frame, Payload, Request, StateVersion, Told, answer, plain, read, read_any, refuse};
     use crate::protocol::Failure;
 
     #[test]
@@ -182,21 +285,28 @@ mod tests {
 
     #[test]
     fn what_goes_out_is_json_with_the_fields_of_the_schema() {
-        let parsed = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
+        let parsed = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut text = Vec::new();
+            write(&mut text);
+            serde_json::from_slice::<Value>(&text).expect("JSON")
+        };
         assert_eq!(
-            parsed(answer("a\"b", &json!(null))),
+            parsed(&|into| answer(into, "a\"b", &Payload::Own(Value::Null))),
             json!({"type": "res", "id": "a\"b", "ok": true, "payload": null})
         );
         assert_eq!(
-            parsed(refuse("1", &Failure::invalid("no"))),
+            parsed(&|into| refuse(into, "1", &Failure::invalid("no"))),
             json!({"type": "res", "id": "1", "ok": false, "error": {"code": "INVALID_REQUEST", "message": "no"}})
         );
         assert_eq!(
-            parsed(event("tick", "{\"ts\":1}", None, None)),
+            parsed(&|into| Told::new("tick", &json!({"ts": 1}), None).write(into, None)),
             json!({"type": "event", "event": "tick", "payload": {"ts": 1}})
         );
         assert_eq!(
-            parsed(event("health", "{}", Some(3), Some(StateVersion { presence: 1, health: 2 }))),
+            parsed(&|into| {
+                let version = StateVersion { presence: 1, health: 2 };
+                Told::new("health", &json!({}), Some(version)).write(into, Some(3));
+            }),
             json!({"type": "event", "event": "health", "payload": {}, "seq": 3, "stateVersion": {"presence": 1, "health": 2}})
         );
     }
@@ -222,6 +332,30 @@ mod tests {
             let text = value.to_string();
             let is_request = matches!(read(&text), Frame::Request(_));
             prop_assert_eq!(is_request, super::object(&value, super::REQUEST).is_none(), "{}", text);
+        }
+
+        /// What is read quickly is read as everything else is.
+        #[test]
+        fn the_quick_way_finds_what_the_other_one_does(
+            id in r#"[a-z0-9"\\\x00-\x1f]{0,4}"#,
+            method in r#"[a-z."\\]{0,6}"#,
+            params in prop_oneof![
+                Just(String::new()),
+                Just(",\"params\":null".to_owned()),
+                Just(",\"params\": {} ".to_owned()),
+                Just(",\"params\":{}}".to_owned()),
+                Just(",\"params\":{},\"traceparent\":\"t\"".to_owned()),
+                r#",\"params\":[\[\]{}",:0-9a-z\\ ]{0,8}"#,
+            ],
+            end in prop_oneof![Just("}"), Just(""), Just("} "), Just("}}")],
+        ) {
+            let text = format!(r#"{{"type":"req","id":"{id}","method":"{method}"{params}{end}"#);
+            if let Some(quick) = plain(&text) {
+                let Frame::Request(slow) = read_any(&text) else { panic!("no request: {text}") };
+                prop_assert_eq!((&quick.id, &quick.method), (&slow.id, &slow.method), "{}", &text);
+                let raw = |request: &Request<'_>| request.params.map(|params| params.get().to_owned());
+                prop_assert_eq!(raw(&quick), raw(&slow), "{}", &text);
+            }
         }
     }
 }

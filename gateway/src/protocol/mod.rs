@@ -13,7 +13,8 @@ mod shape;
 pub(crate) use connect::{Connect, ROLE_NODE, ROLE_OPERATOR};
 pub(crate) use device::{DeviceFault, Said};
 pub(crate) use failure::{Code, Failure};
-pub(crate) use frame::{Frame, Request, StateVersion, answer, event, read, refuse};
+pub use frame::{Frame, Payload, Request, StateVersion, Told, answer, read};
+pub(crate) use frame::{answer_with, refuse};
 pub(crate) use scopes::{Scopes, scope};
 pub(crate) use shape::{Field, Shape, object};
 

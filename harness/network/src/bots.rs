@@ -1,31 +1,27 @@
-//! The bot service as a process of the simulated network.
+//! The bot service as a process, on either kind of machine.
 
 use std::net::SocketAddr;
 
 use bot::{Rules, Service};
 use portcullis_os::{BindOptions, Call, Os, Reply};
-use sim::network::Node;
 use tokio::time::Instant;
-
-/// The port of the service.
-pub(crate) const PORT: u16 = 8081;
 
 /// A process that tells the time since the beginning of everything.
 #[derive(Clone, Debug)]
-pub(crate) struct Host {
-    node: Node,
+pub(crate) struct Host<O> {
+    os: O,
     began: Instant,
 }
 
-impl Host {
-    pub(crate) const fn new(node: Node, began: Instant) -> Self {
-        Self { node, began }
+impl<O> Host<O> {
+    pub(crate) const fn new(os: O, began: Instant) -> Self {
+        Self { os, began }
     }
 }
 
-impl bot::Host for Host {
+impl<O: Os> bot::Host for Host<O> {
     fn task(&self, body: impl Future<Output = ()> + Send + 'static) {
-        self.node.task(body);
+        self.os.task(body);
     }
 
     fn now_ms(&self) -> u64 {
@@ -39,7 +35,7 @@ pub(crate) fn token(name: &str) -> String {
 }
 
 /// A service that knows these bots.
-pub(crate) fn service(bots: &[String], lease_ms: u64, host: Host) -> Service<Host> {
+pub(crate) fn service<O: Os>(bots: &[String], lease_ms: u64, host: Host<O>) -> Service<Host<O>> {
     let service = Service::new(Rules { lease_ms }, host);
     for name in bots {
         service.add(&token(name), name);
@@ -47,15 +43,25 @@ pub(crate) fn service(bots: &[String], lease_ms: u64, host: Host) -> Service<Hos
     service
 }
 
-/// Answers for ever.
-pub(crate) async fn serve(node: Node, service: Service<Host>) -> u8 {
-    let address = SocketAddr::from(([0, 0, 0, 0], PORT));
-    let bound = node.call(Call::BindTcp { address, options: BindOptions::SERVER }).await;
-    let Ok(Reply::Fd(fd)) = bound else { return 1 };
-    if node.call(Call::Listen { fd, backlog: 128 }).await.is_err() {
-        return 1;
+/// Answers whoever comes to that address, as long as the process lives. Tells the address; `None`: nobody can listen there.
+pub(crate) async fn open<O: Os>(
+    os: &O,
+    address: SocketAddr,
+    service: &Service<Host<O>>,
+) -> Option<SocketAddr> {
+    let Ok(Reply::Fd(fd)) = os.call(Call::BindTcp { address, options: BindOptions::SERVER }).await else {
+        return None;
+    };
+    os.call(Call::Listen { fd, backlog: 128 }).await.ok()?;
+    let Ok(Reply::Address(address)) = os.call(Call::LocalAddress { fd }).await else { return None };
+    service.serve(os.listener(fd).ok()?);
+    Some(address)
+}
+
+/// The same for ever.
+pub(crate) async fn serve<O: Os>(os: O, address: SocketAddr, service: Service<Host<O>>) -> u8 {
+    match open(&os, address, &service).await {
+        Some(_) => std::future::pending().await,
+        None => 1,
     }
-    let Ok(listener) = node.listener(fd) else { return 1 };
-    service.serve(listener);
-    std::future::pending().await
 }

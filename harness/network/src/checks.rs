@@ -2,55 +2,86 @@
 
 use std::collections::BTreeMap;
 
+use bot::{Deed, Happening, Record};
 use serde_json::Value;
-use sim::kernel::Life;
 
-use crate::gateways::{JOB, workspace_path};
+use crate::gateways::JOB;
+use crate::play::{Play, Seat};
 use crate::report::Broken;
-use crate::run::Play;
+use crate::world::{Going, World};
 
-/// Of what was said, a gateway keeps at least so much of each session.
-const KEPT: usize = 50;
 /// How a reply begins.
 const ECHO: &str = "echo: ";
 
 /// Writes every broken promise into the report.
-pub(crate) fn judge(play: &mut Play<'_>) {
+pub(crate) fn judge<W: World>(play: &mut Play<'_, W>) {
     let mut broken = std::mem::take(&mut play.report.broken);
-    one_reply(play, &mut broken);
+    let record = play.world.record();
+    let replies = replies(play, &record);
+    doubled(play, &replies, &mut broken);
+    show_doubled(play, &replies, &record);
+    missing(play, &replies, &mut broken);
     cron_once(play, &mut broken);
     said_once(play, &mut broken);
     answered(play, &mut broken);
-    for (process, said) in play.network.panics() {
-        broken.push(Broken { check: "panicked", says: format!("process {}: {said}", process.0) });
-    }
-    play.report.replies = replies(play).values().map(Vec::len).sum();
+    prompt(play, &mut broken);
+    broken.extend(play.world.panics().into_iter().map(|says| Broken { check: "panicked", says }));
+    play.report.replies = replies.values().map(Vec::len).sum();
     play.report.broken = broken;
 }
 
+/// Whether somebody waits for something that is to come yet.
+pub(crate) fn owes<W: World>(play: &Play<'_, W>) -> bool {
+    let mut owed = Vec::new();
+    missing(play, &replies(play, &play.world.record()), &mut owed);
+    answered(play, &mut owed);
+    !owed.is_empty()
+}
+
 /// What each bot has replied.
-fn replies(play: &Play<'_>) -> BTreeMap<String, Vec<String>> {
-    let record = play.service.record();
+fn replies<W>(play: &Play<'_, W>, record: &Record) -> BTreeMap<String, Vec<String>> {
     let texts = |bot: &String| record.sent(bot).into_iter().map(|(_, text)| text).collect();
     play.plan.bots.iter().map(|bot| (bot.clone(), texts(bot))).collect()
 }
 
-/// `one-reply`: no message has two replies, and each has one. Where a gateway was killed or cut off while a reply was on its way,
-/// nobody can know whether it went out: then the gateway says so, and there are not more such replies than it says.
-fn one_reply(play: &Play<'_>, broken: &mut Vec<Broken>) {
-    let replies = replies(play);
-    let none = Vec::new();
-    let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (bot, text) in &play.told {
+/// How often a message was replied to.
+fn often(replies: &BTreeMap<String, Vec<String>>, bot: &str, text: &str) -> usize {
+    let wanted = format!("{ECHO}{text}");
+    replies.get(bot).map_or(0, |replies| replies.iter().filter(|reply| **reply == wanted).count())
+}
+
+/// `one-reply`: no message has two replies.
+fn doubled<W>(play: &Play<'_, W>, replies: &BTreeMap<String, Vec<String>>, broken: &mut Vec<Broken>) {
+    for (_, bot, text) in &play.told {
+        let often = often(replies, bot, text);
+        if often > 1 {
+            let says = format!("`{text}`, which was said to {bot}, has {often} replies");
+            broken.push(Broken { check: "one-reply", says });
+        }
+    }
+}
+
+/// Shows when a message that has two replies was said, and when they came and from where.
+fn show_doubled<W>(play: &mut Play<'_, W>, replies: &BTreeMap<String, Vec<String>>, record: &Record) {
+    let doubled = play.told.iter().filter(|(_, bot, text)| often(replies, bot, text) > 1);
+    for (at_ms, bot, text) in doubled {
+        play.report.log.push((*at_ms, bot.clone(), format!("is told `{text}`")));
         let wanted = format!("{ECHO}{text}");
-        match replies.get(bot).unwrap_or(&none).iter().filter(|reply| **reply == wanted).count() {
-            0 => missing.entry(bot).or_default().push(text),
-            1 => {}
-            often => {
-                let says = format!("`{text}`, which was said to {bot}, has {often} replies");
-                broken.push(Broken { check: "one-reply", says });
+        for Happening { at_ms, from, bot: of, deed } in record.happenings() {
+            if of == bot && matches!(deed, Deed::Sent { text, .. } if *text == wanted) {
+                play.report.log.push((*at_ms, bot.clone(), format!("replies `{wanted}`, by {from}")));
             }
         }
+    }
+    play.report.log.sort_by_key(|(at_ms, ..)| *at_ms);
+}
+
+/// `one-reply`: each message has one. Where a gateway was killed or cut off while a reply was on its way, nobody can know whether
+/// it went out: then the gateway says so, and there are not more such replies than it says.
+fn missing<W: World>(play: &Play<'_, W>, replies: &BTreeMap<String, Vec<String>>, broken: &mut Vec<Broken>) {
+    let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (_, bot, text) in play.told.iter().filter(|(_, bot, text)| often(replies, bot, text) == 0) {
+        missing.entry(bot).or_default().push(text);
     }
     for (bot, texts) in missing.into_iter().filter(|(bot, _)| play.serves(bot)) {
         let doubts = play.doubts.get(bot).copied().unwrap_or_default();
@@ -65,14 +96,11 @@ fn one_reply(play: &Play<'_>, broken: &mut Vec<Broken>) {
 }
 
 /// `cron-once`: no slot of a job has two runs, and what a run leaves is in the workspace of its own gateway.
-fn cron_once(play: &Play<'_>, broken: &mut Vec<Broken>) {
+fn cron_once<W: World>(play: &Play<'_, W>, broken: &mut Vec<Broken>) {
     for seat in play.seats.iter().filter(|seat| seat.gateway.every_ms.is_some()) {
-        let workspace = workspace_path(play.plan, seat.gateway);
-        let folder = workspace.join("cron-runs");
-        let names = play.network.look(|kernel| kernel.list(&folder)).unwrap_or_default();
+        let workspace = play.world.site(seat.gateway).workspace;
         let mut slots: BTreeMap<u64, u32> = BTreeMap::new();
-        for name in names {
-            let bytes = play.network.look(|kernel| kernel.contents(&folder.join(&name))).unwrap_or_default();
+        for bytes in play.world.files(&workspace.join("cron-runs")) {
             let Ok(artefact) = serde_json::from_slice::<Value>(&bytes) else { continue };
             if artefact["job"] != JOB || artefact["workspace"] != *workspace.to_string_lossy() {
                 let says = format!(
@@ -94,49 +122,54 @@ fn cron_once(play: &Play<'_>, broken: &mut Vec<Broken>) {
 }
 
 /// `said-once`: what a client has said and was told is kept is there once, however often it had to be said again.
-fn said_once(play: &Play<'_>, broken: &mut Vec<Broken>) {
+fn said_once<W>(play: &Play<'_, W>, broken: &mut Vec<Broken>) {
     for visitor in &play.visitors {
-        let written = visitor.notes.look();
-        let Some((known, history)) = &written.history else { continue };
-        let latest = known.saturating_sub(KEPT);
-        for text in &written.said[latest..*known] {
-            match history.iter().filter(|heard| *heard == text).count() {
-                1 => {}
-                often => {
-                    let says = format!("{} has said `{text}`, and it is kept {often} times", visitor.name);
-                    broken.push(Broken { check: "said-once", says });
-                }
-            }
+        for (text, often) in &visitor.notes.look().amiss {
+            let says = format!("{} has said `{text}`, and it is kept {often} times", visitor.client.name);
+            broken.push(Broken { check: "said-once", says });
         }
     }
 }
 
 /// `answered`: where a gateway serves and nothing is wrong any more, its clients are answered.
-fn answered(play: &Play<'_>, broken: &mut Vec<Broken>) {
+fn answered<W: World>(play: &Play<'_, W>, broken: &mut Vec<Broken>) {
     for visitor in &play.visitors {
         let serves = play.seats.iter().any(|seat| {
-            let runs = |process| play.network.look(|kernel| kernel.life(process)) == Life::Running;
-            let owns = |process: &_| play.owners.contains_key(process);
-            seat.gateway.name == visitor.gateway
-                && seat.process.is_some_and(|process| runs(process) && owns(&process))
+            seat.gateway.name == visitor.client.gateway
+                && play.owns(seat)
+                && seat.process.is_some_and(|process| play.world.going(process) == Going::On)
         });
         let asked = visitor.notes.look().asked;
         if serves && asked.last_ms.is_none_or(|last_ms| last_ms < play.plan.end_ms) {
             let says = format!(
                 "{} serves, and {} was not answered since all is well",
-                visitor.gateway, visitor.name
+                visitor.client.gateway, visitor.client.name
             );
             broken.push(Broken { check: "answered", says });
         }
     }
 }
 
-impl Play<'_> {
+/// `prompt`: no client waits longer than the plan says. Real processes take the time that their machine gives them.
+fn prompt<W: World>(play: &mut Play<'_, W>, broken: &mut Vec<Broken>) {
+    let most_ms = play.plan.answered_within_ms.filter(|_| play.world.machines().is_some());
+    for visitor in &play.visitors {
+        let longest_ms = visitor.notes.look().asked.longest_ms;
+        if most_ms.is_some_and(|most_ms| longest_ms > most_ms) {
+            let says = format!("{} has waited for {longest_ms} ms", visitor.client.name);
+            broken.push(Broken { check: "prompt", says });
+        }
+    }
+}
+
+impl<W> Play<'_, W> {
+    /// Whether a gateway owns something now.
+    pub(crate) fn owns(&self, seat: &Seat<'_>) -> bool {
+        seat.process.is_some_and(|process| self.owners.contains_key(&process))
+    }
+
     /// Whether somebody answers for a bot in the end.
     fn serves(&self, bot: &str) -> bool {
-        self.seats.iter().any(|seat| {
-            let owns = seat.process.is_some_and(|process| self.owners.contains_key(&process));
-            owns && seat.gateway.bots.iter().any(|own| own == bot)
-        })
+        self.seats.iter().any(|seat| self.owns(seat) && seat.gateway.bots.iter().any(|own| own == bot))
     }
 }

@@ -1,19 +1,25 @@
 //! Who is there, and what happens when.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portcullis_os::Signal;
 use sim::network::Link;
 use sim::supervisor::Supervisor;
 
+use crate::play;
+#[cfg(target_os = "linux")]
+use crate::real::{Processes, Real};
 use crate::report::{Report, Unrunnable};
-use crate::run;
+use crate::simulated::Simulated;
 use crate::weather::Weather;
 
 /// The host that the bot service is on.
 pub(crate) const SERVICE: &str = "service";
 /// How long nothing is done to anybody at the end, in milliseconds: what was asked for must have come to something by then.
 pub(crate) const CALM_MS: u64 = 60_000;
+/// How often a job runs at most, in milliseconds.
+pub(crate) const LEAST_JOB_MS: u64 = 1_000;
 
 /// Who is there, what happens when, and what may happen besides.
 #[derive(Clone, Debug)]
@@ -27,6 +33,7 @@ pub struct Plan {
     pub(crate) steps: Vec<(u64, Step)>,
     pub(crate) weather: Option<Weather>,
     pub(crate) end_ms: u64,
+    pub(crate) answered_within_ms: Option<u64>,
 }
 
 /// A gateway, as a process that can be started.
@@ -40,7 +47,7 @@ pub struct Gateway {
     pub(crate) every_ms: Option<u64>,
     pub(crate) supervisor: Option<Supervisor>,
     pub(crate) takes_over: bool,
-    pub(crate) slip: Option<Slip>,
+    pub(crate) slips: Vec<Slip>,
 }
 
 /// What is wrong with a gateway that is to be caught.
@@ -50,11 +57,31 @@ pub enum Slip {
     NoEpoch,
     /// What it writes down of replies is not there when it comes again.
     NoOutbox,
+    /// It is told of every lock that it has got it, whoever else has it.
+    NoLock,
+    /// It is told that what it remembers is on the disk, and that is so only now and then.
+    LateSync,
+    /// It writes to one connection at a time, and waits for whoever does not read.
+    OneWriter,
 }
 
-/// A client of a gateway: it connects, asks again and again, and comes again when it was sent away.
+/// What a client is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It says one thing after the other, and asks what is kept of it.
+    Talker,
+    /// It listens to everything, reads nothing for as long as it pauses, and comes again.
+    Deaf,
+    /// It looks how the gateway is.
+    Probe,
+    /// It is a device with a key, which pairs once and comes again with what it was given.
+    Node,
+}
+
+/// A client of a gateway: it connects, does what it is there for, and comes again when it was sent away.
 #[derive(Clone, Debug)]
 pub struct Client {
+    pub(crate) kind: Kind,
     pub(crate) name: String,
     pub(crate) host: String,
     pub(crate) gateway: String,
@@ -85,6 +112,21 @@ pub enum Step {
     Sleep(String, u64),
     /// The wall clock of a host is put forwards or back, in milliseconds.
     StepClock(String, i64),
+    /// The power of a host fails for so long. Whatever supervisors start there is started when it is back.
+    PowerLoss(String, u64),
+}
+
+impl Step {
+    /// What it needs that real processes on one machine have not.
+    fn needs(&self) -> Option<&'static str> {
+        match self {
+            Self::Start(_) | Self::Signal(..) | Self::Say { .. } => None,
+            Self::Link(..) | Self::OneWay(..) => Some("a network between hosts that can be cut"),
+            Self::Sleep(..) => Some("a host that sleeps"),
+            Self::StepClock(..) => Some("a wall clock that can be put"),
+            Self::PowerLoss(..) => Some("a host whose power fails"),
+        }
+    }
 }
 
 impl Default for Plan {
@@ -106,6 +148,7 @@ impl Plan {
             steps: Vec::new(),
             weather: None,
             end_ms: 60_000,
+            answered_within_ms: None,
         }
     }
 
@@ -172,13 +215,92 @@ impl Plan {
         self
     }
 
+    /// Something is wrong with all of its gateways, besides what is already.
+    #[must_use]
+    pub fn slip(mut self, slip: Slip) -> Self {
+        self.gateways.iter_mut().for_each(|gateway| gateway.slips.push(slip));
+        self
+    }
+
+    /// No client waits longer for an answer, in milliseconds.
+    #[must_use]
+    pub const fn answered_within_ms(mut self, most_ms: u64) -> Self {
+        self.answered_within_ms = Some(most_ms);
+        self
+    }
+
     /// Lets it happen once.
     ///
     /// # Errors
     ///
     /// [`Unrunnable`]: what is wrong with the plan.
     pub fn run(&self, seed: u64) -> Result<Report, Unrunnable> {
-        run::run(self, seed)
+        play::run(self, &play::acts(self, seed), seed, Simulated::of(self, seed)?)
+    }
+
+    /// Lets it happen once on real processes, which begin as that says.
+    ///
+    /// # Errors
+    ///
+    /// [`Unrunnable`]: what is wrong with the plan, or with the machine.
+    #[cfg(target_os = "linux")]
+    pub fn run_on_processes(&self, seed: u64, how: &Processes<'_>) -> Result<Report, Unrunnable> {
+        let hurried = self.hurried(how.pace);
+        let mut acts = play::acts(self, seed);
+        acts.retain(|act| act.step.needs().is_none());
+        for act in &mut acts {
+            act.at_ms /= how.pace;
+        }
+        play::run(&hurried, &acts, seed, Real::of(&hurried, how)?)
+    }
+
+    /// What it needs that real processes on one machine have not; nothing: it can happen there. What is drawn besides is left out
+    /// there as far as it cannot be done.
+    pub fn needs(&self) -> Vec<&'static str> {
+        let steps = self.steps.iter().filter_map(|(_, step)| step.needs());
+        let storage =
+            (!self.shared.is_empty()).then_some("storage whose locks do not reach from host to host");
+        let usual = Self::new().link;
+        let wire = (self.link != usual).then_some("a network that is late or loses something");
+        let slips = self.gateways.iter().any(|gateway| !gateway.slips.is_empty());
+        let slips = slips.then_some("a gateway that lacks something");
+        let mut needs: Vec<&str> = steps.chain(storage).chain(wire).chain(slips).collect();
+        needs.sort_unstable();
+        needs.dedup();
+        needs
+    }
+
+    /// The same so many times as fast, but for the steps.
+    #[cfg(target_os = "linux")]
+    fn hurried(&self, pace: u64) -> Self {
+        let mut plan = self.clone();
+        plan.end_ms /= pace;
+        plan.lease_ms /= pace;
+        for gateway in &mut plan.gateways {
+            gateway.every_ms = gateway.every_ms.map(|every_ms| (every_ms / pace).max(LEAST_JOB_MS));
+            if let Some(Supervisor::Systemd(systemd)) = &mut gateway.supervisor {
+                systemd.restart_delay_ms /= pace;
+            }
+        }
+        for client in &mut plan.clients {
+            client.pause_ms /= pace;
+        }
+        plan
+    }
+
+    /// The hosts whose power fails.
+    pub(crate) fn dark_hosts(&self) -> BTreeSet<&str> {
+        let dark = self.steps.iter().filter_map(|(_, step)| match step {
+            Step::PowerLoss(host, _) => Some(&**host),
+            Step::Start(_)
+            | Step::Signal(..)
+            | Step::Say { .. }
+            | Step::Link(..)
+            | Step::OneWay(..)
+            | Step::Sleep(..)
+            | Step::StepClock(..) => None,
+        });
+        dark.collect()
     }
 
     /// Every host, the service first.
@@ -206,7 +328,7 @@ impl Gateway {
             every_ms: None,
             supervisor: None,
             takes_over: false,
-            slip: None,
+            slips: Vec::new(),
         }
     }
 
@@ -252,10 +374,10 @@ impl Gateway {
         self
     }
 
-    /// Something is wrong with it.
+    /// Something is wrong with it, besides what is already.
     #[must_use]
-    pub const fn slip(mut self, slip: Slip) -> Self {
-        self.slip = Some(slip);
+    pub fn slip(mut self, slip: Slip) -> Self {
+        self.slips.push(slip);
         self
     }
 }
@@ -263,7 +385,15 @@ impl Gateway {
 impl Client {
     /// A client on that host that asks this gateway every second.
     pub fn on(host: &str, name: &str, gateway: &str) -> Self {
-        Self { name: name.to_owned(), host: host.to_owned(), gateway: gateway.to_owned(), pause_ms: 1_000 }
+        let [name, host, gateway] = [name, host, gateway].map(str::to_owned);
+        Self { kind: Kind::Talker, name, host, gateway, pause_ms: 1_000 }
+    }
+
+    /// What it is there for.
+    #[must_use]
+    pub const fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// How long it waits between two requests.

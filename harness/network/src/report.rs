@@ -1,6 +1,6 @@
 //! What one execution has come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// A promise to users that was broken.
@@ -21,12 +21,29 @@ pub struct Report {
     pub broken: Vec<Broken>,
     /// How often each thing happened, so that one sees what was tried at all.
     pub happened: BTreeMap<String, u64>,
+    /// The steps of the plan that found nobody and nothing.
+    pub idle: BTreeSet<String>,
     /// How many replies bots have given.
     pub replies: usize,
     /// What happened, in order: when in milliseconds, to whom, what.
     pub log: Vec<(u64, String, String)>,
     /// A digest of the whole execution.
     pub digest: u128,
+}
+
+impl Report {
+    /// One of which nothing is known yet.
+    pub(crate) const fn of(seed: u64) -> Self {
+        Self {
+            seed,
+            broken: Vec::new(),
+            happened: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            replies: 0,
+            log: Vec::new(),
+            digest: 0,
+        }
+    }
 }
 
 /// What is wrong with a plan.
@@ -46,6 +63,23 @@ pub enum Unrunnable {
     /// The machine has no room for it.
     #[error("there is no room for {0}")]
     NoRoom(String),
+    /// A step asks for what only simulated machines bear.
+    #[error("`{0}` can be done to simulated machines only")]
+    NotHere(&'static str),
+    /// The machine that it runs on does not do what is asked of it.
+    #[error("{what}: {why}")]
+    Machine {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        why: String,
+    },
+    /// Somebody wants an end of it.
+    #[error("interrupted")]
+    Interrupted,
+    /// A loss of power has too many outcomes to draw one.
+    #[error(transparent)]
+    Outcomes(#[from] sim::kernel::TooManyOutcomes),
     /// So much happens at once that time does not go on.
     #[error(transparent)]
     Restless(#[from] sim::network::Restless),

@@ -49,6 +49,11 @@ impl Watchman {
         }
     }
 
+    /// Whether it is about to do something.
+    pub(crate) const fn waits(&self) -> bool {
+        self.next_ms().is_some()
+    }
+
     /// That time has come.
     pub(crate) fn wake(&mut self, now_ms: u64) -> Option<Wish> {
         match self.known.phase {

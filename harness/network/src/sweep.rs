@@ -8,7 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::file::Sweep;
+use crate::plan::Plan;
+#[cfg(target_os = "linux")]
+use crate::real::Processes;
 use crate::report::{Broken, Report, Unrunnable};
+use crate::weather;
 
 /// What many executions have shown.
 #[derive(Clone, Debug, Default)]
@@ -23,13 +27,30 @@ pub struct Swept {
     pub happened: BTreeMap<String, u64>,
     /// What never happened, and was to happen at least once.
     pub missed: Vec<String>,
+    /// The steps of the plan that have found nobody and nothing in any execution.
+    pub idle: BTreeSet<String>,
     /// The seed to go on with, if not all were tried.
     pub next: Option<u64>,
+}
+
+/// Where executions are made.
+#[derive(Clone, Copy, Debug)]
+pub enum On<'a> {
+    /// On a simulated network.
+    Simulation,
+    /// On real processes, which begin so.
+    #[cfg(target_os = "linux")]
+    Processes(&'a Processes<'a>),
+    /// Nowhere else.
+    #[cfg(not(target_os = "linux"))]
+    Nowhere(std::marker::PhantomData<&'a ()>),
 }
 
 /// How to try.
 #[derive(Clone, Copy)]
 pub struct Effort<'a> {
+    /// Where.
+    pub on: On<'a>,
     /// How many at once.
     pub jobs: usize,
     /// Whether each is made twice and compared.
@@ -44,6 +65,35 @@ struct Found {
     swept: Swept,
     broken: BTreeSet<&'static str>,
     error: Option<(u64, Unrunnable)>,
+}
+
+impl On<'_> {
+    const fn is_simulated(self) -> bool {
+        match self {
+            Self::Simulation => true,
+            #[cfg(target_os = "linux")]
+            Self::Processes(_) => false,
+            #[cfg(not(target_os = "linux"))]
+            Self::Nowhere(_) => false,
+        }
+    }
+}
+
+impl Plan {
+    /// Lets it happen once, there.
+    ///
+    /// # Errors
+    ///
+    /// [`Unrunnable`]: what is wrong with the plan, or with the machine.
+    pub fn run_on(&self, on: On<'_>, seed: u64) -> Result<Report, Unrunnable> {
+        match on {
+            On::Simulation => self.run(seed),
+            #[cfg(target_os = "linux")]
+            On::Processes(how) => self.run_on_processes(seed, how),
+            #[cfg(not(target_os = "linux"))]
+            On::Nowhere(_) => Err(Unrunnable::NotHere("processes")),
+        }
+    }
 }
 
 impl Sweep {
@@ -70,7 +120,7 @@ impl Sweep {
                         if place > least_bad.load(Ordering::Relaxed) {
                             return;
                         }
-                        if self.one(*seed, place, effort.twice, &least_bad, &found) {
+                        if self.one(*seed, place, effort, &least_bad, &found) {
                             least_bad.fetch_min(place, Ordering::Relaxed);
                         }
                     }
@@ -88,7 +138,9 @@ impl Sweep {
             return Ok(swept);
         }
         if is_whole {
+            let can_happen = |what: &&String| effort.on.is_simulated() || !weather::needs_simulation(what);
             let unseen = self.happens.iter().filter(|what| !swept.happened.contains_key(*what));
+            let unseen = unseen.filter(can_happen);
             let unbroken = self.breaks.iter().filter(|check| !broken.contains(check.as_str()));
             swept.missed = unseen.chain(unbroken).cloned().collect();
         } else {
@@ -98,12 +150,21 @@ impl Sweep {
     }
 
     /// One seed. Answers whether it fails.
-    fn one(&self, seed: u64, place: u64, twice: bool, least_bad: &AtomicU64, found: &Mutex<Found>) -> bool {
-        let made = self.plan.run(seed);
-        let differs = twice && made.as_ref().is_ok_and(|report| self.plan.run(seed).as_ref() != Ok(report));
+    fn one(
+        &self,
+        seed: u64,
+        place: u64,
+        effort: Effort<'_>,
+        least_bad: &AtomicU64,
+        found: &Mutex<Found>,
+    ) -> bool {
+        let run = || self.plan.run_on(effort.on, seed);
+        let made = run();
+        let differs = effort.twice && made.as_ref().is_ok_and(|report| run().as_ref() != Ok(report));
         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
         let mut report = match made {
             Ok(report) => report,
+            Err(Unrunnable::Interrupted) => return false,
             Err(error) => {
                 if found.error.as_ref().is_none_or(|(before, _)| place < *before) {
                     found.error = Some((place, error));
@@ -111,6 +172,11 @@ impl Sweep {
                 return true;
             }
         };
+        if found.swept.tried == 0 {
+            found.swept.idle.clone_from(&report.idle);
+        } else {
+            found.swept.idle.retain(|words| report.idle.contains(words));
+        }
         found.swept.tried += 1;
         for (what, often) in &report.happened {
             *found.swept.happened.entry(what.clone()).or_default() += often;
@@ -136,13 +202,16 @@ impl Sweep {
     }
 
     /// The broken promises of an execution that are not expected; those that are, are noted.
-    fn unexpected(&self, report: &Report, seen: &mut BTreeSet<&'static str>) -> Vec<Broken> {
+    pub(crate) fn unexpected(&self, report: &Report, seen: &mut BTreeSet<&'static str>) -> Vec<Broken> {
         let (expected, mut unexpected): (Vec<Broken>, Vec<Broken>) = report
             .broken
             .iter()
             .cloned()
             .partition(|broken| self.breaks.iter().any(|check| check == broken.check));
         seen.extend(expected.into_iter().map(|broken| broken.check));
+        for what in self.never.iter().filter(|what| report.happened.contains_key(*what)) {
+            unexpected.push(Broken { check: "never", says: format!("`{what}` happens, and is not to") });
+        }
         if let Some(wanted) = self.replies.filter(|wanted| *wanted != report.replies) {
             let says = format!("there are {} replies, and {wanted} are expected", report.replies);
             unexpected.push(Broken { check: "replies", says });

@@ -49,6 +49,11 @@ const WEATHER: u64 = 1;
 /// The longest that anything is cut, stopped or asleep, in milliseconds.
 const LONGEST_MS: u64 = 40_000;
 
+/// Whether something that is counted can happen to simulated machines only.
+pub(crate) fn needs_simulation(counted: &str) -> bool {
+    ["clock", "cut", "lossy", "mended", "sleep", "slow"].contains(&counted)
+}
+
 /// What happens under a plan besides, in order. Whatever is broken is mended before the calm.
 pub(crate) fn forecast(plan: &Plan, weather: Weather, seed: u64) -> Vec<(u64, Step)> {
     let mut random = Random::of(seed, WEATHER);

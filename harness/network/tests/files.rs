@@ -9,7 +9,7 @@
 use std::fs::{read_dir, read_to_string};
 use std::path::{Path, PathBuf};
 
-use network::{Effort, Sweep};
+use network::{Effort, On, Sweep};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -35,7 +35,7 @@ fn plans() -> Vec<(PathBuf, String)> {
 
 fn sweeps(name: &str, text: &str, seeds: u64) {
     let sweep = Sweep::parse(text).unwrap_or_else(|mistake| panic!("{name}: {mistake}"));
-    let effort = Effort { jobs: 2, twice: true, should_stop: &|| false };
+    let effort = Effort { on: On::Simulation, jobs: 2, twice: true, should_stop: &|| false };
     let swept = sweep.run(0, seeds, effort).unwrap_or_else(|error| panic!("{name}: {error}"));
     if let Some(report) = &swept.failed {
         panic!("{name}: {report}");
@@ -90,7 +90,13 @@ fn the_plan_of_the_documentation_says_everything_that_a_plan_can_say() {
         "mend",
         "sleep",
         "clock",
+        "link",
+        "link_one_way",
+        "power_loss",
+        "kind",
         "happens",
+        "never",
+        "answered_within_ms",
         "replies",
         "breaks",
     ];

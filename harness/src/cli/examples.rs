@@ -46,7 +46,9 @@ pub(super) const SWEEP: &str = "Examples:
   # Fifty executions of each plan, each of them made twice and compared
   portcullis sweep scenarios/channel --seeds 50 --twice
   # One execution from its beginning to its end
-  portcullis sweep scenarios/network/one-state-on-two-hosts.sweep.toml --seed 3";
+  portcullis sweep scenarios/network/one-state-on-two-hosts.sweep.toml --seed 3
+  # The same plans on real processes
+  portcullis sweep scenarios/channel --on refgate";
 
 #[cfg(target_os = "linux")]
 pub(super) const STRESS: &str = "Examples:

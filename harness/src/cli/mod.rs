@@ -149,7 +149,7 @@ enum Command {
     /// Kill, stop and rob real contenders for one lock, and judge whether their writes are in order
     #[cfg(target_os = "linux")]
     Stress(stress::StressOptions),
-    /// Let whole gateways run on a simulated network, with clients and bots, under seeds of trouble
+    /// Let gateways run with clients and bots under seeds of trouble, simulated or real
     Sweep(sweep::SweepOptions),
     /// Drive schedules of the explorer on real processes, and compare every reply
     #[cfg(target_os = "linux")]

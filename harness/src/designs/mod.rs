@@ -2,6 +2,7 @@
 //!
 //! A design that is wrong on purpose is how we know that the checkers can see.
 
+mod altered;
 mod blind;
 mod endless;
 mod naive;
@@ -16,8 +17,8 @@ use portcullis_os::{Notice, Os};
 use sim::{Fake, Program};
 
 use crate::checks::Reader;
-use crate::mutants::{self, Leaking, Lie};
-use blind::Blind;
+use crate::mutants;
+use altered::Altered;
 
 pub use crate::mutants::{Leak, Token};
 pub use endless::Endless;
@@ -124,25 +125,17 @@ impl Design {
 
     /// The whole life of one gateway with certain things around it, on whatever operating system. Answers the exit status.
     pub(crate) async fn run_in<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
-        if around.blind {
-            self.run_on(Fake::new(os, Blind), claim, around).await
-        } else {
-            self.run_on(os, claim, around).await
+        match Altered::of(self, &claim, around.blind) {
+            Some(altered) => self.run_on(Fake::new(os, altered), claim, around).await,
+            None => self.run_on(os, claim, around).await,
         }
     }
 
-    /// The whole life of one gateway. Answers the exit status.
+    /// The whole life of one gateway, on an operating system that lies as the design needs it. Answers the exit status.
     async fn run_on<O: Os>(self, os: O, claim: Claim, around: Surroundings) -> u8 {
         match self {
-            Self::Refgate => refgate(os, claim, around).await,
-            Self::Without(token) => {
-                let rule = Lie::new(token, &claim);
-                refgate(Fake::new(os, rule), claim, around).await
-            }
-            Self::Slipping(slip) => refgate(Fake::new(os, slip), claim, around).await,
-            Self::Leaking(leak) => {
-                let rule = Leaking::new(leak, &claim);
-                refgate(Fake::new(os, rule), claim, around).await
+            Self::Refgate | Self::Without(_) | Self::Slipping(_) | Self::Leaking(_) => {
+                refgate(os, claim, around).await
             }
             Self::Naive(naive) => naive.run(os, claim).await,
             Self::Openclaw(generation) => generation.run(os, claim, around).await,

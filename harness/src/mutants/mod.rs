@@ -1,6 +1,6 @@
 //! The reference lock with one part that does nothing: each must make some scenario fail, or the part is superfluous.
 //!
-//! The shipped code runs unchanged; what lies is the operating system under it. `harness/tests/tokens.rs` says which
+//! The shipped code runs unchanged; what lies is the operating system under it. `harness/tests/locks/tokens.rs` says which
 //! scenario breaks without which part, and which parts nothing breaks without.
 
 mod leak;

@@ -16,7 +16,6 @@ mod answering;
 mod attempt;
 mod browsers;
 mod bystander;
-mod child;
 mod clock;
 mod files;
 mod hear;
@@ -43,6 +42,8 @@ mod wire;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+use network::real::process as child;
 
 use crate::target::Target;
 

@@ -128,8 +128,7 @@ fn the_help_documents_the_exit_statuses() {
       conform      Compare the simulated kernel with the real one, call by call
       stress       Kill, stop and rob real contenders for one lock, and judge whether their writes are
                    in order
-      sweep        Let whole gateways run on a simulated network, with clients and bots, under seeds of
-                   trouble
+      sweep        Let gateways run with clients and bots under seeds of trouble, simulated or real
       target       Test target files, which describe other gateways
       import       Make one timeline and one scenario of the logs of an incident
       check        Read scenario files and show every mistake in them

@@ -3,7 +3,7 @@
 //! What is lost is sent again by TCP after a while, twice as long each time, and what comes behind it waits for it. So a loss is a
 //! delay, and nothing is ever out of order. What is cut off waits, and arrives once that is repaired, as retransmissions would.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use turmoil_net::Packet;
 
@@ -64,27 +64,65 @@ pub(super) struct Links {
     /// By when they arrive, and by the order in which they were sent.
     travelling: BTreeMap<(u64, u64), Packet>,
     sent: u64,
+    /// Hosts without power.
+    dark: BTreeSet<HostId>,
 }
 
 impl Links {
-    pub(super) fn set(&mut self, way: [HostId; 2], link: Link, now_ms: u64, random: &mut Random) {
-        let way = self.ways.entry(way).or_default();
+    /// Lets packets travel so. Answers how many have waited for it.
+    pub(super) fn set(
+        &mut self,
+        [from, to]: [HostId; 2],
+        link: Link,
+        now_ms: u64,
+        random: &mut Random,
+    ) -> usize {
+        let way = self.ways.entry([from, to]).or_default();
         way.link = link;
-        if link.is_cut {
-            return;
+        self.release([from, to], now_ms, random)
+    }
+
+    /// Sends off what was held, if it may travel now. Answers how much that was.
+    fn release(&mut self, [from, to]: [HostId; 2], now_ms: u64, random: &mut Random) -> usize {
+        let Some(way) = self.ways.get_mut(&[from, to]) else { return 0 };
+        if way.link.is_cut || self.dark.contains(&to) {
+            return 0;
         }
-        for packet in std::mem::take(&mut way.held) {
-            let arrives_ms = (now_ms + link.delay_ms(random)).max(way.last_ms);
+        let held = std::mem::take(&mut way.held);
+        let count = held.len();
+        for packet in held {
+            let arrives_ms = (now_ms + way.link.delay_ms(random)).max(way.last_ms);
             way.last_ms = arrives_ms;
             self.travelling.insert((arrives_ms, self.sent), packet);
             self.sent += 1;
         }
+        count
+    }
+
+    /// Says nothing for a host any more, and holds what is sent to it.
+    pub(super) fn darken(&mut self, host: HostId) {
+        self.dark.insert(host);
+        for (_, way) in self.ways.iter_mut().filter(|([from, _], _)| *from == host) {
+            way.held.clear();
+        }
+    }
+
+    /// Lets a host that has power again hear what was sent to it meanwhile.
+    pub(super) fn lighten(&mut self, host: HostId, now_ms: u64, random: &mut Random) {
+        self.dark.remove(&host);
+        let ways: Vec<[HostId; 2]> = self.ways.keys().filter(|[_, to]| *to == host).copied().collect();
+        for way in ways {
+            self.release(way, now_ms, random);
+        }
     }
 
     /// Takes a packet that a host sends.
-    pub(super) fn send(&mut self, way: [HostId; 2], packet: Packet, now_ms: u64, random: &mut Random) {
-        let way = self.ways.entry(way).or_default();
-        if way.link.is_cut {
+    pub(super) fn send(&mut self, [from, to]: [HostId; 2], packet: Packet, now_ms: u64, random: &mut Random) {
+        if self.dark.contains(&from) {
+            return;
+        }
+        let way = self.ways.entry([from, to]).or_default();
+        if way.link.is_cut || self.dark.contains(&to) {
             way.held.push_back(packet);
             return;
         }

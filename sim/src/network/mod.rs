@@ -37,7 +37,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep};
 
 use crate::digest::Lanes;
-use crate::kernel::{Effect, HostId, Kernel, ProcessId, Spawn};
+use crate::kernel::{Effect, HostId, Kernel, ProcessId, Spawn, TooManyOutcomes};
 use crate::sample::Random;
 pub use links::Link;
 pub use node::{Node, NodeListener};
@@ -95,7 +95,7 @@ struct State {
 
 impl State {
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        since(self.began)
     }
 
     /// Puts the clocks of the kernel forward to the present.
@@ -237,12 +237,13 @@ impl Network {
     }
 
     /// How packets travel from one host to another from now on. What is on its way already is not concerned, unless it was cut off.
-    pub fn set_link(&mut self, from: HostId, to: HostId, link: Link) {
+    /// Answers how many packets that were cut off go on now.
+    pub fn set_link(&mut self, from: HostId, to: HostId, link: Link) -> usize {
         let _inside = self.runtime.enter();
         let mut state = self.shared.state();
         let now_ms = state.now_ms();
         let State { wires, random, .. } = &mut *state;
-        wires.links.set([from, to], link, now_ms, random);
+        wires.links.set([from, to], link, now_ms, random)
     }
 
     /// Lets a host do nothing, as a machine that is suspended, or go on.
@@ -253,6 +254,35 @@ impl Network {
         } else {
             state.asleep.remove(&host);
         }
+    }
+
+    /// The power of a host fails: its processes are gone and say goodbye to nobody, and its disks hold one of the things that they
+    /// may ([`Kernel::power_loss_outcomes`]), drawn. What others send to it waits until it has power again, and is answered then
+    /// as by a machine that knows of no connection.
+    ///
+    /// # Errors
+    ///
+    /// If its disks may hold more than anybody would go through.
+    pub fn lose_power(&mut self, host: HostId) -> Result<(), TooManyOutcomes> {
+        let _inside = self.runtime.enter();
+        let mut state = self.shared.state();
+        let state = &mut *state;
+        state.show_time();
+        let mut outcomes = state.kernel.power_loss_outcomes(host)?;
+        let drawn = state.random.place(outcomes.len());
+        state.kernel = outcomes.swap_remove(drawn);
+        state.wires.links.darken(host);
+        state.note_and_wake();
+        Ok(())
+    }
+
+    /// A host has power again. Nobody runs there yet.
+    pub fn restore_power(&mut self, host: HostId) {
+        let _inside = self.runtime.enter();
+        let mut state = self.shared.state();
+        let now_ms = state.now_ms();
+        let State { wires, random, .. } = &mut *state;
+        wires.links.lighten(host, now_ms, random);
     }
 
     /// Lets everything go on for so many milliseconds, or until something is so.
@@ -304,6 +334,11 @@ impl Drop for Network {
 pub struct Restless {
     /// When, in milliseconds since the beginning.
     pub at_ms: u64,
+}
+
+/// How long ago that was, in milliseconds.
+fn since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// So many milliseconds.

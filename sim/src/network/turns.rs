@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use turmoil_net::EnterGuard;
 
 use super::tasks::{Alarm, TaskId};
-use super::{Happened, Restless, Shared, milliseconds, node};
+use super::{Happened, Restless, Shared, milliseconds, node, since};
 use crate::kernel::{Kernel, Life, ProcessId};
 
 /// What a task does.
@@ -51,7 +51,7 @@ impl Turns {
     }
 
     pub(super) fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        since(self.began)
     }
 
     /// Adds the main task of a process.

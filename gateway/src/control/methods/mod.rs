@@ -6,6 +6,7 @@ mod devices;
 mod gateway;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -14,7 +15,7 @@ use super::open::Open;
 use super::overview::Called;
 use super::work::Work;
 use super::{Control, Now};
-use crate::protocol::{Failure, Field, Request, Shape, object, scope};
+use crate::protocol::{Failure, Field, Payload, Request, Shape, object, scope};
 pub(super) use gateway::health;
 
 /// The events that clients are sent.
@@ -66,6 +67,8 @@ impl Call<'_> {
 enum Done {
     /// The answer.
     Answer(Value),
+    /// The answer, as it was written for everybody.
+    Shared(Arc<str>),
     /// Something that has to be written down before it is answered.
     Work(Work),
     /// The channels, once each was tried for at most so many milliseconds.
@@ -122,7 +125,9 @@ static METHODS: [Method; 26] = [
     method("diagnostics.stability", READ, Some(gateway::STABILITY), gateway::stability),
     method("gateway.identity.get", READ, Some(NOTHING), gateway::identity),
     method("gateway.restart.preflight", READ, Some(NOTHING), gateway::preflight),
-    method("health", None, None, |call| call.control.world().health(call.control, call.now).into()),
+    method("health", None, None, |call| {
+        Done::Shared(call.control.world().health(call.control, call.now).1.clone())
+    }),
     method("last-heartbeat", READ, Some(NOTHING), |_| Value::Null.into()),
     method("logs.tail", READ, Some(gateway::TAIL), gateway::tail),
     method("sessions.list", READ, Some(chat::LIST), chat::list),
@@ -176,19 +181,24 @@ pub(super) fn call(
     client: &Open,
     request: &Request<'_>,
     now: Now,
-) -> Option<Result<Value, Failure>> {
+) -> Option<Result<Payload, Failure>> {
     let number = METHODS.iter().position(|method| method.name == request.method);
     let found = number.map(|number| &METHODS[number]);
     let outcome = match done(control, client, found, request, now) {
-        Ok(Done::Answer(value)) => Some(Ok(value)),
+        Ok(Done::Answer(value)) => Some(Ok(Payload::Own(value))),
+        Ok(Done::Shared(text)) => Some(Ok(Payload::Shared(text))),
         Ok(Done::Refused(failure)) | Err(failure) => Some(Err(failure)),
-        Ok(Done::Probe(longest_ms)) => control.probe(longest_ms, &request.id, &client.mailbox, now),
-        Ok(Done::Work(work)) => control.submit(work, &request.id, &client.mailbox, now),
+        Ok(Done::Probe(longest_ms)) => control.probe(longest_ms, &request.id, &client.mailbox, now).map(own),
+        Ok(Done::Work(work)) => control.submit(work, &request.id, &client.mailbox, now).map(own),
     };
     let count = &control.0.calls.0[number.unwrap_or(METHODS.len())];
     let count = if matches!(outcome, Some(Err(_))) { &count.refused } else { &count.taken };
     count.fetch_add(1, Ordering::Relaxed);
     outcome
+}
+
+fn own(outcome: Result<Value, Failure>) -> Result<Payload, Failure> {
+    outcome.map(Payload::Own)
 }
 
 fn done(

@@ -2,13 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{NOW, inside, message, request, say, token, told};
-use crate::control::Session;
+use super::{NOW, inside, message, posted, request, said, say, token, told};
+use crate::control::{Outbox, Session};
 
 fn heard(session: &mut Session) -> Vec<Value> {
-    let mut out = Vec::new();
-    session.posted(true, NOW, &mut out);
-    out.iter().map(message).collect()
+    posted(session, true).iter().map(message).collect()
 }
 
 fn send(run: &str, text: &str) -> Value {
@@ -193,7 +191,7 @@ fn whoever_asks_for_much_at_once_gets_it_piece_by_piece_in_the_order_of_the_requ
         payload(&mut client, "chat.send", &send(&run.to_string(), &"x".repeat(64 * 1024)));
     }
     heard(&mut client);
-    let (mut out, mut ids) = (Vec::new(), Vec::new());
+    let (mut out, mut ids) = (Outbox::default(), Vec::new());
     for id in 0..20 {
         let (method, params) = match id % 2 {
             0 => ("chat.history", json!({"sessionKey": "main"})),
@@ -201,15 +199,15 @@ fn whoever_asks_for_much_at_once_gets_it_piece_by_piece_in_the_order_of_the_requ
         };
         client.frame(&request(&id.to_string(), method, &params), NOW, &mut out);
     }
-    while !out.is_empty() {
-        let texts: Vec<String> = out.iter().map(|out| message(out).to_string()).collect();
+    let mut answers = said(&mut out);
+    while !answers.is_empty() {
+        let texts: Vec<String> = answers.iter().map(|out| message(out).to_string()).collect();
         let bytes: usize = texts.iter().map(String::len).sum();
         assert!(bytes < (1 << 20) + (5 << 18), "{bytes} bytes wait");
-        ids.extend(out.drain(..).map(|out| message(&out)["id"].as_str().expect("an id").to_owned()));
+        ids.extend(answers.iter().map(|out| message(out)["id"].as_str().expect("an id").to_owned()));
         // A client that has not read it is sent nothing more.
-        client.posted(false, NOW, &mut out);
-        assert_eq!(out, []);
-        client.posted(true, NOW, &mut out);
+        assert_eq!(posted(&mut client, false), []);
+        answers = posted(&mut client, true);
     }
     assert_eq!(ids, (0..20).map(|id| id.to_string()).collect::<Vec<_>>());
 }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::pairing::{Asks, ELSEWHERE};
-use super::{NOW, connect, message, request};
+use super::{NOW, Said, connect, message, posted, request, said};
 use crate::auth::{Auth, Secret};
-use crate::control::{About, Control, Out, Peer, Session, SessionLimits, keep};
+use crate::control::{About, Control, Outbox, Peer, Session, SessionLimits, keep};
 use crate::identity::{Identity, Phase, PhaseName};
 use crate::settings::{CronJob, Schedule};
 use crate::store::Record;
@@ -94,15 +94,16 @@ impl Stand {
         let stranger = self.control.stranger(address).expect("there is room");
         let peer = Peer { address, origin_is_own: true };
         let words = [super::NONCE.to_owned(), "c".to_owned()];
-        Session::open(self.control.clone(), stranger, peer, words, NOW, &mut Vec::new())
+        Session::open(self.control.clone(), stranger, peer, words, NOW, &mut Outbox::default())
     }
 
     pub(super) fn client(&self) -> Client {
         let mut session = self.stranger(super::HERE);
         let mut params = connect();
         params["scopes"] = json!(["operator.admin"]);
-        let mut out = Vec::new();
+        let mut out = Outbox::default();
         session.frame(&request("0", "connect", &params), NOW, &mut out);
+        let out = said(&mut out);
         assert_eq!(message(&out[0])["ok"], true, "{out:?}");
         Client { session, heard: Vec::new() }
     }
@@ -132,10 +133,10 @@ pub(super) struct Client {
 
 impl Client {
     /// What is said until something is.
-    async fn until(&mut self, mut out: Vec<Out>, is_it: impl Fn(&Value) -> bool) -> Value {
+    async fn until(&mut self, mut out: Outbox, is_it: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let said = out.drain(..).filter(|out| matches!(out, Out::Text(_)));
-            self.heard.extend(said.map(|out| message(&out)));
+            let texts = said(&mut out).into_iter().filter(|said| matches!(said, Said::Text(_)));
+            self.heard.extend(texts.map(|text| message(&text)));
             if let Some(found) = self.heard.iter().position(&is_it) {
                 return self.heard.remove(found);
             }
@@ -146,14 +147,14 @@ impl Client {
 
     /// The answer to a request, whenever it comes.
     pub(super) async fn answer(&mut self, method: &str, params: &Value) -> Value {
-        let mut out = Vec::new();
+        let mut out = Outbox::default();
         self.session.frame(&request("a", method, params), NOW, &mut out);
         self.until(out, |said| said["id"] == "a").await
     }
 
     /// Waits until it has heard that event.
     pub(super) async fn hears(&mut self, event: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        self.until(Vec::new(), |said| said["event"] == event && is_it(&said["payload"])).await["payload"]
+        self.until(Outbox::default(), |said| said["event"] == event && is_it(&said["payload"])).await["payload"]
             .clone()
     }
 
@@ -226,7 +227,7 @@ async fn a_keeper_that_outlives_its_epoch_changes_nothing_and_what_it_was_asked_
     let mut stand = Stand::new(Vec::new()).await;
     let mut client = stand.client();
     stand.os.set(Some(Fault::SlowSync));
-    let mut out = Vec::new();
+    let mut out = Outbox::default();
     for run in ["first", "second"] {
         client.session.frame(&request(run, "chat.send", &send(run)), NOW, &mut out);
     }
@@ -281,14 +282,14 @@ async fn a_device_that_is_being_let_in_is_not_rejected_meanwhile() {
     let asked = device.answer("connect", &far.params()).await["error"]["details"].clone();
     let request_id = json!({"requestId": asked["requestId"]});
     stand.os.set(Some(Fault::SlowSync));
-    let mut out = Vec::new();
+    let mut out = Outbox::default();
     owner.session.frame(&request("1", "device.pair.approve", &request_id), NOW, &mut out);
     stand.os.hangs().await;
     owner.session.frame(&request("2", "device.pair.reject", &request_id), NOW, &mut out);
     stand.os.go_on();
     let approved = owner.until(out, |said| said["id"] == "1").await;
     assert_eq!(approved["ok"], true, "{approved}");
-    let rejected = owner.until(Vec::new(), |said| said["id"] == "2").await;
+    let rejected = owner.until(Outbox::default(), |said| said["id"] == "2").await;
     assert_eq!(rejected["ok"], false, "it is settled: {rejected}");
 }
 
@@ -297,14 +298,15 @@ async fn a_device_that_cannot_be_remembered_is_told_why_it_has_to_come_again() {
     let stand = Stand::new(Vec::new()).await;
     stand.os.set(Some(Fault::Full));
     let mut device = stand.stranger(super::HERE);
-    let mut out = Vec::new();
+    let mut out = Outbox::default();
     device.frame(&request("1", "connect", &Asks::secret().params()), NOW, &mut out);
-    while !matches!(out.last(), Some(Out::Close(..))) {
+    let mut heard = said(&mut out);
+    while !matches!(heard.last(), Some(Said::Close(..))) {
         device.mailbox().expect("it is there").posted().await;
-        device.posted(true, NOW, &mut out);
+        heard.extend(posted(&mut device, true));
     }
     let why = "the gateway cannot remember that: no space left on device";
-    assert_eq!(out.last(), Some(&Out::Close(1013, why.to_owned())));
+    assert_eq!(heard.last(), Some(&Said::Close(1013, why.to_owned())));
 }
 
 #[tokio::test]
@@ -326,12 +328,12 @@ async fn a_job_that_cannot_be_begun_is_tried_again_with_patience() {
 async fn a_client_may_ask_for_so_much_at_once_and_every_request_is_answered() {
     let stand = Stand::new(Vec::new()).await;
     let mut client = stand.client();
-    let mut out = Vec::new();
+    let mut out = Outbox::default();
     for number in 0..40 {
         let number = number.to_string();
         client.session.frame(&request(&number, "chat.send", &send(&number)), NOW, &mut out);
     }
-    let busy: Vec<Value> = out.drain(..).map(|out| message(&out)["error"].clone()).collect();
+    let busy: Vec<Value> = said(&mut out).iter().map(|out| message(out)["error"].clone()).collect();
     assert_eq!(busy.len(), 8, "32 are worked on");
     assert!(
         busy.iter().all(|error| error["code"] == "UNAVAILABLE" && error["retryable"] == true),
@@ -340,7 +342,7 @@ async fn a_client_may_ask_for_so_much_at_once_and_every_request_is_answered() {
     assert_eq!(busy[0]["message"], "The server is busy. Please try again in a moment.");
     for number in 0..32 {
         let number = number.to_string();
-        assert_eq!(client.until(Vec::new(), |said| said["id"] == number.as_str()).await["ok"], true);
+        assert_eq!(client.until(Outbox::default(), |said| said["id"] == number.as_str()).await["ok"], true);
     }
     client.hears("chat", |payload| payload["runId"] == "31").await;
     assert_eq!(client.texts().await.len(), 64);

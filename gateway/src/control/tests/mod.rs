@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde_json::{Value, json};
 
 use super::work::{Audience, News};
-use super::{About, Control, Now, Out, Peer, Session, SessionLimits};
+use super::{About, Control, Now, Out, Outbox, Peer, Session, SessionLimits};
 use crate::auth::{Auth, Secret};
 use crate::identity::{Phase, PhaseName};
 use crate::protocol::scope;
@@ -32,13 +32,46 @@ fn token() -> Control {
     with(Auth::Token(Secret::new("t")))
 }
 
+/// What is wanted of whoever has the socket, to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping,
+    Pause(u64),
+    Close(u16, String),
+    Drop,
+}
+
+/// Everything that is wanted since somebody looked last.
+fn said(out: &mut Outbox) -> Vec<Said> {
+    let said = out.iter().map(|out| match out {
+        Out::Text(text) => Said::Text(String::from_utf8(text.to_vec()).expect("a text message is text")),
+        Out::Binary(bytes) => Said::Binary(bytes.to_vec()),
+        Out::Ping => Said::Ping,
+        Out::Pause(milliseconds) => Said::Pause(milliseconds),
+        Out::Close(code, reason) => Said::Close(code, reason.to_owned()),
+        Out::Drop => Said::Drop,
+    });
+    let said = said.collect();
+    out.clear();
+    said
+}
+
+/// What a session says by itself, once it is asked for what was posted.
+fn posted(session: &mut Session, reads: bool) -> Vec<Said> {
+    let mut out = Outbox::default();
+    session.posted(reads, NOW, &mut out);
+    said(&mut out)
+}
+
 /// A client that has just come, and what it was told.
-fn come(control: &Control) -> (Session, Vec<Out>) {
-    let mut out = Vec::new();
+fn come(control: &Control) -> (Session, Vec<Said>) {
+    let mut out = Outbox::default();
     let peer = Peer { address: HERE, origin_is_own: true };
     let stranger = control.stranger(HERE).expect("there is room");
     let words = [NONCE.to_owned(), "c1".to_owned()];
-    (Session::open(control.clone(), stranger, peer, words, NOW, &mut out), out)
+    (Session::open(control.clone(), stranger, peer, words, NOW, &mut out), said(&mut out))
 }
 
 fn at(monotonic_ms: u64) -> Now {
@@ -46,10 +79,10 @@ fn at(monotonic_ms: u64) -> Now {
 }
 
 /// What a session says to a message.
-fn say(session: &mut Session, text: &str) -> Vec<Out> {
-    let mut out = Vec::new();
+fn say(session: &mut Session, text: &str) -> Vec<Said> {
+    let mut out = Outbox::default();
     session.frame(text, NOW, &mut out);
-    out
+    said(&mut out)
 }
 
 fn connect() -> Value {
@@ -74,19 +107,19 @@ fn inside(control: &Control, scopes: &[&str]) -> Session {
     session
 }
 
-fn message(out: &Out) -> Value {
+fn message(out: &Said) -> Value {
     match out {
-        Out::Text(text) => serde_json::from_str(text).expect("JSON"),
-        other @ (Out::Binary(_) | Out::Ping | Out::Pause(_) | Out::Close(..) | Out::Drop) => {
+        Said::Text(text) => serde_json::from_str(text).expect("JSON"),
+        other @ (Said::Binary(_) | Said::Ping | Said::Pause(_) | Said::Close(..) | Said::Drop) => {
             panic!("{other:?} is no message")
         }
     }
 }
 
 /// Everything that is said, in short: `code message` of a failure, `ok`, `close code reason`, `pause ms`.
-fn told(out: &[Out]) -> Vec<String> {
-    let short = |out: &Out| match out {
-        Out::Text(_) => {
+fn told(out: &[Said]) -> Vec<String> {
+    let short = |out: &Said| match out {
+        Said::Text(_) => {
             let message = message(out);
             match (&message["type"], &message["ok"]) {
                 (Value::String(kind), _) if kind == "event" => format!("event {}", message["event"]),
@@ -98,11 +131,11 @@ fn told(out: &[Out]) -> Vec<String> {
                 }
             }
         }
-        Out::Close(code, reason) => format!("close {code} {reason}"),
-        Out::Pause(milliseconds) => format!("pause {milliseconds}"),
-        Out::Ping => "ping".to_owned(),
-        Out::Drop => "drop".to_owned(),
-        Out::Binary(bytes) => format!("{} bytes", bytes.len()),
+        Said::Close(code, reason) => format!("close {code} {reason}"),
+        Said::Pause(milliseconds) => format!("pause {milliseconds}"),
+        Said::Ping => "ping".to_owned(),
+        Said::Drop => "drop".to_owned(),
+        Said::Binary(bytes) => format!("{} bytes", bytes.len()),
     };
     out.iter().map(short).collect()
 }
@@ -217,7 +250,7 @@ fn what_goes_wrong_is_told_to_programs_too() {
         let mut params = connect();
         change(&mut params);
         let out = say(&mut session, &request("1", "connect", &params));
-        let refused = out.iter().find(|out| matches!(out, Out::Text(_))).expect("an answer");
+        let refused = out.iter().find(|out| matches!(out, Said::Text(_))).expect("an answer");
         message(refused)["error"]["details"].clone()
     };
     assert_eq!(
@@ -265,10 +298,10 @@ fn a_page_from_elsewhere_does_not_get_in_with_the_right_token() {
     let stranger = control.stranger(HERE).expect("there is room");
     let peer = Peer { address: HERE, origin_is_own: false };
     let mut session =
-        Session::open(control, stranger, peer, [String::new(), String::new()], NOW, &mut Vec::new());
+        Session::open(control, stranger, peer, [String::new(), String::new()], NOW, &mut Outbox::default());
     let out = say(&mut session, &request("1", "connect", &connect()));
     assert_eq!(message(&out[0])["error"]["details"], json!({"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED"}));
-    assert!(matches!(out[1], Out::Close(1008, _)), "{out:?}");
+    assert!(matches!(out[1], Said::Close(1008, _)), "{out:?}");
 }
 
 #[test]
@@ -292,7 +325,7 @@ fn a_device_is_let_in_by_its_signature_where_no_secret_is_asked_for() {
     let stranger = control.stranger(HERE).expect("there is room");
     let peer = Peer { address: HERE, origin_is_own: true };
     let words = ["another".to_owned(), String::new()];
-    let mut replayed = Session::open(control, stranger, peer, words, NOW, &mut Vec::new());
+    let mut replayed = Session::open(control, stranger, peer, words, NOW, &mut Outbox::default());
     let out = say(&mut replayed, &request("1", "connect", &params));
     assert_eq!(message(&out[0])["error"]["details"], json!({"code": "DEVICE_AUTH_NONCE_MISMATCH"}));
 }
@@ -328,11 +361,7 @@ fn whoever_is_in_sees_who_else_is() {
     assert_eq!(hello["snapshot"]["presence"].as_array().map(Vec::len), Some(2), "the gateway and the client");
     assert_eq!(hello["snapshot"]["stateVersion"]["presence"], 1);
     let second = inside(&control, &[]);
-    let seen = |session: &mut Session| {
-        let mut out = Vec::new();
-        session.posted(true, NOW, &mut out);
-        out.iter().map(message).collect::<Vec<_>>()
-    };
+    let seen = |session: &mut Session| posted(session, true).iter().map(message).collect::<Vec<_>>();
     let entered = seen(&mut first);
     assert_eq!(entered.len(), 1, "{entered:?}");
     assert_eq!((&entered[0]["event"], &entered[0]["seq"]), (&json!("presence"), &json!(1)));
@@ -396,12 +425,12 @@ fn a_client_that_says_nothing_is_sent_away_and_one_that_is_gone_is_dropped() {
     let control = token();
     let (mut silent, _) = come(&control);
     assert_eq!(silent.due_ms(), 20_000);
-    let mut out = Vec::new();
+    let mut out = Outbox::default();
     silent.due(at(20_000), &mut out);
-    assert_eq!(told(&out), ["close 1000 handshake timeout: no connect request came in time"]);
+    assert_eq!(told(&said(&mut out)), ["close 1000 handshake timeout: no connect request came in time"]);
 
     let mut session = inside(&control, &[]);
-    let mut out = Vec::new();
+    let mut out = Outbox::default();
     for (due_ms, expected) in
         [(30_000, vec!["ping"]), (35_000, vec!["event \"tick\""]), (55_000, vec!["drop"]), (u64::MAX, vec![])]
     {
@@ -409,7 +438,7 @@ fn a_client_that_says_nothing_is_sent_away_and_one_that_is_gone_is_dropped() {
         if due_ms < u64::MAX {
             session.due(at(due_ms), &mut out);
         }
-        assert_eq!(told(&std::mem::take(&mut out)), expected, "at {due_ms} ms");
+        assert_eq!(told(&said(&mut out)), expected, "at {due_ms} ms");
     }
     assert!(control.world().present.is_empty(), "nobody sees it any more");
     let mut session = inside(&control, &[]);
@@ -417,19 +446,20 @@ fn a_client_that_says_nothing_is_sent_away_and_one_that_is_gone_is_dropped() {
     session.alive();
     out.clear();
     session.due(at(55_000), &mut out);
-    assert!(told(&out).contains(&"ping".to_owned()), "{out:?}");
+    assert!(told(&said(&mut out)).contains(&"ping".to_owned()));
 }
 
 #[test]
 fn the_end_is_told_before_it_comes() {
     let mut session = inside(&token(), &[]);
-    let mut out = Vec::new();
+    let mut out = Outbox::default();
     session.end(&mut out);
+    let out = said(&mut out);
     assert_eq!(
         message(&out[0]),
         json!({"type": "event", "event": "shutdown", "payload": {"reason": "gateway stopping"}, "seq": 1})
     );
-    assert_eq!(out[1], Out::Close(1012, "service restart".to_owned()));
+    assert_eq!(out[1], Said::Close(1012, "service restart".to_owned()));
 }
 
 #[test]
@@ -452,7 +482,5 @@ fn a_client_that_does_not_read_is_sent_away_when_too_much_waits_for_it() {
     let mut slow = inside(&control, &[scope::READ]);
     let news = News::of("chat", &json!("longer than ten bytes"), Audience::Scope(scope::READ));
     control.world().tell(&control, &news, None);
-    let mut out = Vec::new();
-    slow.posted(false, NOW, &mut out);
-    assert_eq!(out, [Out::Close(1008, "slow consumer".to_owned())]);
+    assert_eq!(posted(&mut slow, false), [Said::Close(1008, "slow consumer".to_owned())]);
 }

@@ -7,9 +7,9 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{HERE, NONCE, NOW, inside, message, request, say, token};
+use super::{HERE, NONCE, NOW, Said, inside, message, posted, request, said, say, token};
 use crate::auth::Auth;
-use crate::control::{Control, Now, Out, Peer, Session};
+use crate::control::{Control, Now, Outbox, Peer, Session};
 
 pub(super) const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 9));
 
@@ -62,9 +62,9 @@ impl Asks<'_> {
         let stranger = control.stranger(self.from).expect("there is room");
         let peer = Peer { address: self.from, origin_is_own: true };
         let words = [NONCE.to_owned(), "c".to_owned()];
-        let mut session = Session::open(control.clone(), stranger, peer, words, NOW, &mut Vec::new());
+        let mut session = Session::open(control.clone(), stranger, peer, words, NOW, &mut Outbox::default());
         let out = say(&mut session, &request("1", "connect", &self.params()));
-        let answer = out.iter().find(|out| matches!(out, Out::Text(_))).expect("an answer");
+        let answer = out.iter().find(|out| matches!(out, Said::Text(_))).expect("an answer");
         (session, message(answer))
     }
 
@@ -124,9 +124,9 @@ fn a_wrong_device_token_is_answered_late_like_any_guess() {
     let stranger = control.stranger(HERE).expect("there is room");
     let peer = Peer { address: HERE, origin_is_own: true };
     let words = [NONCE.to_owned(), "c".to_owned()];
-    let mut session = Session::open(control.clone(), stranger, peer, words, NOW, &mut Vec::new());
+    let mut session = Session::open(control.clone(), stranger, peer, words, NOW, &mut Outbox::default());
     let out = say(&mut session, &request("1", "connect", &Asks::token("guess").params()));
-    assert_eq!(out[0], Out::Pause(250));
+    assert_eq!(out[0], Said::Pause(250));
 }
 
 #[test]
@@ -147,8 +147,7 @@ fn a_device_from_elsewhere_waits_until_somebody_lets_it_in_who_may() {
         request.as_str(),
         "it is the same request"
     );
-    let mut out = Vec::new();
-    owner.posted(true, NOW, &mut out);
+    let out = posted(&mut owner, true);
     let told: Vec<_> = out.iter().map(message).filter(|event| event["event"] != "presence").collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["event"], "device.pair.requested");
@@ -190,9 +189,7 @@ fn a_device_that_may_not_come_any_more_is_sent_away() {
     let device = json!({"deviceId": Asks::secret().id(), "role": "operator"});
     let revoked = ask(&mut owner, "device.token.revoke", &device);
     assert_eq!(revoked["payload"]["role"], "operator", "{revoked}");
-    let mut out = Vec::new();
-    session.posted(false, NOW, &mut out);
-    assert_eq!(out, [Out::Close(1008, "this device may not stay".to_owned())]);
+    assert_eq!(posted(&mut session, false), [Said::Close(1008, "this device may not stay".to_owned())]);
     assert_eq!(Asks::token(device_token).refused(&control), "AUTH_DEVICE_TOKEN_MISMATCH");
     assert_eq!(ask(&mut owner, "device.token.revoke", &device)["ok"], false, "it has none");
     let device = json!({"deviceId": Asks::secret().id()});
@@ -232,9 +229,9 @@ fn whoever_waits_too_long_or_with_too_many_waits_no_more() {
         assert_eq!(Asks { key, from: ELSEWHERE, ..Asks::secret() }.refused(&control), "PAIRING_REQUIRED");
     }
     let pending = |owner: &mut Session, now: Now| {
-        let mut out = Vec::new();
+        let mut out = Outbox::default();
         owner.frame(&request("9", "device.pair.list", &json!({})), now, &mut out);
-        message(&out[0])["payload"]["pending"].as_array().map(Vec::len)
+        message(&said(&mut out)[0])["payload"]["pending"].as_array().map(Vec::len)
     };
     assert_eq!(pending(&mut owner, NOW), Some(64));
     let late = Now { monotonic_ms: NOW.monotonic_ms + 300_000, ..NOW };
