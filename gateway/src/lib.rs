@@ -11,6 +11,7 @@ pub mod cli;
 pub mod client;
 pub mod control;
 pub mod doctor;
+mod framing;
 pub mod history;
 pub mod identity;
 #[cfg(target_os = "linux")]

@@ -8,6 +8,8 @@ use crate::wire::{Wire, frame};
 
 /// The longest message to a server that echoes, in bytes.
 const LONGEST: usize = 1 << 20;
+/// So many messages to the agent come at once where many follow each other.
+const AT_ONCE: usize = 8;
 
 /// One kind of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +37,20 @@ pub enum Case {
         /// How many clients are told.
         clients: usize,
     },
+    /// The same, and no client reads, except for the one that speaks, until they all read again.
+    Queue {
+        /// How long the message is, in bytes.
+        bytes: usize,
+        /// How many events wait for each client by then, a multiple of eight.
+        waiting: usize,
+        /// How many clients are told.
+        clients: usize,
+    },
 }
 
 impl Case {
     /// A case by its name, such as `rpc-256-16`: what it is, how long a message is, how many come at once, and for `broadcast`
-    /// to how many.
+    /// and `queue` to how many.
     pub fn named(name: &str) -> Option<Self> {
         let (kind, numbers) = name.split_once('-')?;
         let numbers: Vec<usize> = numbers.split('-').map(str::parse).collect::<Result<_, _>>().ok()?;
@@ -47,6 +58,9 @@ impl Case {
             ("echo", &[bytes, burst]) => Some(Self::Echo { bytes, burst }),
             ("rpc", &[bytes, burst]) => Some(Self::Rpc { bytes, burst }),
             ("broadcast", &[bytes, burst, clients]) => Some(Self::Broadcast { bytes, burst, clients }),
+            ("queue", &[bytes, waiting, clients]) if waiting.is_multiple_of(AT_ONCE) => {
+                Some(Self::Queue { bytes, waiting, clients })
+            }
             _ => None,
         }
     }
@@ -55,7 +69,7 @@ impl Case {
     pub fn ready(self) -> Ready {
         let service = match self {
             Self::Echo { .. } => Service::Echo { longest: LONGEST },
-            Self::Rpc { .. } | Self::Broadcast { .. } => {
+            Self::Rpc { .. } | Self::Broadcast { .. } | Self::Queue { .. } => {
                 Service::Gateway(Control::new(About::open(), SessionLimits::openclaw()))
             }
         };
@@ -70,7 +84,7 @@ impl Case {
                 wires.push(stand.client());
                 frame(&request(bytes)).repeat(burst)
             }
-            Self::Broadcast { clients, .. } => {
+            Self::Broadcast { clients, .. } | Self::Queue { clients, .. } => {
                 wires.extend((0..clients).map(|_| stand.client()));
                 Vec::new()
             }
@@ -107,7 +121,9 @@ impl Ready {
     pub const fn messages(&self) -> u64 {
         match self.case {
             Case::Echo { burst, .. } | Case::Rpc { burst, .. } => burst as u64,
-            Case::Broadcast { burst, clients, .. } => (burst * clients) as u64,
+            Case::Broadcast { burst: told, clients, .. } | Case::Queue { waiting: told, clients, .. } => {
+                (told * clients) as u64
+            }
         }
     }
 
@@ -124,14 +140,28 @@ impl Ready {
             }
             Case::Broadcast { bytes, burst, .. } => {
                 for _ in 0..rounds {
-                    let says = said(self.rounds, bytes, burst);
-                    self.wires[0].send(&says, 1);
+                    self.say(bytes, burst);
+                }
+            }
+            Case::Queue { bytes, waiting, .. } => {
+                for _ in 0..rounds {
+                    self.wires[1..].iter().for_each(Wire::stall);
+                    for _ in 0..waiting / AT_ONCE {
+                        self.say(bytes, AT_ONCE);
+                    }
+                    self.wires[1..].iter().for_each(Wire::resume);
                     self.stand.turn();
-                    self.rounds += 1;
                 }
             }
         }
         assert!(self.wires[0].is_read(), "the server waits for something");
+    }
+
+    /// The first client says something to the agent.
+    fn say(&mut self, bytes: usize, burst: usize) {
+        self.wires[0].send(&said(self.rounds, bytes, burst), 1);
+        self.stand.turn();
+        self.rounds += 1;
     }
 
     /// How many bytes the server has written, and in how many pieces.
@@ -149,7 +179,9 @@ impl Ready {
         let (wanted, times) = match self.case {
             Case::Echo { bytes, burst } => ("x".repeat(bytes), burst),
             Case::Rpc { burst, .. } => (r#""ok":true,"payload":{"#.to_owned(), burst),
-            Case::Broadcast { burst, .. } => (r#""event":"chat""#.to_owned(), burst),
+            Case::Broadcast { burst: told, .. } | Case::Queue { waiting: told, .. } => {
+                (r#""event":"chat""#.to_owned(), told)
+            }
         };
         assert_eq!(heard.matches(&wanted).count(), times, "{heard:.1000}");
         self.run(64);

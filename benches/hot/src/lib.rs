@@ -10,7 +10,7 @@
 //! - `.ci/instructions` holds it to its instructions, in the profile `gate`. Both counts repeat exactly on a busy machine, which times
 //!   do not.
 //! - `cargo bench -p portcullis-hot` takes the times: `ws_mem` (messages), `envelope` (their JSON), `fanout_mem` (events),
-//!   `handshake` (coming and going).
+//!   `queue` (events for whoever does not read), `handshake` (coming and going).
 //!
 //! What is not seen here is the kernel: a real message also costs its share of a read, a write and a wake-up.
 

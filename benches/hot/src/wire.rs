@@ -25,6 +25,10 @@ struct Line {
     /// Whether a burst has just ended.
     pause: bool,
     waker: Option<Waker>,
+    /// Whether the client reads nothing for now.
+    is_stalled: bool,
+    /// Whoever waits until it reads again.
+    writer: Option<Waker>,
     /// Whether the client is gone.
     is_over: bool,
     /// What was written, while somebody listens.
@@ -56,6 +60,20 @@ impl Wire {
         line.is_over = true;
         if let Some(waker) = line.waker.take() {
             waker.wake();
+        }
+    }
+
+    /// From now on the client reads nothing, and there is no room for what the server writes.
+    pub fn stall(&self) {
+        self.line().is_stalled = true;
+    }
+
+    /// The client reads again.
+    pub fn resume(&self) {
+        let mut line = self.line();
+        line.is_stalled = false;
+        if let Some(writer) = line.writer.take() {
+            writer.wake();
         }
     }
 
@@ -117,8 +135,12 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut line = self.line();
+        if line.is_stalled {
+            line.writer = Some(context.waker().clone());
+            return Poll::Pending;
+        }
         line.written += bytes.len() as u64;
         line.writes += 1;
         if let Some(heard) = &mut line.heard {

@@ -22,6 +22,8 @@ use super::wire::{Answer, Frame, HANDSHAKE, Kind, frame, masked, padding, plain,
 
 /// Who is silent for so long does not answer any more.
 const SILENCE: Duration = Duration::from_secs(10);
+/// Who waits for so long goes to sleep, in nanoseconds.
+const AWAKE_NS: u64 = 1_000_000;
 
 /// What an answer has to be.
 #[derive(Clone, Debug)]
@@ -120,15 +122,27 @@ impl Load {
     }
 }
 
-/// Who has something to read.
+/// Who has something to read. Whoever waits does not sleep at once: a server would pay for waking it, and the more the less it has
+/// to do, so that what a message costs would depend on who waits for whom.
 pub(super) fn wait(epoll: &OwnedFd, events: &mut Vec<Event>) -> Result<Vec<usize>, Fault> {
-    let patience = Timespec { tv_sec: SILENCE.as_secs().cast_signed(), tv_nsec: 0 };
-    events.clear();
-    match epoll::wait(epoll, rustix::buffer::spare_capacity(events), Some(&patience)) {
-        Ok(0) => Err(Fault::Wrong(format!("no answer for {} s", SILENCE.as_secs()))),
-        Ok(_) => Ok(events.iter().filter_map(|event| usize::try_from(event.data.u64()).ok()).collect()),
-        Err(rustix::io::Errno::INTR) => Ok(Vec::new()),
-        Err(error) => Err(Fault::of("epoll")(error.into())),
+    let silence = Timespec { tv_sec: SILENCE.as_secs().cast_signed(), tv_nsec: 0 };
+    let asleep_ns = now_ns() + AWAKE_NS;
+    loop {
+        let is_awake = now_ns() < asleep_ns;
+        let patience = if is_awake { Timespec::default() } else { silence };
+        events.clear();
+        match epoll::wait(epoll, rustix::buffer::spare_capacity(events), Some(&patience)) {
+            Ok(0) if is_awake => {}
+            Ok(0) => return Err(Fault::Wrong(format!("no answer for {} s", SILENCE.as_secs()))),
+            Ok(_) => {
+                return Ok(events
+                    .iter()
+                    .filter_map(|event| usize::try_from(event.data.u64()).ok())
+                    .collect());
+            }
+            Err(rustix::io::Errno::INTR) => return Ok(Vec::new()),
+            Err(error) => return Err(Fault::of("epoll")(error.into())),
+        }
     }
 }
 

@@ -2,9 +2,8 @@
 //! it can see that in the numbers, or it is sent away.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use crate::protocol::{Failure, Told};
 use serde_json::Value;
@@ -145,24 +144,24 @@ impl Mailbox {
             waiting.requests -= 1;
             return Some(Letter::Answer(id, outcome));
         }
-        let (event, lost) = waiting.letters.pop_front()?;
+        let Some((event, lost)) = waiting.letters.pop_front() else {
+            waiting.news = false;
+            return None;
+        };
         waiting.bytes -= event.told.bytes();
         Some(Letter::Event(event, lost))
     }
 
     /// Waits until there may be one. One task waits, for one client.
-    pub(crate) async fn posted(&self) {
-        poll_fn(|context| {
-            let mut waiting = self.lock();
-            if std::mem::take(&mut waiting.news) {
-                return Poll::Ready(());
-            }
-            if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-                waiting.waker = Some(context.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
+    pub(crate) fn poll_posted(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.lock();
+        if std::mem::take(&mut waiting.news) {
+            return Poll::Ready(());
+        }
+        if !waiting.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            waiting.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -173,7 +172,6 @@ impl Mailbox {
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future as _;
     use std::sync::Arc;
     use std::task::{Context, Waker};
 
@@ -212,12 +210,14 @@ mod tests {
     fn whoever_waits_is_told_once_of_what_was_posted_before_or_since() {
         let mailbox = Mailbox::default();
         let mut context = Context::from_waker(Waker::noop());
-        let poll = |context: &mut Context<'_>| std::pin::pin!(mailbox.posted()).poll(context).is_ready();
         mailbox.post(&event("1", true), usize::MAX);
         mailbox.post(&event("2", true), usize::MAX);
-        // What is left there is no news.
-        let mut poll = || poll(&mut context);
+        // What is left there is no news, and what was taken is none either.
+        let mut poll = || mailbox.poll_posted(&mut context).is_ready();
         assert_eq!((poll(), poll()), (true, false));
+        mailbox.post(&event("3", true), usize::MAX);
+        while mailbox.take(true).is_some() {}
+        assert!(!poll());
         mailbox.expel("it has to go");
         assert_eq!((poll(), poll()), (true, false));
     }

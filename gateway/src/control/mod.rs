@@ -29,10 +29,11 @@ mod world;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::auth::Auth;
 use crate::identity::{Identity, Phase};
@@ -55,6 +56,8 @@ use world::{Keeping, Loaded, Present, World};
 const LONGEST_MESSAGE: usize = 64 * 1024;
 /// What a device hears that may not stay.
 const EXPELLED: &str = "this device may not stay";
+/// How long who has come to a crowd is kept from it, so that others can come meanwhile.
+const TOGETHER: Duration = Duration::from_millis(100);
 /// What a client says of itself is cut to so many bytes, each text.
 const LONGEST_NAME: usize = 256;
 
@@ -146,6 +149,8 @@ struct Shared {
     events: Events,
     calls: Calls,
     world: Mutex<World>,
+    /// Somebody has come to a crowd, or has left it.
+    crowd: Notify,
 }
 
 /// Somebody who has not said who it is, for as long as this value lives.
@@ -175,7 +180,14 @@ impl Control {
 
     /// The same, with a log of what they do.
     pub fn keeping(about: About, limits: SessionLimits, events: Events) -> Self {
-        Self(Arc::new(Shared { about, limits, events, calls: Calls::default(), world: Mutex::default() }))
+        Self(Arc::new(Shared {
+            about,
+            limits,
+            events,
+            calls: Calls::default(),
+            world: Mutex::default(),
+            crowd: Notify::new(),
+        }))
     }
 
     /// This gateway has become somebody, in this epoch. Answers where work comes from, for whoever keeps what is remembered, and
@@ -331,14 +343,23 @@ impl Control {
         let name = present.entry["text"].as_str().unwrap_or_default().to_owned();
         world.ring.note("client.connected", &name, now.wall_ms);
         world.present.insert(number, present);
-        world.tell_presence(self, Some(number));
+        world.presence_changed(self, Some(number));
         number
     }
 
     fn leave(&self, number: u64) {
         let mut world = self.world();
         if world.present.remove(&number).is_some() {
-            world.tell_presence(self, None);
+            world.presence_changed(self, None);
+        }
+    }
+
+    /// Tells a crowd who has come and gone, a while after somebody has, for ever.
+    pub(crate) async fn tell_crowds(&self) {
+        loop {
+            self.0.crowd.notified().await;
+            tokio::time::sleep(TOGETHER).await;
+            self.world().tell_presence(self, None);
         }
     }
 

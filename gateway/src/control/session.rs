@@ -126,10 +126,10 @@ impl Session {
     }
 
     /// Where events come in, once there are any.
-    pub(crate) fn mailbox(&self) -> Option<Arc<Mailbox>> {
+    pub(crate) fn mailbox(&self) -> Option<&Mailbox> {
         match &self.stage {
-            Stage::Open(open) => Some(open.mailbox.clone()),
-            Stage::Proving(proving) => Some(proving.mailbox.clone()),
+            Stage::Open(open) => Some(&open.mailbox),
+            Stage::Proving(proving) => Some(&proving.mailbox),
             Stage::Challenged { .. } | Stage::Over => None,
         }
     }
@@ -370,7 +370,7 @@ impl Session {
     /// Sends what has been posted, and answers what was left, as far as there is room. A client that does not read is sent
     /// nothing more, but it is sent away in the end.
     pub(crate) fn posted(&mut self, reads: bool, now: Now, out: &mut Outbox) {
-        let next = |mailbox: Arc<Mailbox>, out: &Outbox| mailbox.take(reads && !out.is_much());
+        let next = |mailbox: &Mailbox, out: &Outbox| mailbox.take(reads && !out.is_much());
         while let Some(letter) = self.mailbox().and_then(|mailbox| next(mailbox, out)) {
             match (letter, &mut self.stage) {
                 (Letter::Event(event, lost), Stage::Open(open)) => {

@@ -24,6 +24,8 @@ use crate::store::Memory;
 
 /// What is told of the health of a gateway is made anew after so long, in milliseconds, or when it has changed.
 const HEALTHY_MS: u64 = 60_000;
+/// Of more clients than this it is told together who has come and gone.
+const FEW: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct World {
@@ -47,6 +49,8 @@ pub(super) struct World {
     pub(super) draws: Draws,
     pub(super) counts: Counts,
     pub(super) channels: Channels,
+    /// The version of what was told last of who is there.
+    presence_told: u64,
     /// What was told of the health last, and when.
     health: Option<(u64, (Value, Arc<str>))>,
 }
@@ -138,9 +142,22 @@ impl World {
         std::iter::once(own).chain(others.map(|(_, present)| present.entry.clone())).collect()
     }
 
-    /// Tells everybody who may look who is there now, except one.
-    pub(super) fn tell_presence(&mut self, control: &Control, except: Option<u64>) {
+    /// Somebody has come or gone. Everybody who may look is told who is there now, except one; in a crowd later, by
+    /// [`Control::tell_crowds`]: each of them is told of all of them, so it is told of all who come and go in a while at once.
+    pub(super) fn presence_changed(&mut self, control: &Control, except: Option<u64>) {
         self.version.presence += 1;
+        if self.present.len() > FEW {
+            control.0.crowd.notify_one();
+        } else {
+            self.tell_presence(control, except);
+        }
+    }
+
+    /// Tells who is there now, unless that was told already.
+    pub(super) fn tell_presence(&mut self, control: &Control, except: Option<u64>) {
+        if std::mem::replace(&mut self.presence_told, self.version.presence) == self.version.presence {
+            return;
+        }
         let payload = json!({ "presence": self.presence(control, None) });
         let told = Told::new("presence", &payload, Some(self.version));
         let event = Event { told, may_be_lost: true };

@@ -17,31 +17,44 @@ const MOST: usize = 64;
 /// A longer name is that of no scope, in bytes.
 const LONGEST: usize = 256;
 
+/// Every name above.
+const NAMED: [&str; 4] = [scope::ADMIN, scope::READ, scope::PAIRING, scope::WRITE];
+
 /// The scopes that a client has been granted, as it has named them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Scopes(Vec<String>);
+pub(crate) struct Scopes {
+    names: Vec<String>,
+    /// Which of [`NAMED`] they cover: that is asked of everybody for each event.
+    covered: [bool; NAMED.len()],
+}
 
 impl Scopes {
     /// Those that were asked for, each once.
     pub(crate) fn of(asked: &[String]) -> Self {
-        let mut scopes: Vec<String> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
         for scope in asked {
-            if scopes.len() < MOST && scope.len() <= LONGEST && !scopes.contains(scope) {
-                scopes.push(scope.clone());
+            if names.len() < MOST && scope.len() <= LONGEST && !names.contains(scope) {
+                names.push(scope.clone());
             }
         }
-        Self(scopes)
+        let covered = NAMED.map(|needed| cover(&names, needed));
+        Self { names, covered }
     }
 
     /// Whether a method that needs this scope may be called.
     pub(crate) fn allow(&self, needed: &str) -> bool {
-        let has = |scope: &str| self.0.iter().any(|own| own == scope);
-        has(needed) || has(scope::ADMIN) || (needed == scope::READ && has(scope::WRITE))
+        let named = NAMED.iter().position(|name| *name == needed);
+        named.map_or_else(|| cover(&self.names, needed), |number| self.covered[number])
     }
 
     pub(crate) fn as_slice(&self) -> &[String] {
-        &self.0
+        &self.names
     }
+}
+
+fn cover(names: &[String], needed: &str) -> bool {
+    let has = |scope: &str| names.iter().any(|own| own == scope);
+    has(needed) || has(scope::ADMIN) || (needed == scope::READ && has(scope::WRITE))
 }
 
 #[cfg(test)]
@@ -59,6 +72,9 @@ mod tests {
             (vec!["operator.pairing"], scope::READ, false),
             (vec![scope::ADMIN], "operator.pairing", true),
             (vec!["operator"], scope::READ, false),
+            (vec!["another"], "another", true),
+            (vec![scope::ADMIN], "another", true),
+            (vec![scope::WRITE], "another", false),
         ] {
             let asked: Vec<String> = has.iter().map(|scope| (*scope).to_owned()).collect();
             assert_eq!(Scopes::of(&asked).allow(needed), expected, "{has:?} for {needed}");

@@ -62,6 +62,27 @@ async fn inside(stand: &Stand) -> WebSocketStream<DuplexStream> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_sends_one_long_frame_slowly_is_alive_all_along() {
+    let stand = stand(SessionLimits::openclaw());
+    let mut socket = inside(&stand).await;
+    let text = json!({"type": "req", "id": "2", "method": "health", "params": "x".repeat(1000)}).to_string();
+    let length = u16::try_from(text.len()).expect("a short text");
+    // A mask of zeros changes nothing.
+    let frame = [b"\x81\xfe".as_slice(), &length.to_be_bytes(), &[0; 4], text.as_bytes()].concat();
+    for piece in frame.chunks(frame.len() / 10) {
+        tokio::io::AsyncWriteExt::write_all(socket.get_mut(), piece).await.expect("the server reads");
+        tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+    }
+    loop {
+        let said = next(&mut socket).await;
+        if said["id"] == "2" {
+            return assert_eq!(said["ok"], true, "{said}");
+        }
+        assert_eq!(said["event"], "tick", "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stranger_may_say_less_at_once_than_a_client() {
     let stand = stand(SessionLimits::openclaw());
     let mut socket = stand.socket().await.expect("a handshake");

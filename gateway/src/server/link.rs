@@ -2,7 +2,7 @@
 //! leaves in one piece.
 //!
 //! Nearly all that clients send are whole messages in one masked frame. Such a frame is unmasked where it lies and lent out, and
-//! an answer is framed into the buffer that is sent next: no message costs an allocation or waits for another task. Everything
+//! an answer is sent from the buffer that it was written into: no message costs an allocation or waits for another task. Everything
 //! else (pings, goodbyes, fragments, what is too long for the buffer or too long at all, whatever is wrong) goes frame by frame to
 //! tungstenite, which works on memory alone ([`Pipe`]). So one judge knows RFC 6455, and it sees the bytes as they came.
 
@@ -16,11 +16,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
-use super::inbox::{Head, Inbox, Kind, LARGEST, frame, unmask};
+use super::inbox::{Inbox, LARGEST};
+use super::spare;
+use crate::framing::{Head, Kind, unmask};
 
 /// How much tungstenite reads at once, in bytes: it clears as much before each read.
 const READ_BYTES: usize = 2 * 1024;
-/// The largest buffer that is kept for what goes out next, in bytes.
+/// tungstenite keeps no buffer for longer frames than this, in bytes.
 const KEPT: usize = 64 * 1024;
 
 /// One WebSocket.
@@ -30,8 +32,6 @@ pub(super) struct Link<S> {
     socket: WebSocket<Pipe>,
     /// The longest message, in bytes.
     longest: usize,
-    /// How many bytes the first frame that waits is known to have.
-    needed: usize,
     /// Whether a message that tungstenite puts together from several frames has begun.
     begun: bool,
     /// Whether tungstenite was given a frame that is longer than what is kept.
@@ -55,6 +55,8 @@ pub(super) enum Heard<'a> {
     Binary(&'a [u8]),
     /// Something that is answered already, if it wants an answer.
     Sign,
+    /// A part of a message.
+    Part,
 }
 
 impl Heard<'_> {
@@ -63,7 +65,7 @@ impl Heard<'_> {
         match self {
             Heard::Text(text) => text.len(),
             Heard::Binary(bytes) => bytes.len(),
-            Heard::Sign => 0,
+            Heard::Sign | Heard::Part => 0,
         }
     }
 }
@@ -93,7 +95,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             stream,
             socket: WebSocket::from_raw_socket(pipe, Role::Server, Some(config)),
             longest,
-            needed: 0,
             begun: false,
             bulky: false,
             unheard,
@@ -116,28 +117,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         is_new
     }
 
-    /// Waits until something may be heard. Nothing is lost if this is cancelled.
+    /// Waits until something may be heard. Nothing is lost if this is not asked again.
     ///
     /// # Errors
     ///
     /// What has ended the connection, once everything before it was heard.
-    pub(super) async fn arrival(&mut self) -> Result<(), Error> {
+    pub(super) fn poll_arrival(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(fault) = self.fault.take() {
-            return Err(fault);
+            return Poll::Ready(Err(fault));
         }
         if std::mem::take(&mut self.unheard) {
-            return Ok(());
+            return Poll::Ready(Ok(()));
         }
-        poll_fn(|context| {
-            let pipe = self.socket.get_mut();
-            let mut buffer = ReadBuf::new(pipe.inbox.room(self.needed));
-            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
-            let count = buffer.filled().len();
-            pipe.inbox.came(count);
-            pipe.is_over |= count == 0;
-            Poll::Ready(Ok(()))
-        })
-        .await
+        let pipe = self.socket.get_mut();
+        let mut buffer = ReadBuf::new(pipe.inbox.room());
+        let arrived = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+        let count = buffer.filled().len();
+        if arrived.is_pending() {
+            pipe.inbox.give_back();
+        }
+        ready!(arrived)?;
+        pipe.inbox.came(count);
+        pipe.is_over |= count == 0;
+        Poll::Ready(Ok(()))
     }
 
     /// Not everything was heard that has arrived.
@@ -147,44 +149,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// The next message of what has arrived; `None`: there is none, and the next arrival says why if there will be none.
     pub(super) fn hear(&mut self) -> Option<Heard<'_>> {
-        loop {
-            match self.look() {
-                Next::Nothing => return None,
-                Next::Whole(Kind::Binary, from, length) => {
-                    return Some(Heard::Binary(self.socket.get_ref().inbox.taken(from, length)));
-                }
-                Next::Whole(Kind::Text, from, length) => {
-                    let bytes = self.socket.get_ref().inbox.taken(from, length);
-                    return match std::str::from_utf8(bytes) {
-                        Ok(text) => Some(Heard::Text(text)),
-                        Err(error) => {
-                            self.fault = Some(error.into());
-                            None
-                        }
-                    };
-                }
-                Next::Else => match self.socket.read() {
-                    Ok(message) => {
-                        return Some(match self.message.insert(message) {
-                            Message::Text(text) => Heard::Text(text),
-                            Message::Binary(bytes) => Heard::Binary(bytes),
-                            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
-                                Heard::Sign
-                            }
-                        });
-                    }
-                    // It has taken a frame that is no message yet, and there may be more, or a part of one.
-                    Err(error) if is_pending(&error) => {
-                        if self.socket.get_ref().granted > 0 {
-                            return None;
-                        }
-                    }
-                    Err(error) => {
-                        self.fault = Some(error);
-                        return None;
-                    }
-                },
+        match self.look() {
+            Next::Nothing => None,
+            Next::Whole(Kind::Binary, from, length) => {
+                Some(Heard::Binary(self.socket.get_ref().inbox.taken(from, length)))
             }
+            Next::Whole(Kind::Text, from, length) => {
+                match std::str::from_utf8(self.socket.get_ref().inbox.taken(from, length)) {
+                    Ok(text) => Some(Heard::Text(text)),
+                    Err(error) => {
+                        self.fault = Some(error.into());
+                        None
+                    }
+                }
+            }
+            Next::Else => match self.socket.read() {
+                Ok(message) => Some(match self.message.insert(message) {
+                    Message::Text(text) => Heard::Text(text),
+                    Message::Binary(bytes) => Heard::Binary(bytes),
+                    Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
+                        Heard::Sign
+                    }
+                }),
+                // It has taken a frame that is no message yet, or as much of it as is there.
+                Err(error) if is_pending(&error) => {
+                    (self.socket.get_ref().granted == 0).then_some(Heard::Part)
+                }
+                Err(error) => {
+                    self.fault = Some(error);
+                    None
+                }
+            },
         }
     }
 
@@ -206,7 +201,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 pipe.granted = pipe.inbox.waiting().len();
                 return Next::Else;
             }
-            self.needed = 0;
+            if pipe.inbox.waiting().is_empty() {
+                pipe.inbox.give_back();
+            }
             return Next::Nothing;
         };
         let all = usize::try_from(head.all()).unwrap_or(usize::MAX);
@@ -220,7 +217,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
                 return Next::Whole(kind, from + head.length, all - head.length);
             }
             if !pipe.is_over {
-                self.needed = all;
                 return Next::Nothing;
             }
         }
@@ -228,17 +224,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         if head.first & 0x08 == 0 {
             self.begun = head.first & 0x80 == 0;
         }
-        self.needed = 0;
         self.bulky |= all > KEPT;
         pipe.granted = all;
         Next::Else
     }
 
-    /// Puts a message with those that leave at the next flush, however many wait. A client that has said goodbye is told nothing.
-    pub(super) fn write(&mut self, kind: Kind, payload: &[u8]) {
-        if self.socket.can_write() {
-            frame(&mut self.socket.get_mut().out, kind, payload);
+    /// Puts frames with those that leave at the next flush, however many wait. A client that has said goodbye is told nothing.
+    pub(super) fn post(&mut self, mut frames: Vec<u8>) {
+        if self.socket.can_write() && !frames.is_empty() {
+            let out = &mut self.socket.get_mut().out;
+            if out.is_empty() {
+                *out = frames;
+                return;
+            }
+            out.extend_from_slice(&frames);
         }
+        frames.clear();
+        spare::give_outgoing(frames);
     }
 
     /// Asks for a sign of life.
@@ -251,11 +253,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// # Errors
     ///
     /// That the connection broke, or that both sides have said goodbye, and it is sent.
-    pub(super) async fn flush(&mut self) -> Result<(), Error> {
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // Nobody waits here: this is memory.
         let settled = self.socket.flush();
-        poll_fn(|context| self.poll_send(context)).await?;
-        settled
+        ready!(self.poll_send(context))?;
+        Poll::Ready(settled)
     }
 
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -269,13 +271,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         self.sent = 0;
         out.clear();
-        if out.capacity() > KEPT {
-            *out = Vec::new();
-        }
+        spare::give_outgoing(std::mem::take(out));
         Pin::new(stream).poll_flush(context)
     }
 
-    /// Nothing comes or goes for a while: what is empty keeps no memory.
+    /// Nothing long comes or goes for a while: no memory is kept for it.
     pub(super) fn rest(&mut self) {
         let is_between = !self.begun && self.socket.get_ref().granted == 0;
         if self.bulky && is_between && self.socket.can_read() && self.socket.can_write() {
@@ -285,20 +285,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             self.socket = WebSocket::from_raw_socket(pipe, Role::Server, Some(config));
             self.bulky = false;
         }
-        let pipe = self.socket.get_mut();
-        pipe.inbox.rest();
-        if pipe.out.is_empty() {
-            pipe.out = Vec::new();
-        }
     }
 
     /// Says goodbye, and waits until the client has heard it: a connection that is dropped with bytes unread is reset, and
     /// a reset can overtake the goodbye. After a `fault` what follows is not read as messages any more, because the client
     /// has lost count of them.
     pub(super) async fn farewell(&mut self, frame: CloseFrame, fault: bool) {
+        let fault = fault || self.fault.take().is_some();
         // Whatever it answers, there may be something to send.
         let _ = self.socket.close(Some(frame));
-        if self.flush().await.is_err() {
+        if poll_fn(|context| self.poll_flush(context)).await.is_err() {
             return;
         }
         if fault {
@@ -307,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             let mut rest = [0; 4096];
             while self.stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
         } else {
-            while self.arrival().await.is_ok() {
+            while poll_fn(|context| self.poll_arrival(context)).await.is_ok() {
                 while self.hear().is_some() {}
             }
         }

@@ -2,9 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io::{self, Read, Write};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -18,11 +17,16 @@ use super::link::{Heard, Link};
 /// Longer messages end a connection, in bytes. Longer ones than a link has a buffer for do not.
 const LONGEST: usize = 150_000;
 
-/// A connection whose bytes come in these pieces, and then end.
+/// A connection whose bytes come in these pieces, and then end. Whoever does not wait for anything has them at once; for others
+/// there is nothing between two pieces, and what they write is taken a few bytes at a time.
 #[derive(Debug, Default)]
 struct Pieces {
     pieces: VecDeque<Vec<u8>>,
+    /// Whether there was nothing the last time.
+    paused: bool,
     written: Rc<RefCell<Vec<u8>>>,
+    /// Whether there was no room the last time.
+    full: bool,
 }
 
 impl Read for Pieces {
@@ -55,15 +59,27 @@ impl AsyncRead for Pieces {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let count = self.get_mut().read(buffer.initialize_unfilled())?;
+        let this = self.get_mut();
+        let before = this.pieces.len();
+        if !this.paused && before > 0 {
+            this.paused = true;
+            return Poll::Pending;
+        }
+        let count = this.read(buffer.initialize_unfilled())?;
         buffer.advance(count);
+        this.paused = this.pieces.len() == before;
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Pieces {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.get_mut().write(bytes))
+        let this = self.get_mut();
+        this.full = !this.full;
+        match this.full {
+            true => Poll::Pending,
+            false => Poll::Ready(this.write(&bytes[..bytes.len().min(20)])),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -80,14 +96,15 @@ type Course = (Vec<Vec<u8>>, String, Vec<u8>);
 
 fn heard_by_link(pieces: VecDeque<Vec<u8>>) -> Course {
     let written = Rc::default();
-    let mut link = Link::new(Pieces { pieces, written: Rc::clone(&written) }, Vec::new(), LONGEST);
+    let stream = Pieces { pieces, written: Rc::clone(&written), ..Pieces::default() };
+    let mut link = Link::new(stream, Vec::new(), LONGEST);
     let mut heard = Vec::new();
     loop {
-        let arrived = now(link.arrival());
+        let arrived = in_the_end(|context| link.poll_arrival(context));
         // It is between messages or within one: neither may change what is heard.
         link.rest();
         if let Err(error) = arrived {
-            let _ = now(link.flush());
+            let _ = in_the_end(|context| link.poll_flush(context));
             return (heard, error.to_string(), written.take());
         }
         while let Some(message) = link.hear() {
@@ -95,9 +112,11 @@ fn heard_by_link(pieces: VecDeque<Vec<u8>>) -> Course {
                 Heard::Text(text) => [b"t", text.as_bytes()].concat(),
                 Heard::Binary(bytes) => [b"b", bytes].concat(),
                 Heard::Sign => b"s".to_vec(),
+                Heard::Part => continue,
             });
         }
-        let _ = now(link.flush());
+        // Not all of it is sent before more is heard.
+        let _ = link.poll_flush(&mut Context::from_waker(Waker::noop()));
     }
 }
 
@@ -119,12 +138,28 @@ fn heard_by_tungstenite(pieces: VecDeque<Vec<u8>>) -> Course {
     }
 }
 
-/// What is there at once, in memory.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("it waits for something"),
+/// What comes of asking again and again.
+fn in_the_end<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    for _ in 0..1_000_000 {
+        if let Poll::Ready(value) = poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
     }
+    panic!("it waits for ever")
+}
+
+#[test]
+fn what_is_no_message_yet_is_heard_frame_by_frame() {
+    let mask = Some([0; 4]);
+    let parts = [frame(0x01, mask, b""), frame(0x00, mask, b"").repeat(500), frame(0x80, mask, b"end")];
+    let pieces = VecDeque::from([parts.concat()]);
+    let mut link = Link::new(Pieces { pieces, ..Pieces::default() }, Vec::new(), LONGEST);
+    in_the_end(|context| link.poll_arrival(context)).expect("bytes");
+    for _ in 0..501 {
+        assert_eq!(link.hear(), Some(Heard::Part));
+    }
+    assert_eq!(link.hear(), Some(Heard::Text("end")));
+    assert_eq!(link.hear(), None);
 }
 
 /// A frame with this first byte, masked or not.

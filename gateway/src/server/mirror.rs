@@ -1,8 +1,6 @@
 //! Answers without a gateway: every message with itself, or every request with its own params. The framing and the envelope of
 //! the protocol are tried and measured so.
 
-use std::sync::Arc;
-
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -19,7 +17,7 @@ pub(super) struct Mirror {
 
 impl Mirror {
     /// One that takes messages of so many bytes.
-    pub(super) fn of(longest: usize, answer: fn(Heard<'_>, &mut Outbox)) -> Box<dyn Talk + Send> {
+    pub(super) fn of(longest: usize, answer: fn(Heard<'_>, &mut Outbox)) -> Box<dyn Talk + Send + Sync> {
         Box::new(Self { longest, answer })
     }
 }
@@ -29,7 +27,7 @@ pub(super) fn echo(message: Heard<'_>, out: &mut Outbox) {
     match message {
         Heard::Text(text) => out.text(|into| into.extend_from_slice(text.as_bytes())),
         Heard::Binary(bytes) => out.binary(bytes),
-        Heard::Sign => {}
+        Heard::Sign | Heard::Part => {}
     }
 }
 
@@ -38,7 +36,7 @@ pub(super) fn repeat(message: Heard<'_>, out: &mut Outbox) {
     let text = match message {
         Heard::Text(text) => text,
         Heard::Binary(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
-        Heard::Sign => return,
+        Heard::Sign | Heard::Part => return,
     };
     out.text(|into| match read(text) {
         Frame::Request(request) => {
@@ -65,7 +63,7 @@ impl Talk for Mirror {
 
     fn due(&mut self, _: Now, _: &mut Outbox) {}
 
-    fn mailbox(&self) -> Option<Arc<Mailbox>> {
+    fn mailbox(&self) -> Option<&Mailbox> {
         None
     }
 
@@ -79,13 +77,14 @@ impl Talk for Mirror {
 #[cfg(test)]
 mod tests {
     use super::{Heard, Outbox, repeat};
-    use crate::control::Out;
+    use crate::framing::Kind;
+    use crate::framing::tests::messages;
 
     fn answered(text: &str) -> String {
         let mut out = Outbox::default();
         repeat(Heard::Text(text), &mut out);
-        let wanted: Vec<Out<'_>> = out.iter().collect();
-        let [Out::Text(bytes)] = wanted.as_slice() else { panic!("{wanted:?}") };
+        let messages = messages(out.frames().expect("nothing but messages"));
+        let [(Kind::Text, bytes)] = messages.as_slice() else { panic!("{messages:?}") };
         String::from_utf8_lossy(bytes).into_owned()
     }
 

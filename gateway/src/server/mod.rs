@@ -16,8 +16,10 @@ mod mirror;
 mod pages;
 mod room;
 mod socket;
+mod spare;
 #[cfg(test)]
 mod tests;
+mod vigil;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -44,6 +46,7 @@ use http::{Answer, Decision};
 use mirror::Mirror;
 use room::{Doing, Room, Seat};
 use socket::Talk;
+use vigil::Vigil;
 
 /// How much a server lets its clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +194,14 @@ impl Server {
                     opened_ms: opened.monotonic_ms,
                 };
                 at.task(post.accept(listener));
+            }
+            if let Service::Gateway(control) = &server.service {
+                let mut stage = server.room.watch();
+                tokio::select! {
+                    biased;
+                    _ = stage.wait_for(|stage| stage.ends(round)) => {}
+                    () = control.tell_crowds() => {}
+                }
             }
         });
     }
@@ -414,10 +425,10 @@ impl<H: Host> Post<H> {
                 };
                 let upgrade = hyper::upgrade::on(&mut request);
                 let (host, limits) = (self.host.clone(), self.limits.clone());
-                let stage = (self.room.watch(), self.room.stage().round);
+                let vigil = Vigil::new(self.room.watch(), self.room.stage().round);
                 self.host.task(async move {
                     if let Some(link) = socket::take_over::<S>(upgrade, talk.longest()).await {
-                        socket::talk(link, talk, hello, &host, stage, &limits).await;
+                        socket::talk(link, talk, hello, &host, vigil, &limits).await;
                     }
                     drop(seat);
                 });
@@ -428,7 +439,11 @@ impl<H: Host> Post<H> {
     }
 
     /// Whoever answers on a socket from there, and what it says first; `None`: too many are unknown there already.
-    async fn talk(&self, address: IpAddr, origin_is_own: bool) -> Option<(Box<dyn Talk + Send>, Outbox)> {
+    async fn talk(
+        &self,
+        address: IpAddr,
+        origin_is_own: bool,
+    ) -> Option<(Box<dyn Talk + Send + Sync>, Outbox)> {
         let control = match &self.service {
             Service::Gateway(control) => control.clone(),
             Service::Echo { longest } => {

@@ -1,21 +1,20 @@
 //! A WebSocket from its handshake to the last goodbye: what has arrived is answered, what has happened is told, and neither
 //! waits for a client that does not read.
 
-use std::pin::pin;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::inbox::Kind;
 use super::link::{Heard, Link};
-use super::room::Stage;
+use super::spare;
+use super::vigil::{Outcome, Vigil};
 use super::{Host, Limits};
 use crate::control::{Mailbox, Now, Out, Outbox, Session};
 
@@ -39,7 +38,7 @@ pub(super) trait Talk {
     fn due(&mut self, now: Now, out: &mut Outbox);
 
     /// Where events come in.
-    fn mailbox(&self) -> Option<Arc<Mailbox>>;
+    fn mailbox(&self) -> Option<&Mailbox>;
 
     /// Sends what has been posted. A client that has not read what it was sent is told nothing more.
     fn posted(&mut self, reads: bool, now: Now, out: &mut Outbox);
@@ -59,7 +58,7 @@ impl Talk for Session {
             Heard::Text(text) => self.frame(text, now, out),
             // Some clients send their JSON as bytes. What is no text is no JSON either.
             Heard::Binary(bytes) => self.frame(std::str::from_utf8(bytes).unwrap_or_default(), now, out),
-            Heard::Sign => {}
+            Heard::Sign | Heard::Part => {}
         }
     }
 
@@ -71,7 +70,7 @@ impl Talk for Session {
         Self::due(self, now, out);
     }
 
-    fn mailbox(&self) -> Option<Arc<Mailbox>> {
+    fn mailbox(&self) -> Option<&Mailbox> {
         Self::mailbox(self)
     }
 
@@ -103,66 +102,66 @@ enum End {
 
 /// What a connection waited for.
 enum Met {
-    /// The server ends it.
-    Over,
     /// Something has arrived, or was sent, or the connection broke.
     Moved(Result<(), Error>),
     /// There may be an event.
     Posted,
-    /// Something is due.
-    Due,
+    /// It has nothing to do with the client.
+    Outside(Outcome),
+    /// It was woken, and nothing of this is so: the round of the server may have ended.
+    Nothing,
 }
 
 /// Talks until one of the two, or the round of the server, has ended.
 pub(super) async fn talk<S, H: Host>(
     mut link: Link<S>,
-    mut talk: Box<dyn Talk + Send>,
+    mut talk: Box<dyn Talk + Send + Sync>,
     mut out: Outbox,
     host: &H,
-    (mut stage, round): (watch::Receiver<Stage>, u64),
+    mut vigil: Vigil,
     limits: &Limits,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut watched = stage.clone();
-    let mut over = pin!(ends(&mut watched, round));
-    let (mut alarm, mut set_ms) = (pin!(tokio::time::sleep(Duration::ZERO)), None);
-    let (mut leaving, mut unsent, mut begins) = (false, false, false);
+    let (mut unsent, mut begins) = (false, false);
     let mut now = host.now().await;
     let end = loop {
         talk.posted(!unsent, now, &mut out);
-        match put(&mut link, &mut out, &mut stage, round).await {
+        // There may be more that waits for room.
+        let again = unsent || out.is_much();
+        match put(&mut link, &mut out, &vigil).await {
             Ok(something) => unsent |= something,
             Err(end) => break end,
         }
         // Whoever has come in is told more at once than most are told afterwards.
         begins |= link.limit(talk.longest());
-        let (mailbox, due_ms) = (talk.mailbox(), talk.due_ms());
-        if set_ms != Some(due_ms) {
-            alarm.set(tokio::time::sleep(Duration::from_millis(due_ms.saturating_sub(now.monotonic_ms))));
-            set_ms = Some(due_ms);
+        if unsent {
+            // Mostly all of it is taken at once.
+            match poll_fn(|context| Poll::Ready(link.poll_flush(context))).await {
+                Poll::Ready(Ok(())) => {
+                    unsent = false;
+                    if std::mem::take(&mut begins) {
+                        link.rest();
+                    }
+                    if again {
+                        continue;
+                    }
+                }
+                Poll::Ready(Err(error)) => break ended(error),
+                Poll::Pending => {}
+            }
         }
-        let met = tokio::select! {
-            biased;
-            () = over.as_mut(), if !leaving => Met::Over,
-            // Nothing more is read while a client does not read what it was sent.
-            moved = async { if unsent { link.flush().await } else { link.arrival().await } } => Met::Moved(moved),
-            () = posted(mailbox.as_deref()) => Met::Posted,
-            () = alarm.as_mut() => Met::Due,
+        let met = match vigil.look(talk.due_ms(), now) {
+            Some(outcome) => Met::Outside(outcome),
+            None => wait(&mut link, &*talk, &mut vigil, unsent).await,
         };
         now = host.now().await;
+        if let Some(frames) = out.frames() {
+            *frames = spare::take_outgoing();
+        }
         match met {
-            Met::Over => {
-                leaving = true;
-                talk.end(&mut out);
-            }
-            Met::Moved(Ok(())) if unsent => {
-                unsent = false;
-                if std::mem::take(&mut begins) {
-                    link.rest();
-                    out.rest();
-                }
-            }
+            // The next turn finds that nothing is left.
+            Met::Moved(Ok(())) if unsent => {}
             Met::Moved(Ok(())) => {
                 // tungstenite has answered pings meanwhile.
                 unsent = true;
@@ -171,13 +170,12 @@ pub(super) async fn talk<S, H: Host>(
                 }
             }
             Met::Moved(Err(error)) => break ended(error),
-            Met::Posted => {}
-            Met::Due => {
-                set_ms = None;
+            Met::Posted | Met::Nothing => {}
+            Met::Outside(Outcome::Over) => talk.end(&mut out),
+            Met::Outside(Outcome::Due) => {
                 talk.due(now, &mut out);
                 // It is not often that something is due: what a connection has used by then it may not use again for long.
                 link.rest();
-                out.rest();
             }
         }
     };
@@ -189,12 +187,37 @@ pub(super) async fn talk<S, H: Host>(
     }
 }
 
+/// Waits until there is something to do. Nothing more is read while a client does not read what it was sent.
+async fn wait<S>(link: &mut Link<S>, talk: &(dyn Talk + Send + Sync), vigil: &mut Vigil, unsent: bool) -> Met
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut woken = false;
+    poll_fn(|context| {
+        let moved = if unsent { link.poll_flush(context) } else { link.poll_arrival(context) };
+        if let Poll::Ready(moved) = moved {
+            return Poll::Ready(Met::Moved(moved));
+        }
+        if talk.mailbox().is_some_and(|mailbox| mailbox.poll_posted(context).is_ready()) {
+            return Poll::Ready(Met::Posted);
+        }
+        match vigil.poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Met::Outside(outcome)),
+            Poll::Pending if std::mem::replace(&mut woken, true) => Poll::Ready(Met::Nothing),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
 /// Answers what has arrived, but no more than one batch. Answers whether there may be more.
 fn hear<S>(link: &mut Link<S>, talk: &mut dyn Talk, now: Now, out: &mut Outbox) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut messages, mut bytes) = (0, 0);
+    // Nothing can be said within a long frame, so that it arrives has to do.
+    talk.message(Heard::Part, now, out);
     while messages < BATCH && bytes < BATCH_BYTES && !out.is_much() {
         let Some(heard) = link.hear() else { return false };
         messages += 1;
@@ -205,37 +228,26 @@ where
     true
 }
 
-async fn ends(stage: &mut watch::Receiver<Stage>, round: u64) {
-    let _ = stage.wait_for(|stage| stage.ends(round)).await;
-}
-
-async fn posted(mailbox: Option<&Mailbox>) {
-    match mailbox {
-        Some(mailbox) => mailbox.posted().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Does what is wanted. Answers whether anything waits to be sent.
-async fn put<S>(
-    link: &mut Link<S>,
-    out: &mut Outbox,
-    stage: &mut watch::Receiver<Stage>,
-    round: u64,
-) -> Result<bool, End>
+async fn put<S>(link: &mut Link<S>, out: &mut Outbox, vigil: &Vigil) -> Result<bool, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    if let Some(frames) = out.frames() {
+        let frames = std::mem::take(frames);
+        let something = !frames.is_empty();
+        link.post(frames);
+        return Ok(something);
+    }
     let mut something = false;
     for wanted in out.iter() {
         match wanted {
-            Out::Text(text) => link.write(Kind::Text, text),
-            Out::Binary(bytes) => link.write(Kind::Binary, bytes),
+            Out::Frames(frames) => link.post(frames.to_vec()),
             Out::Ping => link.ping().map_err(ended)?,
             Out::Pause(milliseconds) => {
                 tokio::select! {
                     biased;
-                    () = ends(stage, round) => {}
+                    () = vigil.over() => {}
                     () = tokio::time::sleep(Duration::from_millis(milliseconds)) => {}
                 }
                 continue;

@@ -1,6 +1,6 @@
 //! What users must never see, looked for once everything has settled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bot::{Deed, Happening, Record};
 use serde_json::Value;
@@ -9,6 +9,19 @@ use crate::gateways::JOB;
 use crate::play::{Play, Seat};
 use crate::report::Broken;
 use crate::world::{Going, World};
+
+/// The promises that any plan may break, by their ids.
+pub(crate) const PROMISES: [&str; 9] = [
+    "single-owner",
+    "served",
+    "one-reply",
+    "cron-once",
+    "right-workspace",
+    "said-once",
+    "answered",
+    "prompt",
+    "panicked",
+];
 
 /// How a reply begins.
 const ECHO: &str = "echo: ";
@@ -21,6 +34,7 @@ pub(crate) fn judge<W: World>(play: &mut Play<'_, W>) {
     doubled(play, &replies, &mut broken);
     show_doubled(play, &replies, &record);
     missing(play, &replies, &mut broken);
+    served(play, &mut broken);
     cron_once(play, &mut broken);
     said_once(play, &mut broken);
     answered(play, &mut broken);
@@ -95,11 +109,39 @@ fn missing<W: World>(play: &Play<'_, W>, replies: &BTreeMap<String, Vec<String>>
     }
 }
 
-/// `cron-once`: no slot of a job has two runs, and what a run leaves is in the workspace of its own gateway.
-fn cron_once<W: World>(play: &Play<'_, W>, broken: &mut Vec<Broken>) {
-    for seat in play.seats.iter().filter(|seat| seat.gateway.every_ms.is_some()) {
-        let workspace = play.world.site(seat.gateway).workspace;
-        let mut slots: BTreeMap<u64, u32> = BTreeMap::new();
+/// `served`: some gateway comes to serve, and in the end none has lived on since before the calm that owns nothing where nobody
+/// else does.
+fn served<W: World>(play: &Play<'_, W>, broken: &mut Vec<Broken>) {
+    if !play.report.happened.contains_key("ready") {
+        broken.push(Broken { check: "served", says: "no gateway was ever ready".to_owned() });
+    }
+    let idle = |seat: &&Seat<'_>| {
+        let is_alive = seat.process.is_some_and(|process| play.world.going(process) == Going::On);
+        let state = play.world.site(seat.gateway).state;
+        let is_owned = |other: &Seat<'_>| play.owns(other) && play.world.site(other.gateway).state == state;
+        is_alive && seat.since_ms < play.plan.end_ms && !play.seats.iter().any(is_owned)
+    };
+    for seat in play.seats.iter().filter(idle) {
+        let says = format!("{} runs and owns nothing, and nobody else has its state", seat.gateway.name);
+        broken.push(Broken { check: "served", says });
+    }
+}
+
+/// `cron-once`: no slot of a job has two runs that have come to something, and what a run leaves is in the workspace of its own
+/// gateway.
+fn cron_once<W: World>(play: &mut Play<'_, W>, broken: &mut Vec<Broken>) {
+    let mut states = BTreeMap::new();
+    for seat in &play.seats {
+        let site = play.world.site(seat.gateway);
+        states.entry(site.state).or_insert((site.workspace, &seat.gateway.name));
+    }
+    let mut runs = 0;
+    for (state, (workspace, name)) in states {
+        // Each epoch remembers the runs of those before it, so runs are told apart by their names.
+        let mut slots: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+        for bytes in play.world.files(&state) {
+            done(&bytes, &mut slots);
+        }
         for bytes in play.world.files(&workspace.join("cron-runs")) {
             let Ok(artefact) = serde_json::from_slice::<Value>(&bytes) else { continue };
             if artefact["job"] != JOB || artefact["workspace"] != *workspace.to_string_lossy() {
@@ -110,13 +152,37 @@ fn cron_once<W: World>(play: &Play<'_, W>, broken: &mut Vec<Broken>) {
                 );
                 broken.push(Broken { check: "right-workspace", says });
             }
-            if let Some(slot_ms) = artefact["slotMs"].as_u64() {
-                *slots.entry(slot_ms).or_default() += 1;
+            if let (Some(slot_ms), Some(run)) = (artefact["slotMs"].as_u64(), artefact["run"].as_str()) {
+                slots.entry(slot_ms).or_default().insert(run.to_owned());
             }
         }
-        for (slot_ms, _) in slots.into_iter().filter(|(_, often)| *often > 1) {
-            let says = format!("{}: the slot {slot_ms} has two runs", seat.gateway.name);
+        runs += slots.values().map(BTreeSet::len).sum::<usize>();
+        for (slot_ms, of_slot) in slots.into_iter().filter(|(_, of_slot)| of_slot.len() > 1) {
+            let says = format!("the slot {slot_ms} of the job of {name} has {} runs", of_slot.len());
             broken.push(Broken { check: "cron-once", says });
+        }
+    }
+    if runs > 0 {
+        play.report.happened.insert("job run".to_owned(), runs as u64);
+    }
+}
+
+/// Which runs have left something, by what gateways remember: they have ended, and not with an error.
+fn done(memory: &[u8], slots: &mut BTreeMap<u64, BTreeSet<String>>) {
+    let mut begun: BTreeMap<String, u64> = BTreeMap::new();
+    for line in memory.split(|byte| *byte == b'\n') {
+        let Ok(record) = serde_json::from_slice::<Value>(line) else { continue };
+        let Some(run) = record["run"].as_str() else { continue };
+        match record["kind"].as_str() {
+            Some("begun") if record["job"] == JOB => {
+                begun.extend(record["slotMs"].as_u64().map(|slot_ms| (run.to_owned(), slot_ms)));
+            }
+            Some("ended") if record["error"].is_null() => {
+                if let Some(slot_ms) = begun.get(run) {
+                    slots.entry(*slot_ms).or_default().insert(run.to_owned());
+                }
+            }
+            _ => {}
         }
     }
 }

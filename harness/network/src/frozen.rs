@@ -34,12 +34,12 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// What is wrong with the plan.
-    pub fn freeze(&self, seed: u64) -> Result<Option<Frozen>, Unrunnable> {
+    /// What is wrong with the plan, or that somebody wants an end of it meanwhile.
+    pub fn freeze(&self, seed: u64, should_stop: &dyn Fn() -> bool) -> Result<Option<Frozen>, Unrunnable> {
         let all = acts(&self.plan, seed);
         let drawn = all.iter().filter(|act| act.is_drawn).count();
         let calm = Plan { weather: None, ..self.plan.clone() };
-        let play = |kept: &[Act]| run(&calm, kept, seed, Simulated::of(&calm, seed)?);
+        let play = |kept: &[Act]| run(&calm, kept, seed, Simulated::of(&calm, seed, should_stop)?);
         let broken = |report: &Report| -> BTreeSet<&'static str> {
             self.unexpected(report, &mut BTreeSet::new()).iter().map(|broken| broken.check).collect()
         };

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sim::{Fake, Kernel};
 
 use crate::bots::token;
+use crate::mute::Mute;
 use crate::one_writer::OneWriter;
 use crate::plan::{Gateway, Slip};
 use crate::slips::Slips;
@@ -70,6 +71,9 @@ pub(crate) async fn run<O: Os>(os: O, claim: Claim, about: About, slips: Vec<Sli
     let os = Fake::new(os, Slips::of(&slips));
     if slips.contains(&Slip::OneWriter) {
         return serve(OneWriter::new(os), claim, about).await;
+    }
+    if slips.contains(&Slip::Mute) {
+        return serve(Mute::new(os), claim, about).await;
     }
     serve(os, claim, about).await
 }

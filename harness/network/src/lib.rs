@@ -28,6 +28,7 @@ mod clients;
 mod file;
 mod frozen;
 mod gateways;
+mod mute;
 mod one_writer;
 mod plan;
 mod play;
@@ -41,7 +42,7 @@ mod sweep;
 mod weather;
 mod world;
 
-pub use file::{Mistake, Sweep};
+pub use file::{LONGEST_TITLE, Mistake, Mistakes, Sweep};
 pub use frozen::Frozen;
 pub use plan::{Client, Gateway, Kind, Plan, Slip, Step};
 pub use report::{Broken, Report, Unrunnable};

@@ -18,6 +18,8 @@ use crate::weather::Weather;
 pub(crate) const SERVICE: &str = "service";
 /// How long nothing is done to anybody at the end, in milliseconds: what was asked for must have come to something by then.
 pub(crate) const CALM_MS: u64 = 60_000;
+/// The longest that a packet is on its way, in milliseconds, unless it is lost.
+pub(crate) const LONGEST_WAY_MS: u64 = 60_000;
 /// How often a job runs at most, in milliseconds.
 pub(crate) const LEAST_JOB_MS: u64 = 1_000;
 
@@ -63,6 +65,14 @@ pub enum Slip {
     LateSync,
     /// It writes to one connection at a time, and waits for whoever does not read.
     OneWriter,
+    /// It leaves what a job makes under a name that is taken.
+    AnySlot,
+    /// It leaves what its job makes in the workspace of the gateway `main` of its host.
+    OneWorkspace,
+    /// It listens, and never takes a connection.
+    Mute,
+    /// It panics after a while, when what it remembers is to be put on the disk.
+    Panics,
 }
 
 /// What a client is there for.
@@ -120,13 +130,21 @@ impl Step {
     /// What it needs that real processes on one machine have not.
     fn needs(&self) -> Option<&'static str> {
         match self {
-            Self::Start(_) | Self::Signal(..) | Self::Say { .. } => None,
-            Self::Link(..) | Self::OneWay(..) => Some("a network between hosts that can be cut"),
+            Self::Start(_) | Self::Signal(..) | Self::Say { .. } | Self::Link(..) | Self::OneWay(..) => None,
             Self::Sleep(..) => Some("a host that sleeps"),
             Self::StepClock(..) => Some("a wall clock that can be put"),
             Self::PowerLoss(..) => Some("a host whose power fails"),
         }
     }
+}
+
+/// What a name consists of.
+pub(crate) const NAME: &str = "1 to 64 letters and digits of ASCII, `-` and `_`";
+
+/// Whether somebody can be called so. Directories are, so nothing may lead out of where they belong.
+pub(crate) fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
 }
 
 impl Default for Plan {
@@ -235,23 +253,37 @@ impl Plan {
     ///
     /// [`Unrunnable`]: what is wrong with the plan.
     pub fn run(&self, seed: u64) -> Result<Report, Unrunnable> {
-        play::run(self, &play::acts(self, seed), seed, Simulated::of(self, seed)?)
+        self.run_unless(seed, &|| false)
     }
 
-    /// Lets it happen once on real processes, which begin as that says.
+    /// The same, unless somebody wants an end of it meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Unrunnable`]: what is wrong with the plan, or with the machine.
+    /// [`Unrunnable`]: what is wrong with the plan, or that it was interrupted.
+    pub fn run_unless(&self, seed: u64, should_stop: &dyn Fn() -> bool) -> Result<Report, Unrunnable> {
+        play::run(self, &play::acts(self, seed), seed, Simulated::of(self, seed, should_stop)?)
+    }
+
+    /// Lets it happen once on real processes, which begin as that says, unless somebody wants an end of it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Unrunnable`]: what is wrong with the plan, or with the machine, or that it was interrupted.
     #[cfg(target_os = "linux")]
-    pub fn run_on_processes(&self, seed: u64, how: &Processes<'_>) -> Result<Report, Unrunnable> {
+    pub fn run_on_processes(
+        &self,
+        seed: u64,
+        how: &Processes<'_>,
+        should_stop: &dyn Fn() -> bool,
+    ) -> Result<Report, Unrunnable> {
         let hurried = self.hurried(how.pace);
         let mut acts = play::acts(self, seed);
         acts.retain(|act| act.step.needs().is_none());
         for act in &mut acts {
             act.at_ms /= how.pace;
         }
-        play::run(&hurried, &acts, seed, Real::of(&hurried, how)?)
+        play::run(&hurried, &acts, seed, Real::of(&hurried, how, seed, should_stop)?)
     }
 
     /// What it needs that real processes on one machine have not; nothing: it can happen there. What is drawn besides is left out
@@ -260,17 +292,15 @@ impl Plan {
         let steps = self.steps.iter().filter_map(|(_, step)| step.needs());
         let storage =
             (!self.shared.is_empty()).then_some("storage whose locks do not reach from host to host");
-        let usual = Self::new().link;
-        let wire = (self.link != usual).then_some("a network that is late or loses something");
         let slips = self.gateways.iter().any(|gateway| !gateway.slips.is_empty());
         let slips = slips.then_some("a gateway that lacks something");
-        let mut needs: Vec<&str> = steps.chain(storage).chain(wire).chain(slips).collect();
+        let mut needs: Vec<&str> = steps.chain(storage).chain(slips).collect();
         needs.sort_unstable();
         needs.dedup();
         needs
     }
 
-    /// The same so many times as fast, but for the steps.
+    /// The same so many times as fast, but for the steps and the ways.
     #[cfg(target_os = "linux")]
     fn hurried(&self, pace: u64) -> Self {
         let mut plan = self.clone();
@@ -286,6 +316,15 @@ impl Plan {
             client.pause_ms /= pace;
         }
         plan
+    }
+
+    /// Whether directories and hosts can have the names that it gives to everybody.
+    pub(crate) fn named(&self) -> Result<(), Unrunnable> {
+        let gateways =
+            self.gateways.iter().flat_map(|gateway| [&gateway.name, &gateway.host, &gateway.state]);
+        let clients = self.clients.iter().flat_map(|client| [&client.name, &client.host]);
+        let mut names = gateways.chain(clients).chain(&self.bots).chain(&self.shared);
+        names.find(|name| !is_name(name)).map_or(Ok(()), |name| Err(Unrunnable::Misnamed(name.clone())))
     }
 
     /// The hosts whose power fails.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::plan::NAME;
+
 /// A promise to users that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -52,6 +54,9 @@ pub enum Unrunnable {
     /// A step names somebody whom the plan does not have.
     #[error("{0}: there is nobody of that name in the plan")]
     Nobody(String),
+    /// Somebody has a name that no directory can have.
+    #[error("{0:?} is no name: {NAME}")]
+    Misnamed(String),
     /// A gateway is set up in a way that it does not understand.
     #[error("{name}: {why}")]
     Unsettled {

@@ -15,7 +15,7 @@ use crate::clients::{self, Errand, Notes};
 use crate::gateways;
 use crate::plan::{Client, Gateway, Plan, SERVICE};
 use crate::report::Unrunnable;
-use crate::world::{Deed, Going, ProcessNumber, Seen, Site, Told, World};
+use crate::world::{Deed, Going, Machines, ProcessNumber, Seen, Site, Told, World};
 
 /// Whose files and processes these are.
 const USER: Uid = Uid(1000);
@@ -23,21 +23,26 @@ const USER: Uid = Uid(1000);
 const ANSWER_MS: u64 = 30_000;
 /// How long the hosts have been up, in milliseconds.
 const UP_MS: u64 = 300_000;
+/// After so many turns of the network it is looked whether somebody wants an end of it.
+const TURNS: u32 = 1024;
 /// The port of the bot service.
 const SERVICE_PORT: u16 = 8081;
 
 /// The simulated network of a plan, and who is there.
-pub(crate) struct Simulated {
+pub(crate) struct Simulated<'a> {
     network: Network,
+    /// Whether somebody wants an end of it.
+    should_stop: &'a dyn Fn() -> bool,
     hosts: Vec<String>,
     shared: Vec<String>,
     service: Service<Host<Node>>,
     seen: Vec<Seen>,
 }
 
-impl Simulated {
+impl<'a> Simulated<'a> {
     /// Sets the scene: hosts, files and the bot service.
-    pub(crate) fn of(plan: &Plan, seed: u64) -> Result<Self, Unrunnable> {
+    pub(crate) fn of(plan: &Plan, seed: u64, should_stop: &'a dyn Fn() -> bool) -> Result<Self, Unrunnable> {
+        plan.named()?;
         let hosts: Vec<String> = plan.hosts().into_iter().map(str::to_owned).collect();
         let mut kernel = Kernel::new();
         for _ in 1..hosts.len() {
@@ -60,7 +65,7 @@ impl Simulated {
             return Err(Unrunnable::NoRoom(SERVICE.to_owned()));
         };
         let shared = plan.shared.clone();
-        let mut world = Self { network, hosts, shared, service, seen: Vec::new() };
+        let mut world = Self { network, should_stop, hosts, shared, service, seen: Vec::new() };
         world.mend(plan.link);
         Ok(world)
     }
@@ -68,53 +73,6 @@ impl Simulated {
     fn host(&self, name: &str) -> Result<HostId, Unrunnable> {
         let place = self.hosts.iter().position(|host| host == name);
         place.map(number).ok_or_else(|| Unrunnable::Nobody(name.to_owned()))
-    }
-
-    /// Lets packets travel so between all hosts, and wakes those that sleep. Answers the ways on which something has waited for it.
-    pub(crate) fn mend(&mut self, link: Link) -> Vec<[String; 2]> {
-        let mut waited = Vec::new();
-        for from in 0..self.hosts.len() {
-            for to in (0..self.hosts.len()).filter(|to| *to != from) {
-                if self.network.set_link(number(from), number(to), link) > 0 {
-                    waited.push([self.hosts[from].clone(), self.hosts[to].clone()]);
-                }
-            }
-            self.network.set_asleep(number(from), false);
-        }
-        waited
-    }
-
-    /// Lets packets travel so from one host to another. Whether any have waited for it.
-    pub(crate) fn set_link(&mut self, from: &str, to: &str, link: Link) -> Result<bool, Unrunnable> {
-        let (from, to) = (self.host(from)?, self.host(to)?);
-        Ok(self.network.set_link(from, to, link) > 0)
-    }
-
-    /// Lets a host do nothing, or go on.
-    pub(crate) fn set_asleep(&mut self, host: &str, asleep: bool) -> Result<(), Unrunnable> {
-        let host = self.host(host)?;
-        self.network.set_asleep(host, asleep);
-        Ok(())
-    }
-
-    /// Puts the wall clock of a host.
-    pub(crate) fn step_clock(&mut self, host: &str, by_ms: i64) -> Result<(), Unrunnable> {
-        let host = self.host(host)?;
-        self.network.change(|kernel| kernel.step_wall(host, by_ms));
-        Ok(())
-    }
-
-    /// Takes the power of a host.
-    pub(crate) fn lose_power(&mut self, host: &str) -> Result<(), Unrunnable> {
-        let host = self.host(host)?;
-        Ok(self.network.lose_power(host)?)
-    }
-
-    /// Gives it back.
-    pub(crate) fn restore_power(&mut self, host: &str) -> Result<(), Unrunnable> {
-        let host = self.host(host)?;
-        self.network.restore_power(host);
-        Ok(())
     }
 
     fn take_in(&mut self) {
@@ -139,17 +97,47 @@ impl Simulated {
     }
 }
 
-impl World for Simulated {
+impl Machines for Simulated<'_> {
+    fn set_asleep(&mut self, host: &str, asleep: bool) -> Result<(), Unrunnable> {
+        let host = self.host(host)?;
+        self.network.set_asleep(host, asleep);
+        Ok(())
+    }
+
+    fn step_clock(&mut self, host: &str, by_ms: i64) -> Result<(), Unrunnable> {
+        let host = self.host(host)?;
+        self.network.change(|kernel| kernel.step_wall(host, by_ms));
+        Ok(())
+    }
+
+    fn lose_power(&mut self, host: &str) -> Result<(), Unrunnable> {
+        let host = self.host(host)?;
+        Ok(self.network.lose_power(host)?)
+    }
+
+    fn restore_power(&mut self, host: &str) -> Result<(), Unrunnable> {
+        let host = self.host(host)?;
+        self.network.restore_power(host);
+        Ok(())
+    }
+}
+
+impl World for Simulated<'_> {
     fn now_ms(&self) -> u64 {
         self.network.now_ms()
     }
 
     fn go_until(&mut self, until_ms: u64) -> Result<(), Unrunnable> {
         let left_ms = until_ms.saturating_sub(self.now_ms());
+        let should_stop = self.should_stop;
+        let (mut turns, mut is_stopped) = (0_u32, should_stop());
         let ends = |_: &Kernel, happened: &[Happened]| {
-            happened.iter().any(|happened| matches!(happened.effect, Effect::Died { .. }))
+            turns = turns.wrapping_add(1);
+            is_stopped |= turns.is_multiple_of(TURNS) && should_stop();
+            is_stopped || happened.iter().any(|happened| matches!(happened.effect, Effect::Died { .. }))
         };
-        Ok(self.network.run(left_ms, ends)?)
+        self.network.run(left_ms, ends)?;
+        if is_stopped { Err(Unrunnable::Interrupted) } else { Ok(()) }
     }
 
     fn take_seen(&mut self) -> Vec<Seen> {
@@ -244,7 +232,25 @@ impl World for Simulated {
         self.network.digest()
     }
 
-    fn machines(&mut self) -> Option<&mut Simulated> {
+    fn mend(&mut self, link: Link) -> Vec<[String; 2]> {
+        let mut waited = Vec::new();
+        for from in 0..self.hosts.len() {
+            for to in (0..self.hosts.len()).filter(|to| *to != from) {
+                if self.network.set_link(number(from), number(to), link) > 0 {
+                    waited.push([self.hosts[from].clone(), self.hosts[to].clone()]);
+                }
+            }
+            self.network.set_asleep(number(from), false);
+        }
+        waited
+    }
+
+    fn set_link(&mut self, from: &str, to: &str, link: Link) -> Result<bool, Unrunnable> {
+        let (from, to) = (self.host(from)?, self.host(to)?);
+        Ok(self.network.set_link(from, to, link) > 0)
+    }
+
+    fn machines(&mut self) -> Option<&mut dyn Machines> {
         Some(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use portcullis_os::{Call, Errno, Fd, LockMode, Reply};
 use sim::Rule;
@@ -14,6 +14,10 @@ const JOURNAL: &str = "journal.";
 /// What the files begin with in which a gateway keeps what is to be remembered.
 const MEMORY: &str = "control.";
 
+/// The folder in which runs of jobs leave what they make, and where the workspaces of each host are.
+const RUNS: &str = "cron-runs";
+const WORK: &str = "/work";
+
 /// Of so many times that a late one is asked to put something on the disk, it does so once.
 const EVERY: u32 = 8;
 
@@ -24,6 +28,9 @@ pub(crate) struct Slips {
     no_outbox: bool,
     no_lock: bool,
     late_sync: bool,
+    any_slot: bool,
+    one_workspace: bool,
+    panics: bool,
     /// How often it was asked to put its memory on the disk.
     syncs: u32,
     /// What its descriptors lead to, and those of them that it believes to have locked.
@@ -39,10 +46,17 @@ impl Slips {
             no_outbox: has(Slip::NoOutbox),
             no_lock: has(Slip::NoLock),
             late_sync: has(Slip::LateSync),
+            any_slot: has(Slip::AnySlot),
+            one_workspace: has(Slip::OneWorkspace),
+            panics: has(Slip::Panics),
             syncs: 0,
             opened: BTreeMap::new(),
             locked: BTreeSet::new(),
         }
+    }
+
+    fn is_for_runs(&self, folder: Fd) -> bool {
+        self.opened.get(&folder).is_some_and(|path| path.file_name() == Some(OsStr::new(RUNS)))
     }
 
     fn is_memory(&self, fd: Fd) -> bool {
@@ -68,6 +82,10 @@ impl Slips {
     }
 }
 
+fn is_workspace(path: &Path) -> bool {
+    path.parent().and_then(Path::parent) == Some(Path::new(WORK))
+}
+
 fn begins_with(name: Option<&OsStr>, beginning: &str) -> bool {
     name.is_some_and(|name| name.as_encoded_bytes().starts_with(beginning.as_bytes()))
 }
@@ -79,6 +97,19 @@ impl Rule for Slips {
             && self.no_epoch
         {
             return Call::Watch { places: Vec::new(), period_ms };
+        }
+        let mut call = call;
+        if let Call::Open { at: Some(at), open, .. } = &mut call
+            && self.any_slot
+            && self.is_for_runs(*at)
+        {
+            open.exclusive = false;
+        }
+        if let Call::Open { path, .. } | Call::Stat { path, .. } = &mut call
+            && self.one_workspace
+            && is_workspace(path)
+        {
+            path.set_file_name("main");
         }
         call
     }
@@ -95,6 +126,13 @@ impl Rule for Slips {
             && self.no_lock
         {
             return Some(self.grant(*fd, *mode));
+        }
+        if let Call::Sync { fd } = call
+            && self.panics
+            && self.is_memory(*fd)
+        {
+            self.syncs += 1;
+            assert!(self.syncs < EVERY, "this gateway panics");
         }
         if let Call::Sync { fd } = call
             && self.late_sync

@@ -1,7 +1,7 @@
 //! Many executions of one plan, one a seed, and what they have shown together.
 //!
-//! Executions are independent, so they are spread over threads; what is told does not depend on how many there are: the failure
-//! that is shown is that of the first seed that fails, and every seed before it has been tried.
+//! Executions are independent, so they are spread over threads; which failure is told does not depend on how many there are: it is that
+//! of the first seed that fails, and every seed before it has been tried, unless somebody wanted an end of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,16 +21,18 @@ pub struct Swept {
     pub tried: u64,
     /// The first execution that fails, its broken promises those that are not expected.
     pub failed: Option<Report>,
-    /// The first seed whose execution differs from itself.
+    /// The seed, if two executions of the first that fails differ.
     pub differs: Option<u64>,
     /// How often each thing happened in all of them.
     pub happened: BTreeMap<String, u64>,
     /// What never happened, and was to happen at least once.
     pub missed: Vec<String>,
+    /// The same, where fewer seeds were asked for than the plan says: then it need not happen.
+    pub unseen: Vec<String>,
     /// The steps of the plan that have found nobody and nothing in any execution.
     pub idle: BTreeSet<String>,
-    /// The seed to go on with, if not all were tried.
-    pub next: Option<u64>,
+    /// The seed to go on with, if not all were tried, and how many are left.
+    pub next: Option<(u64, u64)>,
 }
 
 /// Where executions are made.
@@ -59,12 +61,46 @@ pub struct Effort<'a> {
     pub should_stop: &'a (dyn Fn() -> bool + Sync),
 }
 
+/// What has become of one seed.
+enum Fate {
+    /// It breaks nothing that is not expected to break.
+    Sound,
+    /// It breaks something, or cannot be run at all.
+    Bad,
+    /// Somebody wanted an end of it before it was over.
+    Cut,
+}
+
 /// What the threads write together.
 #[derive(Default)]
 struct Found {
     swept: Swept,
     broken: BTreeSet<&'static str>,
-    error: Option<(u64, Unrunnable)>,
+    /// What is wrong with the first seed with which anything is, and its place.
+    wrong: Option<(u64, Wrong)>,
+}
+
+/// What is wrong with an execution.
+enum Wrong {
+    /// It breaks something, or differs from another one of the same seed, or both.
+    Bad { failed: Option<Report>, differs: Option<u64> },
+    /// There was none.
+    Error(Unrunnable),
+}
+
+impl Swept {
+    /// Counts what has happened in an execution.
+    fn take_in(&mut self, report: &Report) {
+        if self.tried == 0 {
+            self.idle.clone_from(&report.idle);
+        } else {
+            self.idle.retain(|words| report.idle.contains(words));
+        }
+        self.tried += 1;
+        for (what, often) in &report.happened {
+            *self.happened.entry(what.clone()).or_default() += often;
+        }
+    }
 }
 
 impl On<'_> {
@@ -80,16 +116,21 @@ impl On<'_> {
 }
 
 impl Plan {
-    /// Lets it happen once, there.
+    /// Lets it happen once, there, unless somebody wants an end of it meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Unrunnable`]: what is wrong with the plan, or with the machine.
-    pub fn run_on(&self, on: On<'_>, seed: u64) -> Result<Report, Unrunnable> {
+    /// [`Unrunnable`]: what is wrong with the plan, or with the machine, or that it was interrupted.
+    pub fn run_on(
+        &self,
+        on: On<'_>,
+        seed: u64,
+        should_stop: &dyn Fn() -> bool,
+    ) -> Result<Report, Unrunnable> {
         match on {
-            On::Simulation => self.run(seed),
+            On::Simulation => self.run_unless(seed, should_stop),
             #[cfg(target_os = "linux")]
-            On::Processes(how) => self.run_on_processes(seed, how),
+            On::Processes(how) => self.run_on_processes(seed, how, should_stop),
             #[cfg(not(target_os = "linux"))]
             On::Nowhere(_) => Err(Unrunnable::NotHere("processes")),
         }
@@ -103,97 +144,85 @@ impl Sweep {
     ///
     /// What is wrong with the plan.
     pub fn run(&self, first: u64, count: u64, effort: Effort<'_>) -> Result<Swept, Unrunnable> {
-        let seeds: Vec<u64> =
-            self.regressions.iter().copied().chain(first..first.saturating_add(count)).collect();
-        let (next, least_bad, found) =
-            (AtomicU64::new(0), AtomicU64::new(u64::MAX), Mutex::new(Found::default()));
+        let before = self.regressions.len() as u64;
+        let count = count.min(u64::MAX - first);
+        let all = before.saturating_add(count);
+        let seed = |place: u64| {
+            let known = usize::try_from(place).ok().and_then(|place| self.regressions.get(place)).copied();
+            known.unwrap_or_else(|| first + (place - before))
+        };
+        let (next, found) = (AtomicU64::new(0), Mutex::new(Found::default()));
+        let (least_bad, least_cut) = (AtomicU64::new(u64::MAX), AtomicU64::new(u64::MAX));
         std::thread::scope(|scope| {
             for _ in 0..effort.jobs.max(1) {
                 scope.spawn(|| {
                     while !(effort.should_stop)() {
                         let place = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(seed) = usize::try_from(place).ok().and_then(|place| seeds.get(place))
-                        else {
-                            return;
-                        };
                         // Whatever comes after a failure does not matter any more.
-                        if place > least_bad.load(Ordering::Relaxed) {
+                        if place >= all || place > least_bad.load(Ordering::Relaxed) {
                             return;
                         }
-                        if self.one(*seed, place, effort, &least_bad, &found) {
-                            least_bad.fetch_min(place, Ordering::Relaxed);
+                        match self.one(seed(place), place, effort, &found) {
+                            Fate::Sound => {}
+                            Fate::Bad => drop(least_bad.fetch_min(place, Ordering::Relaxed)),
+                            Fate::Cut => drop(least_cut.fetch_min(place, Ordering::Relaxed)),
                         }
                     }
                 });
             }
         });
-        let Found { mut swept, broken, error } = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, error)) = error {
-            return Err(error);
+        let Found { mut swept, broken, wrong } = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match wrong {
+            Some((_, Wrong::Error(error))) => return Err(error),
+            Some((_, Wrong::Bad { failed, differs })) => return Ok(Swept { failed, differs, ..swept }),
+            None => {}
         }
-        // Fewer seeds than the plan asks for need not show everything.
-        let shows_all = count >= self.seeds;
-        let is_whole = swept.tried == seeds.len() as u64;
-        if swept.failed.is_some() || swept.differs.is_some() || (is_whole && !shows_all) {
+        // Every seed before that was tried to its end.
+        let whole = next.into_inner().min(least_cut.into_inner()).min(all);
+        if whole < all {
+            let tried = whole.saturating_sub(before);
+            swept.next = Some((first + tried, count - tried));
             return Ok(swept);
         }
-        if is_whole {
-            let can_happen = |what: &&String| effort.on.is_simulated() || !weather::needs_simulation(what);
-            let unseen = self.happens.iter().filter(|what| !swept.happened.contains_key(*what));
-            let unseen = unseen.filter(can_happen);
-            let unbroken = self.breaks.iter().filter(|check| !broken.contains(check.as_str()));
-            swept.missed = unseen.chain(unbroken).cloned().collect();
+        let can_happen = |what: &&String| effort.on.is_simulated() || !weather::needs_simulation(what);
+        let unseen = self.happens.iter().filter(|what| !swept.happened.contains_key(*what));
+        let unseen = unseen.filter(can_happen);
+        let unbroken = self.breaks.iter().filter(|check| !broken.contains(check.as_str()));
+        let lacking = unseen.chain(unbroken).cloned().collect();
+        // Fewer seeds than the plan asks for need not show everything.
+        if count >= self.seeds {
+            swept.missed = lacking;
         } else {
-            swept.next = Some(first + swept.tried.saturating_sub(self.regressions.len() as u64));
+            swept.unseen = lacking;
         }
         Ok(swept)
     }
 
-    /// One seed. Answers whether it fails.
-    fn one(
-        &self,
-        seed: u64,
-        place: u64,
-        effort: Effort<'_>,
-        least_bad: &AtomicU64,
-        found: &Mutex<Found>,
-    ) -> bool {
-        let run = || self.plan.run_on(effort.on, seed);
+    /// One seed.
+    fn one(&self, seed: u64, place: u64, effort: Effort<'_>, found: &Mutex<Found>) -> Fate {
+        let run = || self.plan.run_on(effort.on, seed, effort.should_stop);
         let made = run();
-        let differs = effort.twice && made.as_ref().is_ok_and(|report| run().as_ref() != Ok(report));
+        let again = (effort.twice && made.is_ok()).then(run);
         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut report = match made {
-            Ok(report) => report,
-            Err(Unrunnable::Interrupted) => return false,
-            Err(error) => {
-                if found.error.as_ref().is_none_or(|(before, _)| place < *before) {
-                    found.error = Some((place, error));
+        let differs = again.as_ref().is_some_and(|again| *again != made);
+        let wrong = match made {
+            Err(Unrunnable::Interrupted) => return Fate::Cut,
+            Ok(_) if again == Some(Err(Unrunnable::Interrupted)) => return Fate::Cut,
+            Err(error) => Wrong::Error(error),
+            Ok(mut report) => {
+                found.swept.take_in(&report);
+                report.broken = self.unexpected(&report, &mut found.broken);
+                if report.broken.is_empty() && !differs {
+                    return Fate::Sound;
                 }
-                return true;
+                let failed = Some(report).filter(|report| !report.broken.is_empty());
+                Wrong::Bad { failed, differs: differs.then_some(seed) }
             }
         };
-        if found.swept.tried == 0 {
-            found.swept.idle.clone_from(&report.idle);
-        } else {
-            found.swept.idle.retain(|words| report.idle.contains(words));
+        if found.wrong.as_ref().is_none_or(|(before, _)| place < *before) {
+            found.wrong = Some((place, wrong));
         }
-        found.swept.tried += 1;
-        for (what, often) in &report.happened {
-            *found.swept.happened.entry(what.clone()).or_default() += often;
-        }
-        let unexpected = self.unexpected(&report, &mut found.broken);
-        if differs {
-            found.swept.differs = Some(found.swept.differs.map_or(seed, |before| before.min(seed)));
-        }
-        if unexpected.is_empty() {
-            return differs;
-        }
-        if place < least_bad.load(Ordering::Relaxed) {
-            report.broken = unexpected;
-            found.swept.failed = Some(report);
-            least_bad.fetch_min(place, Ordering::Relaxed);
-        }
-        true
+        Fate::Bad
     }
 
     /// Whether an execution breaks nothing that is not expected to break.

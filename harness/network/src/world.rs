@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use bot::Record;
 use portcullis_os::{Ending, Signal};
 use serde_json::Value;
+use sim::network::Link;
 
 use crate::clients::Notes;
 use crate::plan::{Client, Gateway, Plan};
 use crate::report::Unrunnable;
-use crate::simulated::Simulated;
 
 /// A process, by the number that it has there. No two have one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +120,27 @@ pub(crate) trait World {
     /// A digest of everything that has happened; 0 where no execution is like another.
     fn digest(&self) -> u128;
 
+    /// Lets packets travel so between all hosts, and wakes those that sleep. Answers the ways on which something has waited for it.
+    fn mend(&mut self, link: Link) -> Vec<[String; 2]>;
+
+    /// Lets packets travel so from one host to another. Whether any have waited for it.
+    fn set_link(&mut self, from: &str, to: &str, link: Link) -> Result<bool, Unrunnable>;
+
     /// The machines, where they are simulated and something can be done to them.
-    fn machines(&mut self) -> Option<&mut Simulated>;
+    fn machines(&mut self) -> Option<&mut dyn Machines>;
+}
+
+/// Simulated machines, to which more can be done than to real ones.
+pub(crate) trait Machines {
+    /// Lets a host do nothing, or go on.
+    fn set_asleep(&mut self, host: &str, asleep: bool) -> Result<(), Unrunnable>;
+
+    /// Puts the wall clock of a host.
+    fn step_clock(&mut self, host: &str, by_ms: i64) -> Result<(), Unrunnable>;
+
+    /// Takes the power of a host.
+    fn lose_power(&mut self, host: &str) -> Result<(), Unrunnable>;
+
+    /// Gives it back.
+    fn restore_power(&mut self, host: &str) -> Result<(), Unrunnable>;
 }

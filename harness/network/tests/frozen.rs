@@ -19,7 +19,7 @@ fn a_failure_is_written_down_with_as_little_trouble_as_it_takes_and_is_the_same_
     let sweep = forgetful(&plan);
     let fails = |seed: &u64| !sweep.is_as_expected(&sweep.plan.run(*seed).expect("a plan"));
     let seed = (0..100).find(fails).expect("some seed fails");
-    let frozen = sweep.freeze(seed).expect("a plan").expect("it fails under weather");
+    let frozen = sweep.freeze(seed, &|| false).expect("a plan").expect("it fails under weather");
     assert!(frozen.steps.len() < frozen.drawn / 2, "{} of {}", frozen.steps.len(), frozen.drawn);
     let steps: String =
         frozen.steps.iter().map(|(at_ms, words)| format!("[[step]]\nat_ms = {at_ms}\n{words}\n\n")).collect();
@@ -34,7 +34,7 @@ fn a_failure_is_written_down_with_as_little_trouble_as_it_takes_and_is_the_same_
 fn what_fails_without_weather_is_not_written_down() {
     let mut sweep = Sweep::parse(&text("channel/rival-on-another-port")).expect("a plan");
     sweep.plan = sweep.plan.slip(Slip::NoLock);
-    assert!(sweep.freeze(0).expect("a plan").is_none());
+    assert!(sweep.freeze(0, &|| false).expect("a plan").is_none());
     let sweep = Sweep::parse(&text("channel/one-reply-whatever-happens")).expect("a plan");
-    assert!(sweep.freeze(0).expect("a plan").is_none(), "nothing fails");
+    assert!(sweep.freeze(0, &|| false).expect("a plan").is_none(), "nothing fails");
 }

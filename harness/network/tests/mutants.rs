@@ -4,7 +4,7 @@
 mod library;
 
 use library::{said, text};
-use network::{Report, Slip, Sweep};
+use network::{Broken, Report, Slip, Sweep};
 
 /// The first execution in which a promise is broken, of a hundred at most.
 fn first_broken(sweep: &Sweep, check: &str) -> Report {
@@ -45,6 +45,73 @@ fn without_locks_two_gateways_of_one_state_answer_one_message() {
 fn without_locks_the_epoch_still_ends_whoever_came_first() {
     let report = first_broken(&lacking("channel/rival-on-another-port", &[Slip::NoLock]), "single-owner");
     assert!(report.happened.contains_key("refused fenced"), "{report}");
+}
+
+#[test]
+fn without_epochs_or_without_a_memory_messages_have_two_replies() {
+    for (name, slip) in [
+        ("network/one-state-on-two-hosts", Slip::NoEpoch),
+        ("channel/one-reply-whatever-happens", Slip::NoOutbox),
+    ] {
+        let sweep = lacking(name, &[slip]);
+        let is_doubled = |broken: &Broken| broken.check == "one-reply" && broken.says.ends_with(" 2 replies");
+        let mut reports = (0..200).map(|seed| sweep.plan.run(seed).expect("a plan"));
+        let report = reports.find(|report| report.broken.iter().any(is_doubled));
+        let report = report.unwrap_or_else(|| panic!("{name}: no seed shows it"));
+        let doubled = report.broken.iter().find(|broken| is_doubled(broken)).expect("it is one");
+        let text = doubled.says.split('`').nth(1).expect("a message");
+        let replies =
+            report.log.iter().filter(|(.., what)| what.starts_with(&format!("replies `echo: {text}`, by ")));
+        assert_eq!(replies.count(), 2, "{report}");
+    }
+}
+
+/// Two owners of one state that do not see each other, with a job that is due all the time.
+fn blind(slips: &[Slip]) -> Sweep {
+    let text = text("network/one-state-on-two-hosts");
+    let with_job = text.replace("restart = \"always\"", "job_every_ms = 1_000");
+    assert_ne!(text, with_job);
+    let mut sweep = Sweep::parse(&with_job).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    for slip in [&[Slip::NoEpoch], slips].concat() {
+        sweep.plan = sweep.plan.slip(slip);
+    }
+    sweep
+}
+
+#[test]
+fn without_epochs_a_slot_is_still_one_file_and_without_that_it_runs_twice() {
+    let report = blind(&[]).plan.run(0).expect("a plan");
+    assert!(report.happened.contains_key("job run"), "{report}");
+    assert!(report.broken.iter().all(|broken| broken.check != "cron-once"), "{report}");
+    let report = first_broken(&blind(&[Slip::AnySlot]), "cron-once");
+    assert!(report.to_string().contains(" of the job of main has 2 runs"), "{report}");
+}
+
+#[test]
+fn what_lies_in_the_workspace_of_another_gateway_is_found() {
+    // Locks on the workspace would have kept it out.
+    let sweep = lacking("rescue/main-dies-beside-its-rescue", &[Slip::OneWorkspace, Slip::NoLock]);
+    let report = first_broken(&sweep, "right-workspace");
+    assert!(
+        report.to_string().contains("/work/here/main holds what was made for /work/here/rescue"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_gateway_that_listens_and_takes_nobody_in_does_not_answer() {
+    let sweep = lacking("rescue/main-dies-beside-its-rescue", &[Slip::Mute]);
+    let report = first_broken(&sweep, "answered");
+    assert!(report.to_string().contains("rescue serves, and doctor was not answered"), "{report}");
+}
+
+#[test]
+fn a_panic_and_a_plan_in_which_nobody_serves_are_told() {
+    let report = first_broken(&lacking("channel/rival-on-another-port", &[Slip::Panics]), "panicked");
+    assert!(report.to_string().contains("this gateway panics"), "{report}");
+    let nobody = "schema = 1\ntitle = 't'\nlength_ms = 1000\n[gateway.main]\nhost = 'here'\n";
+    let report = Sweep::parse(nobody).expect("a plan").plan.run(0).expect("a plan");
+    assert!(report.to_string().contains("served: no gateway was ever ready"), "{report}");
 }
 
 #[test]

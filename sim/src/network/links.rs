@@ -35,7 +35,8 @@ impl Default for Link {
 }
 
 impl Link {
-    fn delay_ms(&self, random: &mut Random) -> u64 {
+    /// How long a packet takes, in milliseconds, with what it takes to send it once more as often as it is lost.
+    pub fn delay_ms(&self, random: &mut Random) -> u64 {
         let spread = self.most_ms.saturating_sub(self.least_ms) + 1;
         let mut delay_ms = self.least_ms + random.below(spread);
         for losses in 0..MOST_LOSSES {

@@ -1,5 +1,7 @@
 //! What is said to the agent happens once, and is heard by whoever wants to hear it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{NOW, inside, message, posted, request, said, say, token, told};
@@ -181,6 +183,34 @@ fn whoever_may_not_look_sees_the_gateway_and_itself_and_a_long_name_is_cut() {
     assert_eq!(heard(&mut reader).len(), 1, "it sees the other one come");
     drop(reader);
     assert_eq!(heard(&mut session), [] as [Value; 0], "it does not see the other one go");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_is_told_together_who_has_come_and_gone() {
+    let control = token();
+    let teller = control.clone();
+    let telling = tokio::spawn(async move { teller.tell_crowds().await });
+    let mut reader = inside(&control, &["operator.read"]);
+    let mut crowd: Vec<_> = (1..32).map(|_| inside(&control, &[])).collect();
+    assert_eq!(heard(&mut reader).len(), 31, "of few it is told at once");
+    crowd.extend((0..20).map(|_| inside(&control, &[])));
+    assert_eq!(heard(&mut reader), [] as [Value; 0]);
+    let after = async |reader: &mut Session| {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let events = heard(reader).into_iter();
+        let version = |event: &Value| event["stateVersion"]["presence"].as_u64();
+        events
+            .map(|event| (event["payload"]["presence"].as_array().map(Vec::len), version(&event)))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(after(&mut reader).await, [(Some(1 + 52), Some(52))], "the gateway and all of them");
+    crowd.truncate(41);
+    assert_eq!(after(&mut reader).await, [(Some(1 + 42), Some(62))]);
+    crowd.truncate(29);
+    let few = heard(&mut reader);
+    assert_eq!(few.last().map(|event| &event["stateVersion"]["presence"]), Some(&json!(74)));
+    assert_eq!(after(&mut reader).await, [], "nothing is told twice");
+    telling.abort();
 }
 
 #[test]

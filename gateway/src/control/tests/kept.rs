@@ -1,5 +1,6 @@
 //! What is kept on a disk: it is answered once it is there, it is there after a restart, and a disk that is full ends nothing.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -140,7 +141,8 @@ impl Client {
             if let Some(found) = self.heard.iter().position(&is_it) {
                 return self.heard.remove(found);
             }
-            self.session.mailbox().expect("it is open").posted().await;
+            let mailbox = self.session.mailbox().expect("it is open");
+            poll_fn(|context| mailbox.poll_posted(context)).await;
             self.session.posted(true, NOW, &mut out);
         }
     }
@@ -302,7 +304,8 @@ async fn a_device_that_cannot_be_remembered_is_told_why_it_has_to_come_again() {
     device.frame(&request("1", "connect", &Asks::secret().params()), NOW, &mut out);
     let mut heard = said(&mut out);
     while !matches!(heard.last(), Some(Said::Close(..))) {
-        device.mailbox().expect("it is there").posted().await;
+        let mailbox = device.mailbox().expect("it is there");
+        poll_fn(|context| mailbox.poll_posted(context)).await;
         heard.extend(posted(&mut device, true));
     }
     let why = "the gateway cannot remember that: no space left on device";

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use super::work::{Audience, News};
 use super::{About, Control, Now, Out, Outbox, Peer, Session, SessionLimits};
 use crate::auth::{Auth, Secret};
+use crate::framing::Kind;
+use crate::framing::tests::messages;
 use crate::identity::{Phase, PhaseName};
 use crate::protocol::scope;
 
@@ -45,13 +47,16 @@ enum Said {
 
 /// Everything that is wanted since somebody looked last.
 fn said(out: &mut Outbox) -> Vec<Said> {
-    let said = out.iter().map(|out| match out {
-        Out::Text(text) => Said::Text(String::from_utf8(text.to_vec()).expect("a text message is text")),
-        Out::Binary(bytes) => Said::Binary(bytes.to_vec()),
-        Out::Ping => Said::Ping,
-        Out::Pause(milliseconds) => Said::Pause(milliseconds),
-        Out::Close(code, reason) => Said::Close(code, reason.to_owned()),
-        Out::Drop => Said::Drop,
+    let message = |(kind, bytes)| match kind {
+        Kind::Text => Said::Text(String::from_utf8(bytes).expect("a text message is text")),
+        Kind::Binary => Said::Binary(bytes),
+    };
+    let said = out.iter().flat_map(|out| match out {
+        Out::Frames(frames) => messages(frames).into_iter().map(message).collect(),
+        Out::Ping => vec![Said::Ping],
+        Out::Pause(milliseconds) => vec![Said::Pause(milliseconds)],
+        Out::Close(code, reason) => vec![Said::Close(code, reason.to_owned())],
+        Out::Drop => vec![Said::Drop],
     });
     let said = said.collect();
     out.clear();

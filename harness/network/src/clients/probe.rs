@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Errand, Notes, PATIENCE, count, enter, note, request};
 
-/// One look. A gateway that answers is not down, whatever it has lost.
+/// One look. A gateway that answers is not down, whatever it has lost, and one that was never there is not up yet.
 pub(super) async fn visit<O: Os>(os: &O, errand: &Errand, notes: &Notes) {
     sleep(errand.pause).await;
     let since = Instant::now();
@@ -14,7 +14,8 @@ pub(super) async fn visit<O: Os>(os: &O, errand: &Errand, notes: &Notes) {
     let Some(mut wire) = entered else {
         notes.look().asked.sent += 1;
         note(notes, errand, since, &Err(super::Nothing::Cut));
-        count(notes, "probe: down");
+        let was_up = notes.look().asked.let_in > 0;
+        count(notes, if was_up { "probe: down" } else { "probe: not up yet" });
         return;
     };
     notes.look().asked.let_in += 1;

@@ -2,24 +2,21 @@
 //!
 //! The names end in `.sweep.toml`. `docs/sweeps.md` describes each key.
 
+mod check;
 mod read;
 mod shape;
 mod write;
 
-use portcullis_os::Port;
+use std::error::Error;
+use std::fmt;
+
 use sim::network::Link;
 
-use crate::plan::{LEAST_JOB_MS, Plan, SERVICE};
+use crate::plan::Plan;
 use crate::weather::Weather;
-use shape::{Expect, File, FileStep};
+pub use check::LONGEST_TITLE;
+use shape::{Expect, File};
 pub(crate) use write::InWords;
-
-/// The longest that anything goes on, in milliseconds: an hour.
-const LONGEST_MS: u64 = 3_600_000;
-/// At most so many of each kind.
-const MOST: usize = 32;
-/// At most so many messages.
-const MOST_SAID: u64 = 10_000;
 
 /// A plan, and what is expected of all executions of it.
 #[derive(Clone, Debug)]
@@ -60,32 +57,35 @@ pub enum Mistake {
     },
 }
 
-fn sense(place: impl Into<String>, why: impl Into<String>) -> Mistake {
-    Mistake::Sense { place: place.into(), why: why.into() }
+/// Everything that is wrong with a file, the first thing first; one if it cannot be read at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, mistake) in self.0.iter().enumerate() {
+            let begin = if number == 0 { "" } else { "\n" };
+            write!(f, "{begin}{mistake}")?;
+        }
+        Ok(())
+    }
 }
 
-/// Whether packets can travel so.
-fn travels(place: &str, [least_ms, most_ms]: [u64; 2], lost_permille: u16) -> Result<(), Mistake> {
-    if least_ms > most_ms || most_ms > 60_000 {
-        return Err(sense(format!("{place}latency_ms"), "the shortest and the longest, at most 60000"));
-    }
-    if lost_permille > 900 {
-        let why = "at most 900: of a thousand packets, some must arrive";
-        return Err(sense(format!("{place}lost_permille"), why));
-    }
-    Ok(())
-}
+impl Error for Mistakes {}
 
 impl Sweep {
     /// Reads a file.
     ///
     /// # Errors
     ///
-    /// [`Mistake`]: what is wrong with it, the first thing that is.
-    pub fn parse(text: &str) -> Result<Self, Mistake> {
-        let file: File =
-            toml::from_str(text).map_err(|error| Mistake::Text(error.to_string().trim_end().to_owned()))?;
-        file.check()?;
+    /// [`Mistakes`]: what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Mistakes> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| Mistakes(vec![Mistake::Text(error.to_string().trim_end().to_owned())]))?;
+        let mistakes = file.check();
+        if !mistakes.is_empty() {
+            return Err(Mistakes(mistakes));
+        }
         let [least_ms, most_ms] = file.latency_ms;
         let link = Link { least_ms, most_ms, lost_permille: file.lost_permille, ..Link::default() };
         let mut plan = Plan::new().link(link).lease_ms(file.lease_ms).until(file.length_ms);
@@ -102,7 +102,7 @@ impl Sweep {
             plan = plan.client(client.read(name));
         }
         for step in &file.step {
-            plan = step.read(plan, link)?;
+            plan = step.read(plan, link);
         }
         if let Some(every_ms) = file.weather_every_ms {
             plan = plan.weather(Weather { every_ms });
@@ -111,95 +111,6 @@ impl Sweep {
         let Expect { replies, answered_within_ms, happens, never, breaks } = expect;
         let plan = Plan { answered_within_ms, ..plan };
         Ok(Self { title, refs, seeds, plan, replies, happens, never, breaks, regressions })
-    }
-}
-
-impl File {
-    /// What TOML cannot say: that names are known and numbers make sense.
-    fn check(&self) -> Result<(), Mistake> {
-        if self.schema != 1 {
-            return Err(sense("schema", format!("{} is not known: write `schema = 1`", self.schema)));
-        }
-        let most =
-            [("bots", self.bots.len()), ("gateway", self.gateway.len()), ("client", self.client.len())];
-        for (place, count) in most {
-            if count > MOST {
-                return Err(sense(place, format!("at most {MOST}, and here are {count}")));
-            }
-        }
-        if self.length_ms == 0 || self.length_ms > LONGEST_MS {
-            return Err(sense(
-                "length_ms",
-                format!("1 to {LONGEST_MS}, an hour, and not {}", self.length_ms),
-            ));
-        }
-        let [least_ms, most_ms] = self.latency_ms;
-        travels("", [least_ms, most_ms], self.lost_permille)?;
-        if self.weather_every_ms == Some(0) {
-            return Err(sense("weather_every_ms", "at least 1"));
-        }
-        for (name, gateway) in &self.gateway {
-            let place = format!("gateway.{name}");
-            if Port::new(gateway.port).is_none() || gateway.port > 65_425 {
-                return Err(sense(
-                    place,
-                    "its port is 1 to 65425, since the 110 ports above it are reserved too",
-                ));
-            }
-            if let Some(bot) = gateway.bots.iter().find(|bot| !self.bots.contains(bot)) {
-                return Err(sense(place, format!("there is no bot `{bot}`: name it in `bots`")));
-            }
-            if gateway.job_every_ms.is_some_and(|every_ms| every_ms < LEAST_JOB_MS) {
-                return Err(sense(place, "a job runs every 1000 milliseconds at most"));
-            }
-        }
-        for (name, client) in &self.client {
-            if !self.gateway.contains_key(&client.gateway) {
-                let why = format!("there is no gateway `{}`", client.gateway);
-                return Err(sense(format!("client.{name}"), why));
-            }
-        }
-        self.step.iter().try_for_each(|step| self.check_names(step))
-    }
-
-    /// Whether everybody is known whom a step names.
-    fn check_names(&self, step: &FileStep) -> Result<(), Mistake> {
-        let unknown = |kind: &str, name: &str| {
-            let place = format!("step at {} ms", step.at_ms);
-            Err(sense(place, format!("there is no {kind} `{name}`")))
-        };
-        let gateways = [&step.start, &step.stop, &step.kill, &step.restart, &step.pause, &step.resume];
-        for name in gateways.into_iter().flatten() {
-            if !self.gateway.contains_key(name) {
-                return unknown("gateway", name);
-            }
-        }
-        if let Some(say) = step.say.as_ref().filter(|say| !self.bots.contains(&say.bot)) {
-            return unknown("bot", &say.bot);
-        }
-        let pairs = [&step.cut, &step.cut_one_way, &step.mend].into_iter().flatten().flatten();
-        let ways = || [&step.link, &step.link_one_way].into_iter().flatten();
-        for way in ways() {
-            let place = format!("step at {} ms: ", step.at_ms);
-            travels(&place, way.latency_ms, way.lost_permille)?;
-        }
-        let pairs = pairs.chain(ways().flat_map(|way| &way.hosts));
-        let asleep = step.sleep.iter().map(|sleep| &sleep.host);
-        let set = step.clock.iter().map(|clock| &clock.host);
-        let dark = step.power_loss.iter().map(|loss| &loss.host);
-        if step.power_loss.as_ref().is_some_and(|loss| loss.host == SERVICE) {
-            let place = format!("step at {} ms", step.at_ms);
-            return Err(sense(place, "the host of the bot service always has power"));
-        }
-        for host in pairs.chain(asleep).chain(set).chain(dark) {
-            let hosts = self.gateway.values().map(|gateway| &gateway.host);
-            if host != SERVICE
-                && !hosts.chain(self.client.values().map(|client| &client.host)).any(|known| known == host)
-            {
-                return unknown("host", host);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -216,7 +127,7 @@ mod tests {
     #[test]
     fn a_plain_file_is_read() {
         let sweep = Sweep::parse(PLAIN).expect("it is right");
-        assert_eq!((sweep.title.as_str(), sweep.seeds), ("t", 100));
+        assert_eq!((sweep.title.as_str(), sweep.seeds), ("t", 64));
     }
 
     #[test]
@@ -238,6 +149,53 @@ mod tests {
         assert_eq!(step("cut = ['here', 'x']"), "step at 5 ms: there is no host `x`");
         assert!(mistake(&PLAIN.replace("schema = 1", "schema = 2")).contains("write `schema = 1`"));
         assert!(mistake(&PLAIN.replace("1000", "0")).starts_with("length_ms: "));
+        let all = PLAIN.replace("1000", "3_600_001").replace("schema = 1", "schema = 0\nlost_permille = 901");
+        let all = mistake(&format!("{all}port = 0\n[[step]]\nat_ms = 1\nkill = 'x'\n[[step]]\nat_ms = 2\n"));
+        let places: Vec<&str> = all.lines().filter_map(|line| line.split(": ").next()).collect();
+        assert_eq!(
+            places,
+            ["schema", "length_ms", "gateway.main", "lost_permille", "step at 1 ms", "step at 2 ms"]
+        );
+        assert_eq!(step("kill = \"ma\\u001bin\""), "step at 5 ms: there is no gateway `ma\\u{1b}in`");
+        let names = "schema = 1\ntitle = \"a\\u0007\"\nlength_ms = 1\nbots = ['a b', 'a b']\n[gateway.'../m']\nhost = '..'\nstate = '/etc'\n";
+        let all = mistake(names);
+        for place in [
+            "title: one line",
+            "bots: \"a b\" is no name",
+            "bots: two are called \"a b\"",
+            "gateway: \"../m\" is no name: 1 to 64 letters",
+            "gateway.../m: host: \"..\" is no name",
+            "gateway.../m: state: \"/etc\" is no name",
+        ] {
+            assert!(all.lines().any(|line| line.starts_with(place)), "{place}\n{all}");
+        }
+        let bots = PLAIN.replace("[gateway", "bots = ['b']\n[gateway");
+        let say =
+            |words: &str| mistake(&format!("{bots}[[step]]\nat_ms = 900\nsay = {{ bot = 'b', {words} }}\n"));
+        assert_eq!(say("count = 10_001"), "step at 900 ms: at most 10000 messages");
+        assert_eq!(
+            say("count = 3, every_ms = 9223372036854775807"),
+            "step at 900 ms: the plan has ended before the last message"
+        );
+        assert_eq!(step("cut = ['here', 'here']"), "step at 5 ms: there is no way from `here` to itself");
+        assert!(
+            mistake(&format!("{PLAIN}[[step]]\nat_ms = 1001\nstart = 'main'\n"))
+                .contains("the plan ends at 1000 ms")
+        );
+        assert!(
+            mistake(&format!("{PLAIN}restart_ms = 3_600_001\n"))
+                .starts_with("gateway.main: restart_ms: 0 to 3600000")
+        );
+        assert!(mistake(&PLAIN.replace("length", "seeds = 0\nlength")).starts_with("seeds: 1 to 1000000000"));
+        let expect = mistake(&format!(
+            "{PLAIN}[expect]\nhappens = ['nonsense', 'SIGKILL', 'cut', 'probe: dwon']\nbreaks = ['bogus']\n"
+        ));
+        assert!(expect.contains("expect.happens: nothing is counted as `nonsense`"), "{expect}");
+        assert!(expect.contains("as `probe: dwon`") && expect.lines().count() == 3, "{expect}");
+        assert!(
+            expect.contains("expect.breaks: there is no promise `bogus`: they are single-owner, "),
+            "{expect}"
+        );
         assert!(mistake("schema = ").contains("line 1"), "{}", mistake("schema = "));
     }
 }

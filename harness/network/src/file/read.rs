@@ -7,7 +7,6 @@ use sim::network::Link;
 use sim::supervisor::{KillMode, Restart, StartLimit, Supervisor, Systemd};
 
 use super::shape::{Again, FileClient, FileGateway, FileKind, FileStep, Way};
-use super::{LONGEST_MS, MOST_SAID, Mistake, sense};
 use crate::plan::{Client, Gateway, Kind, Plan, Step};
 
 impl FileClient {
@@ -63,12 +62,27 @@ impl Way {
 
 impl FileStep {
     /// Adds what is to be done.
-    pub(super) fn read(&self, plan: Plan, link: Link) -> Result<Plan, Mistake> {
-        let place = format!("step at {} ms", self.at_ms);
-        let at_ms = self.at_ms;
-        if at_ms > LONGEST_MS {
-            return Err(sense(place, format!("at most {LONGEST_MS}")));
+    pub(super) fn read(&self, plan: Plan, link: Link) -> Plan {
+        let mut steps = self.plain(link);
+        if let Some(say) = &self.say {
+            for number in 0..say.count {
+                // No two messages of a plan have the same words.
+                let text = format!("{}-{number}", self.at_ms);
+                let step = Step::Say { bot: say.bot.clone(), chat: 7, text };
+                steps.push((self.at_ms + number * say.every_ms, step));
+            }
         }
+        steps.into_iter().fold(plan, |plan, (at_ms, step)| plan.at(at_ms, step))
+    }
+
+    /// How many things it does.
+    pub(super) fn count(&self) -> usize {
+        self.plain(Link::default()).len() + usize::from(self.say.is_some())
+    }
+
+    /// What is done at once; `link` is a way as it is when nothing is wrong with it.
+    fn plain(&self, link: Link) -> Vec<(u64, Step)> {
+        let at_ms = self.at_ms;
         let signals = [
             (&self.stop, Signal::Terminate),
             (&self.kill, Signal::Kill),
@@ -94,24 +108,6 @@ impl FileStep {
         steps.extend(
             self.power_loss.as_ref().map(|loss| (at_ms, Step::PowerLoss(loss.host.clone(), loss.ms))),
         );
-        let says = usize::from(self.say.is_some());
-        if steps.len() + says != 1 {
-            return Err(sense(
-                place,
-                format!("a step does one thing, and this one does {}", steps.len() + says),
-            ));
-        }
-        if let Some(say) = &self.say {
-            if say.count > MOST_SAID {
-                return Err(sense(place, format!("at most {MOST_SAID} messages")));
-            }
-            for number in 0..say.count {
-                // No two messages of a plan have the same words.
-                let text = format!("{at_ms}-{number}");
-                let step = Step::Say { bot: say.bot.clone(), chat: 7, text };
-                steps.push((at_ms + number * say.every_ms, step));
-            }
-        }
-        Ok(steps.into_iter().fold(plan, |plan, (at_ms, step)| plan.at(at_ms, step)))
+        steps
     }
 }

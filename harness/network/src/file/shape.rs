@@ -11,7 +11,7 @@ pub(super) struct File {
     pub(super) title: String,
     #[serde(default)]
     pub(super) refs: Vec<String>,
-    #[serde(default = "hundred")]
+    #[serde(default = "usual_seeds")]
     pub(super) seeds: u64,
     #[serde(default)]
     pub(super) regressions: Vec<u64>,
@@ -150,8 +150,8 @@ const fn one() -> u64 {
     1
 }
 
-const fn hundred() -> u64 {
-    100
+const fn usual_seeds() -> u64 {
+    64
 }
 
 const fn usual_latency() -> [u64; 2] {

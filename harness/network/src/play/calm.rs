@@ -62,7 +62,7 @@ impl<W: World> Play<'_, W> {
     /// Mends everything: from here on it must settle.
     pub(super) fn calm(&mut self) -> Result<(), Unrunnable> {
         let link = self.plan.link;
-        let waited = self.world.machines().map(|machines| machines.mend(link)).unwrap_or_default();
+        let waited = self.world.mend(link);
         for way in waited {
             self.has_waited(&way);
         }

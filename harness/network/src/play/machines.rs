@@ -5,9 +5,8 @@ use sim::network::Link;
 use super::{Play, Seat, Visitor};
 use crate::plan::Step;
 use crate::report::Unrunnable;
-use crate::simulated::Simulated;
 use crate::supervised::Watchman;
-use crate::world::World;
+use crate::world::{Machines, World};
 
 impl<W: World> Play<'_, W> {
     /// Whatever was running on a host is gone, and nothing is before it has power again.
@@ -72,12 +71,12 @@ impl<W: World> Play<'_, W> {
     }
 
     /// The machines, to which something is done that only a simulated one bears.
-    pub(super) fn machines(&mut self, what: &'static str) -> Result<&mut Simulated, Unrunnable> {
+    pub(super) fn machines(&mut self, what: &'static str) -> Result<&mut dyn Machines, Unrunnable> {
         self.world.machines().ok_or(Unrunnable::NotHere(what))
     }
 
     pub(super) fn link(&mut self, from: &str, to: &str, link: Link) -> Result<(), Unrunnable> {
-        if self.machines("link")?.set_link(from, to, link)? {
+        if self.world.set_link(from, to, link)? {
             self.has_waited(&[from.to_owned(), to.to_owned()]);
         }
         let what = match link {

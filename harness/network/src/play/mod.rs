@@ -20,6 +20,8 @@ use crate::{checks, weather};
 pub(crate) struct Seat<'a> {
     pub(crate) gateway: &'a Gateway,
     pub(crate) process: Option<ProcessNumber>,
+    /// When that has begun.
+    pub(crate) since_ms: u64,
     watchman: Option<Watchman>,
     /// Whether somebody has wanted it to run.
     is_wanted: bool,
@@ -58,6 +60,8 @@ pub(crate) struct Play<'a, W> {
 #[derive(Clone, Debug)]
 pub(crate) struct Act {
     pub(crate) at_ms: u64,
+    /// The same as the plan says it, where everything goes faster.
+    pub(crate) said_ms: u64,
     pub(crate) step: Step,
     pub(crate) is_drawn: bool,
 }
@@ -65,7 +69,7 @@ pub(crate) struct Act {
 /// Everything that happens by a seed, in order: what the plan says, and what is drawn besides.
 pub(crate) fn acts(plan: &Plan, seed: u64) -> Vec<Act> {
     let drawn = plan.weather.map(|weather| weather::forecast(plan, weather, seed)).unwrap_or_default();
-    let act = |is_drawn| move |(at_ms, step)| Act { at_ms, step, is_drawn };
+    let act = |is_drawn| move |(at_ms, step)| Act { at_ms, said_ms: at_ms, step, is_drawn };
     let said = plan.steps.iter().cloned().map(act(false));
     let mut acts: Vec<Act> = said.chain(drawn.into_iter().map(act(true))).collect();
     acts.sort_by_key(|act| act.at_ms);
@@ -75,9 +79,9 @@ pub(crate) fn acts(plan: &Plan, seed: u64) -> Vec<Act> {
 /// Lets these steps happen once, under a plan.
 pub(crate) fn run<W: World>(plan: &Plan, acts: &[Act], seed: u64, world: W) -> Result<Report, Unrunnable> {
     let mut play = Play::set(plan, seed, world)?;
-    for Act { at_ms, step, is_drawn } in acts {
+    for Act { at_ms, said_ms, step, is_drawn } in acts {
         play.go_until(*at_ms)?;
-        let words = format!("step at {at_ms} ms: {}", InWords { step, usual: plan.link });
+        let words = format!("step at {said_ms} ms: {}", InWords { step, usual: plan.link });
         let lands = play.take(step)?;
         if !is_drawn && !lands {
             play.report.idle.insert(words.clone());
@@ -89,6 +93,7 @@ pub(crate) fn run<W: World>(plan: &Plan, acts: &[Act], seed: u64, world: W) -> R
     play.settle()?;
     play.sum_up();
     play.ask_for_doubts()?;
+    play.take_in()?;
     checks::judge(&mut play);
     play.report.digest = play.world.digest();
     Ok(play.report)
@@ -246,6 +251,7 @@ impl<'a, W: World> Play<'a, W> {
         let process = self.world.start(self.plan, gateway)?;
         self.names.insert(process, gateway.name.clone());
         self.seats[seat].process = Some(process);
+        self.seats[seat].since_ms = self.world.now_ms();
         self.count("started");
         self.note(&gateway.name, "starts".to_owned());
         Ok(())
@@ -332,7 +338,7 @@ impl<'a, W: World> Play<'a, W> {
 impl<'a> Seat<'a> {
     fn of(gateway: &'a Gateway) -> Self {
         let watchman = gateway.supervisor.clone().map(Watchman::new);
-        Self { gateway, process: None, watchman, is_wanted: false }
+        Self { gateway, process: None, since_ms: 0, watchman, is_wanted: false }
     }
 }
 

@@ -13,6 +13,7 @@
 mod block;
 mod lacking;
 pub mod process;
+mod wires;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,7 @@ use portcullis_os::{Ending, Linux, Port, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde_json::Value;
+use sim::network::Link;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
@@ -39,11 +41,11 @@ use crate::clients::{self, Errand, Notes};
 use crate::gateways;
 use crate::plan::{Client, Gateway, Plan, SERVICE};
 use crate::report::Unrunnable;
-use crate::simulated::Simulated;
-use crate::world::{Deed, Going, ProcessNumber, Seen, Site, Told, World};
+use crate::world::{Deed, Going, Machines, ProcessNumber, Seen, Site, Told, World};
 use block::Block;
 pub use lacking::lacking;
 use process::{Child, Ended};
+use wires::Wires;
 
 /// How long is waited at most before it is looked whether somebody wants an end, in milliseconds.
 const PATIENCE_MS: u64 = 100;
@@ -61,8 +63,6 @@ pub struct Processes<'a> {
     pub gateway: &'a (dyn Fn() -> Command + Sync),
     /// How many times as fast as the plan says, at least once.
     pub pace: u64,
-    /// Whether somebody wants an end of it.
-    pub should_stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl fmt::Debug for Processes<'_> {
@@ -74,11 +74,15 @@ impl fmt::Debug for Processes<'_> {
 /// The machine, as far as it is used.
 pub(crate) struct Real<'a> {
     how: &'a Processes<'a>,
+    /// Whether somebody wants an end of it.
+    should_stop: &'a dyn Fn() -> bool,
     room: TempDir,
     runtime: Runtime,
     began: Instant,
     service: Service<Host<Linux>>,
-    service_at: SocketAddr,
+    /// The ways between hosts, and where each host finds the bot service.
+    wires: Wires,
+    doors: BTreeMap<String, SocketAddr>,
     /// The ports of each host and each port of the plan.
     blocks: BTreeMap<(String, u16), Block>,
     children: BTreeMap<ProcessNumber, Child>,
@@ -96,7 +100,13 @@ fn trouble(what: &'static str) -> impl Fn(io::Error) -> Unrunnable {
 
 impl<'a> Real<'a> {
     /// Sets the scene: directories, configurations, ports and the bot service.
-    pub(crate) fn of(plan: &Plan, how: &'a Processes<'a>) -> Result<Self, Unrunnable> {
+    pub(crate) fn of(
+        plan: &Plan,
+        how: &'a Processes<'a>,
+        seed: u64,
+        should_stop: &'a dyn Fn() -> bool,
+    ) -> Result<Self, Unrunnable> {
+        plan.named()?;
         let room = tempfile::Builder::new().prefix("portcullis-sweep-").tempdir();
         let room = room.map_err(trouble("a directory cannot be made"))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -110,8 +120,13 @@ impl<'a> Real<'a> {
         let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
         let service_at = runtime.block_on(bots::open(&linux, anywhere, &service));
         let service_at = service_at.ok_or_else(|| Unrunnable::NoRoom(SERVICE.to_owned()))?;
-        let mut blocks = BTreeMap::new();
+        let (wires, mut doors, mut blocks) =
+            (Wires::new(plan.link, how.pace, seed), BTreeMap::new(), BTreeMap::new());
         for gateway in &plan.gateways {
+            if let Entry::Vacant(place) = doors.entry(gateway.host.clone()) {
+                let door = runtime.block_on(wires.door(&gateway.host, SERVICE, service_at));
+                place.insert(door.map_err(trouble("a way to the bot service cannot be had"))?);
+            }
             if let Entry::Vacant(place) = blocks.entry((gateway.host.clone(), gateway.port)) {
                 let block = Block::find().ok_or_else(|| Unrunnable::NoRoom(gateway.name.clone()))?;
                 place.insert(block);
@@ -119,11 +134,13 @@ impl<'a> Real<'a> {
         }
         let world = Self {
             how,
+            should_stop,
             room,
             runtime,
             began,
             service,
-            service_at,
+            wires,
+            doors,
             blocks,
             children: BTreeMap::new(),
             over: BTreeSet::new(),
@@ -222,7 +239,7 @@ impl World for Real<'_> {
 
     fn go_until(&mut self, until_ms: u64) -> Result<(), Unrunnable> {
         loop {
-            if (self.how.should_stop)() {
+            if (self.should_stop)() {
                 return Err(Unrunnable::Interrupted);
             }
             let left_ms = until_ms.saturating_sub(self.now_ms());
@@ -244,7 +261,7 @@ impl World for Real<'_> {
             workspace: under("work"),
             port: self.port(gateway),
             bind: "loopback",
-            service: self.service_at.to_string(),
+            service: self.doors.get(&gateway.host).map(SocketAddr::to_string).unwrap_or_default(),
         }
     }
 
@@ -285,7 +302,15 @@ impl World for Real<'_> {
     }
 
     fn invite(&mut self, client: &Client, gateway: &Gateway, notes: Notes) -> Result<(), Unrunnable> {
-        let port = Port::new(self.port(gateway)).ok_or_else(|| Unrunnable::Nobody(client.gateway.clone()))?;
+        let nobody = || Unrunnable::Nobody(client.gateway.clone());
+        let port = if client.host == gateway.host {
+            self.port(gateway)
+        } else {
+            let target = (Ipv4Addr::LOCALHOST, self.port(gateway)).into();
+            let door = self.runtime.block_on(self.wires.door(&client.host, &gateway.host, target));
+            door.map_err(trouble("a way to a gateway cannot be had"))?.port()
+        };
+        let port = Port::new(port).ok_or_else(nobody)?;
         let errand = Errand {
             name: client.name.clone(),
             kind: client.kind,
@@ -328,7 +353,15 @@ impl World for Real<'_> {
         0
     }
 
-    fn machines(&mut self) -> Option<&mut Simulated> {
+    fn mend(&mut self, link: Link) -> Vec<[String; 2]> {
+        self.wires.mend(link)
+    }
+
+    fn set_link(&mut self, from: &str, to: &str, link: Link) -> Result<bool, Unrunnable> {
+        Ok(self.wires.set(from, to, link))
+    }
+
+    fn machines(&mut self) -> Option<&mut dyn Machines> {
         None
     }
 }

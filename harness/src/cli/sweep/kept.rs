@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use network::Frozen;
+use network::{Frozen, LONGEST_TITLE, Sweep, Unrunnable};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
 use super::super::rewritten::{create, rewrite};
@@ -14,21 +14,38 @@ use crate::scenario::SWEEP_ENDING;
 const SEEDS: i64 = 20;
 
 /// Adds a seed to those of a plan that are tried first, and writes down what it drew. Everything else in the file stays as it is.
-pub(super) fn keep(out: &mut impl Write, plan: &Plan, seed: u64, place: Place) -> io::Result<()> {
+pub(super) fn keep(
+    out: &mut impl Write,
+    plan: &mut Plan,
+    seed: u64,
+    place: Place,
+    should_stop: &dyn Fn() -> bool,
+) -> io::Result<()> {
     if !plan.sweep.regressions.contains(&seed) {
         let mut document: DocumentMut = plan.text.parse().map_err(io::Error::other)?;
         let seeds = document.entry("regressions").or_insert_with(|| Item::Value(Value::Array(Array::new())));
         let seeds = seeds.as_array_mut().ok_or_else(|| io::Error::other("`regressions` is no list"))?;
         seeds.push(number(seed)?);
-        rewrite(&plan.path, &plan.text, &document.to_string())?;
+        let text = as_before(plan, &document);
+        rewrite(&plan.path, &plan.text, &text)?;
+        plan.text = text;
+        plan.sweep.regressions.push(seed);
     }
     // What processes make of a seed is not to be had again, so there is nothing to leave out and look.
     if place == Place::Refgate {
         return Ok(());
     }
-    let Some(frozen) = plan.sweep.freeze(seed).map_err(io::Error::other)? else { return Ok(()) };
+    let frozen = match plan.sweep.freeze(seed, should_stop) {
+        // The seed is kept, which is all that there was time for.
+        Err(Unrunnable::Interrupted) => return Ok(()),
+        frozen => frozen.map_err(io::Error::other)?,
+    };
+    let Some(frozen) = frozen else { return Ok(()) };
     let path = path_of(plan, seed);
-    match create(&path, &text_of(plan, &frozen)?) {
+    let text = text_of(plan, &frozen)?;
+    // What cannot be read would keep everything else in the folder from being read.
+    Sweep::parse(&text).map_err(io::Error::other)?;
+    match create(&path, &text) {
         // It was kept before.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         other => other?,
@@ -40,6 +57,12 @@ pub(super) fn keep(out: &mut impl Write, plan: &Plan, seed: u64, place: Place) -
         path.display(),
         steps.len()
     )
+}
+
+/// The text of a document, whose lines end as those of the plan do.
+fn as_before(plan: &Plan, document: &DocumentMut) -> String {
+    let text = document.to_string();
+    if plan.text.contains("\r\n") { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text }
 }
 
 /// A number of TOML is signed, and seeds that anybody names are far below.
@@ -60,19 +83,23 @@ fn text_of(plan: &Plan, frozen: &Frozen) -> io::Result<String> {
     document.remove("weather_every_ms");
     document["regressions"] = value(Array::from_iter([number(frozen.seed)?]));
     document["seeds"] = value(SEEDS);
-    document["title"] = value(format!("{}, as seed {} drew it", plan.sweep.title, frozen.seed));
+    let of_seed = format!(", as seed {} drew it", frozen.seed);
+    let (title, most) = (&plan.sweep.title, LONGEST_TITLE - of_seed.len());
+    document["title"] = value(format!("{}{of_seed}", &title[..title.floor_char_boundary(most)]));
     if let Some(expect) = document.get_mut("expect").and_then(Item::as_table_like_mut) {
         // What all of the weather shows, a part of it need not.
         expect.remove("happens");
     }
-    let steps = document.entry("step").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-    let steps =
-        steps.as_array_of_tables_mut().ok_or_else(|| io::Error::other("`step` is no list of tables"))?;
+    // A list in one line holds the same tables.
+    let steps = document.remove("step").unwrap_or_else(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    let steps = steps.into_array_of_tables();
+    let mut steps = steps.map_err(|_| io::Error::other("`step` is no list of tables"))?;
     for (at_ms, words) in &frozen.steps {
         let step: DocumentMut = format!("at_ms = {at_ms}\n{words}\n").parse().map_err(io::Error::other)?;
         let mut table = Table::new();
         table.extend(step.as_table().iter().map(|(key, item)| (key.to_owned(), item.clone())));
         steps.push(table);
     }
-    Ok(document.to_string())
+    document.insert("step", Item::ArrayOfTables(steps));
+    Ok(as_before(plan, &document))
 }

@@ -31,16 +31,16 @@ pub(super) struct SweepOptions {
     #[arg(long, value_name = "PATH")]
     refgate: Option<PathBuf>,
     /// How many times as fast as the plan says everything happens to processes
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100), default_value_t = 10)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100), default_value_t = USUAL_PACE)]
     pace: u64,
     /// How many seeds of each [default: as the file says; 3 with processes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     seeds: Option<u64>,
     /// The first of them
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(0..=LAST_FROM), default_value_t = 0)]
     from: u64,
     /// Show one execution, from its beginning to its end
-    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "from"])]
+    #[arg(long, value_name = "S", conflicts_with_all = ["seeds", "from", "twice", "keep"])]
     seed: Option<u64>,
     /// Make each execution twice, and fail where the two differ. Only simulated ones are alike
     #[arg(long)]
@@ -49,12 +49,45 @@ pub(super) struct SweepOptions {
     /// written into a plan of its own beside it, without whatever is not needed to fail
     #[arg(long)]
     keep: bool,
-    /// How long all of it may take. What has not been tried then is told, with the seed to go on with
+    /// How long all of it may take, each plan its share. What has not been tried then is told, with the command to go on with
     #[arg(long, value_name = "TIME", value_parser = super::run::parse_time)]
     budget: Option<Duration>,
     /// How many executions at once [default: one for each processor]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
+}
+
+/// How many times as fast everything happens to processes unless somebody says another number.
+const USUAL_PACE: u64 = 10;
+/// The last seed to begin with: that and a thousand million more are numbers of TOML.
+const LAST_FROM: u64 = i64::MAX.cast_unsigned() - 1_000_000_000;
+impl SweepOptions {
+    /// What is added to a command so that a plan happens as it does here.
+    fn here(&self, place: Place) -> String {
+        let mut words = String::new();
+        if place == Place::Refgate {
+            words.push_str(" --on refgate");
+            if let Some(path) = &self.refgate {
+                words.push_str(&format!(" --refgate {}", path.display()));
+            }
+            if self.pace != USUAL_PACE {
+                words.push_str(&format!(" --pace {}", self.pace));
+            }
+        }
+        words
+    }
+
+    /// What is added to the command that goes on with a plan.
+    fn again(&self, place: Place) -> String {
+        let mut words = self.here(place);
+        if let Some(jobs) = self.jobs {
+            words.push_str(&format!(" --jobs {jobs}"));
+        }
+        for (is_wanted, word) in [(self.twice, " --twice"), (self.keep, " --keep")] {
+            words.push_str(if is_wanted { word } else { "" });
+        }
+        words
+    }
 }
 
 /// How many seeds are tried with processes unless somebody says another number.
@@ -76,14 +109,6 @@ impl Place {
             Self::Refgate => "refgate",
         }
     }
-
-    /// What is added to a command so that it happens there.
-    const fn option(self) -> &'static str {
-        match self {
-            Self::Sim => "",
-            Self::Refgate => " --on refgate",
-        }
-    }
 }
 
 /// A plan, and the file that it is from.
@@ -102,7 +127,7 @@ pub(super) fn run(out: &mut impl Write, options: &SweepOptions) -> io::Result<u8
         );
         return Ok(status::USAGE);
     }
-    let Ok(plans) = read(&options.paths) else { return Ok(status::USAGE) };
+    let Ok(mut plans) = read(&options.paths) else { return Ok(status::USAGE) };
     if plans.is_empty() {
         complain(&format!("error: no file that ends in `{SWEEP_ENDING}` was found"));
         return Ok(status::NOTHING);
@@ -112,14 +137,19 @@ pub(super) fn run(out: &mut impl Write, options: &SweepOptions) -> io::Result<u8
         Err(status) => return Ok(status),
     };
     let is_interrupted = || interrupted.load(Ordering::Relaxed);
+    let is_new = |place: &usize| !options.on[..*place].contains(&options.on[*place]);
+    let places: Vec<Place> = (0..options.on.len()).filter(is_new).map(|place| options.on[place]).collect();
+    let mut time = Time {
+        is_interrupted: &is_interrupted,
+        begun: now(),
+        budget: options.budget,
+        plans: u32::try_from(plans.len() * places.len()).unwrap_or(u32::MAX),
+    };
     let mut worst = status::PASSED;
-    for (place, word) in options.on.iter().enumerate() {
-        if options.on[..place].contains(word) {
-            continue;
-        }
-        let ended = match word {
-            Place::Sim => sweep(out, options, &plans, *word, On::Simulation, &is_interrupted)?,
-            Place::Refgate => on_processes(out, options, &plans, &is_interrupted)?,
+    for place in places {
+        let ended = match place {
+            Place::Sim => sweep(out, options, &mut plans, place, On::Simulation, &mut time)?,
+            Place::Refgate => on_processes(out, options, &mut plans, &mut time)?,
         };
         if !matches!(ended, status::PASSED | status::FAILED | status::INCONCLUSIVE) {
             return Ok(ended);
@@ -132,13 +162,39 @@ pub(super) fn run(out: &mut impl Write, options: &SweepOptions) -> io::Result<u8
     Ok(worst)
 }
 
+/// How much time there is, and for how many plans.
+struct Time<'a> {
+    is_interrupted: &'a (dyn Fn() -> bool + Sync),
+    begun: Instant,
+    budget: Option<Duration>,
+    /// How many plans are still to come, in all places.
+    plans: u32,
+}
+
+impl Time<'_> {
+    fn left(&self) -> Option<Duration> {
+        self.budget.map(|budget| budget.saturating_sub(self.begun.elapsed()))
+    }
+
+    fn is_over(&self) -> bool {
+        (self.is_interrupted)() || self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// How much of it the next plan has: what those before have left is for all that are still to come.
+    fn share(&mut self) -> Option<Duration> {
+        let share = self.left().map(|left| left / self.plans.max(1));
+        self.plans = self.plans.saturating_sub(1);
+        share
+    }
+}
+
 /// The same on processes of the reference gateway, each on a leash: it dies with this program, whatever that dies of.
 #[cfg(target_os = "linux")]
 fn on_processes(
     out: &mut impl Write,
     options: &SweepOptions,
-    plans: &[Plan],
-    is_interrupted: &(dyn Fn() -> bool + Sync),
+    plans: &mut [Plan],
+    time: &mut Time<'_>,
 ) -> io::Result<u8> {
     use super::executable::Executable;
     use crate::real::Helper;
@@ -155,17 +211,12 @@ fn on_processes(
         command.arg(&executable.path);
         command
     };
-    let how = network::real::Processes { gateway: &gateway, pace: options.pace, should_stop: is_interrupted };
-    sweep(out, options, plans, Place::Refgate, On::Processes(&how), is_interrupted)
+    let how = network::real::Processes { gateway: &gateway, pace: options.pace };
+    sweep(out, options, plans, Place::Refgate, On::Processes(&how), time)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn on_processes(
-    _: &mut impl Write,
-    _: &SweepOptions,
-    _: &[Plan],
-    _: &(dyn Fn() -> bool + Sync),
-) -> io::Result<u8> {
+fn on_processes(_: &mut impl Write, _: &SweepOptions, _: &mut [Plan], _: &mut Time<'_>) -> io::Result<u8> {
     complain("error: real processes are run on Linux only");
     Ok(status::ENVIRONMENT)
 }
@@ -174,35 +225,34 @@ fn on_processes(
 fn sweep(
     out: &mut impl Write,
     options: &SweepOptions,
-    plans: &[Plan],
+    plans: &mut [Plan],
     place: Place,
     on: On<'_>,
-    is_interrupted: &(dyn Fn() -> bool + Sync),
+    time: &mut Time<'_>,
 ) -> io::Result<u8> {
     if let Some(seed) = options.seed {
-        return show(out, plans, place, on, seed);
+        return show(out, plans, place, on, seed, &|| time.is_over());
     }
-    let begun = now();
-    let is_spent = || options.budget.is_some_and(|budget| begun.elapsed() >= budget);
-    let should_stop = || is_interrupted() || is_spent();
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = options.jobs.map_or(cores, usize::from);
-    let effort = Effort { on, jobs, twice: options.twice, should_stop: &should_stop };
     let mut worst = status::PASSED;
     for plan in plans {
+        let (share, begun, is_interrupted) = (time.share(), now(), time.is_interrupted);
         if is_unsupported(out, plan, place)? {
             continue;
         }
+        let should_stop = || is_interrupted() || share.is_some_and(|share| begun.elapsed() >= share);
+        let effort = Effort { on, jobs, twice: options.twice, should_stop: &should_stop };
         let usual = if place == Place::Sim { plan.sweep.seeds } else { FEW };
         let swept = match plan.sweep.run(options.from, options.seeds.unwrap_or(usual), effort) {
             Ok(swept) => swept,
             Err(error) => return Ok(impossible(plan, &error)),
         };
-        let ended = tell(out, plan, place, &swept)?;
+        let ended = tell(out, options, plan, place, &swept)?;
         if let Some(report) = swept.failed.as_ref().filter(|_| options.keep)
-            && let Err(error) = keep(out, plan, report.seed, place)
+            && let Err(error) = keep(out, plan, report.seed, place, &|| time.is_over())
         {
-            complain(&format!("error: {}: the seed is not kept: {error}", plan.path.display()));
+            complain(&format!("error: {}: what has failed is not kept: {error}", plan.path.display()));
             return Ok(status::ENVIRONMENT);
         }
         out.flush()?;
@@ -231,6 +281,7 @@ fn impossible(plan: &Plan, error: &Unrunnable) -> u8 {
             status::ENVIRONMENT
         }
         Unrunnable::Nobody(_)
+        | Unrunnable::Misnamed(_)
         | Unrunnable::Unsettled { .. }
         | Unrunnable::NotHere(_)
         | Unrunnable::Outcomes(_)
@@ -275,7 +326,7 @@ fn read(paths: &[PathBuf]) -> Result<Vec<Plan>, ()> {
     for (path, text) in files {
         match Sweep::parse(&text) {
             Ok(sweep) => plans.push(Plan { name: name_of(&path), path, text, sweep }),
-            Err(mistake) => wrong(&path, &mistake.to_string()),
+            Err(mistakes) => mistakes.0.iter().for_each(|mistake| wrong(&path, &mistake.to_string())),
         }
     }
     if is_wrong { Err(()) } else { Ok(plans) }
@@ -290,13 +341,20 @@ fn name_of(path: &Path) -> String {
 }
 
 /// Shows what one seed makes of each plan.
-fn show(out: &mut impl Write, plans: &[Plan], place: Place, on: On<'_>, seed: u64) -> io::Result<u8> {
+fn show(
+    out: &mut impl Write,
+    plans: &[Plan],
+    place: Place,
+    on: On<'_>,
+    seed: u64,
+    should_stop: &dyn Fn() -> bool,
+) -> io::Result<u8> {
     let mut worst = status::PASSED;
     for plan in plans {
         if is_unsupported(out, plan, place)? {
             continue;
         }
-        match plan.sweep.plan.run_on(on, seed) {
+        match plan.sweep.plan.run_on(on, seed, should_stop) {
             Ok(report) => {
                 writeln!(out, "{} {}   {}", place.word(), plan.name, plan.sweep.title)?;
                 write_report(out, &report)?;
@@ -306,6 +364,10 @@ fn show(out: &mut impl Write, plans: &[Plan], place: Place, on: On<'_>, seed: u6
                 if !plan.sweep.is_as_expected(&report) {
                     worst = status::FAILED;
                 }
+            }
+            Err(Unrunnable::Interrupted) => {
+                writeln!(out, "{:>8}  {} {}: it was not over in time", "CUT", place.word(), plan.name)?;
+                return Ok(worse(worst, status::INCONCLUSIVE));
             }
             Err(error) => return Ok(impossible(plan, &error)),
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use network::{Report, Swept};
 
-use super::{Place, Plan, status};
+use super::{Place, Plan, SweepOptions, status};
 
 /// What something is that was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ enum Kind {
 
 impl Kind {
     fn of(what: &str) -> Self {
-        let outcomes = ["conflict", "ended by ", "ready", "refused ", "started"];
+        let outcomes = ["conflict", "ended by ", "job run", "ready", "refused ", "started"];
         let trouble = ["SIG", "clock", "cut", "lossy", "mended", "power lost", "said", "sleep", "slow"];
         if outcomes.iter().any(|beginning| what.starts_with(beginning)) {
             Self::Outcome
@@ -40,7 +40,13 @@ impl Kind {
 }
 
 /// Tells what the executions of a plan have shown, and answers the status to end with.
-pub(super) fn tell(out: &mut impl Write, plan: &Plan, place: Place, swept: &Swept) -> io::Result<u8> {
+pub(super) fn tell(
+    out: &mut impl Write,
+    options: &SweepOptions,
+    plan: &Plan,
+    place: Place,
+    swept: &Swept,
+) -> io::Result<u8> {
     let (word, ended) = match swept {
         Swept { failed: Some(_), .. } | Swept { differs: Some(_), .. } => ("FAIL", status::FAILED),
         Swept { missed, .. } if !missed.is_empty() => ("FAIL", status::FAILED),
@@ -67,13 +73,18 @@ pub(super) fn tell(out: &mut impl Write, plan: &Plan, place: Place, swept: &Swep
         if swept.differs.is_some() {
             writeln!(out, "          two executions of seed {seed} differ")?;
         }
-        writeln!(out, "  replay  portcullis sweep {path}{} --seed {seed}", place.option())?;
+        writeln!(out, "  replay  portcullis sweep {path}{} --seed {seed}", options.here(place))?;
     }
     for what in &swept.missed {
         writeln!(out, "          no seed shows it: {what}")?;
     }
-    if let Some(next) = swept.next {
-        writeln!(out, "          go on with: portcullis sweep {path}{} --from {next}", place.option())?;
+    if !swept.unseen.is_empty() {
+        let (seeds, unseen) = (plan.sweep.seeds, swept.unseen.join(", "));
+        writeln!(out, "          not seen, and of {seeds} seeds one has to show it: {unseen}")?;
+    }
+    if let Some((next, left)) = swept.next {
+        let again = options.again(place);
+        writeln!(out, "          go on with: portcullis sweep {path}{again} --from {next} --seeds {left}")?;
     }
     Ok(ended)
 }
