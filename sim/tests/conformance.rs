@@ -56,7 +56,8 @@ fn kept() -> Result<(), Failed> {
 
 /// Compares the kept sequences, and so many generated ones.
 fn compare(sequences: u32) -> Result<Summary, Failed> {
-    let lanes = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Real processes are waited for more than anything is computed.
+    let lanes = 2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let request = Request {
         sequences: 0..sequences,
         seed: SEED,

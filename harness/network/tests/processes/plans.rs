@@ -14,6 +14,8 @@ use rustix::process::set_parent_process_death_signal;
 /// The first argument of a gateway that is this program, and of one that believes to have every lock.
 const GATEWAY: &str = "refgate-of-this-test";
 const UNLOCKED: &str = "refgate-without-locks";
+/// How many wait at once.
+const WAITING: usize = 4;
 /// How many times as fast everything happens.
 const PACE: u64 = 20;
 
@@ -159,9 +161,13 @@ pub(crate) fn tests_main() -> ExitCode {
     ];
     // A plan that is wrong is tried as well, so that it shows.
     let is_beyond = |path: &PathBuf| plan(path).is_ok_and(|sweep| !sweep.plan.needs().is_empty());
-    trials.extend(library().into_iter().filter(|path| !is_beyond(path)).map(|path| {
+    // The one that takes longest is near the end.
+    trials.extend(library().into_iter().rev().filter(|path| !is_beyond(path)).map(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Trial::test(format!("{name}_on_processes"), move || keeps_its_promises(&path))
     }));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // They wait more than they do anything.
+    arguments.test_threads = arguments.test_threads.or(Some(WAITING));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -61,6 +61,7 @@ pub(super) struct SweepOptions {
 const USUAL_PACE: u64 = 10;
 /// The last seed to begin with: that and a thousand million more are numbers of TOML.
 const LAST_FROM: u64 = i64::MAX.cast_unsigned() - 1_000_000_000;
+
 impl SweepOptions {
     /// What is added to a command so that a plan happens as it does here.
     fn here(&self, place: Place) -> String {

@@ -36,7 +36,10 @@ fn main() -> ExitCode {
         Trial::test(format!("a_kernel_with_{}_is_found_out", words(bug)), move || find(bug, within))
             .with_ignored_flag(!is_possible)
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+    let mut arguments = Arguments::from_args();
+    // They wait for real processes more than they do anything.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    libtest_mimic::run(&arguments, trials.into()).exit_code()
 }
 
 /// The name of a mistake as in the name of a test.
