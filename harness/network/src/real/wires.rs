@@ -162,14 +162,20 @@ mod tests {
         bytes
     }
 
-    #[tokio::test]
-    async fn what_is_cut_waits_in_that_direction_until_it_is_mended() {
-        let wires = Wires::new(QUICK, 1, 0);
+    /// Somebody here and whom he has reached there.
+    async fn joined(wires: &Wires) -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let target = listener.local_addr().expect("an address");
         let door = wires.door("here", "there", target).await.expect("a door");
-        let mut one = TcpStream::connect(door).await.expect("it is open");
-        let (mut other, _) = listener.accept().await.expect("somebody");
+        let one = TcpStream::connect(door).await.expect("it is open");
+        let (other, _) = listener.accept().await.expect("somebody");
+        (one, other)
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_waits_in_that_direction_until_it_is_mended() {
+        let wires = Wires::new(QUICK, 1, 0);
+        let (mut one, mut other) = joined(&wires).await;
         one.write_all(b"hello").await.expect("written");
         assert_eq!(hears(&mut other, 5).await, b"hello");
 
@@ -190,11 +196,7 @@ mod tests {
     #[tokio::test]
     async fn a_reset_waits_for_its_way_and_takes_nothing_from_the_other() {
         let wires = Wires::new(QUICK, 1, 0);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let target = listener.local_addr().expect("an address");
-        let door = wires.door("here", "there", target).await.expect("a door");
-        let mut one = TcpStream::connect(door).await.expect("it is open");
-        let (mut other, _) = listener.accept().await.expect("somebody");
+        let (mut one, mut other) = joined(&wires).await;
         wires.set("there", "here", CUT);
         other.write_all(b"goodbye").await.expect("written");
         one.write_all(b"unread").await.expect("written");
