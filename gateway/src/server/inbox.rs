@@ -32,15 +32,17 @@ impl Inbox {
 
     /// Where what comes next is put. There is room unless [`LARGEST`] bytes wait.
     pub(super) fn room(&mut self) -> &mut [u8] {
-        let count = self.to - self.from;
-        if self.buffer.len() < LARGEST {
+        if self.buffer.is_empty() {
+            self.buffer = spare::take_incoming();
+        } else if self.buffer.len() < LARGEST {
             let mut buffer = spare::take_incoming();
+            let count = self.waiting().len();
             buffer[..count].copy_from_slice(self.waiting());
-            self.buffer = buffer;
+            *self = Self { buffer, from: 0, to: count };
         } else if self.from > 0 {
             self.buffer.copy_within(self.from..self.to, 0);
+            (self.from, self.to) = (0, self.to - self.from);
         }
-        (self.from, self.to) = (0, count);
         &mut self.buffer[self.to..]
     }
 
@@ -64,9 +66,10 @@ impl Inbox {
 
     /// Gives its buffer back unless much waits.
     pub(super) fn give_back(&mut self) {
-        let waiting = self.waiting();
-        if waiting.len() <= LITTLE && self.buffer.len() == LARGEST {
-            let rest = Self::new(waiting.to_vec());
+        if self.from == self.to {
+            spare::give_incoming(std::mem::take(self).buffer);
+        } else if self.to - self.from <= LITTLE && self.buffer.len() == LARGEST {
+            let rest = Self::new(self.waiting().to_vec());
             spare::give_incoming(std::mem::replace(self, rest).buffer);
         }
     }

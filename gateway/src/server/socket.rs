@@ -216,10 +216,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut messages, mut bytes) = (0, 0);
-    // Nothing can be said within a long frame, so that it arrives has to do.
-    talk.message(Heard::Part, now, out);
     while messages < BATCH && bytes < BATCH_BYTES && !out.is_much() {
-        let Some(heard) = link.hear() else { return false };
+        let Some(heard) = link.hear() else {
+            if messages == 0 {
+                // Nothing can be said within a long frame, so that it arrives has to do.
+                talk.message(Heard::Part, now, out);
+            }
+            return false;
+        };
         messages += 1;
         bytes += heard.len();
         talk.message(heard, now, out);
