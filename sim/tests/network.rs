@@ -2,10 +2,12 @@
 
 #![expect(clippy::expect_used, reason = "a test panics where its premises fail")]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 
-use portcullis_os::{BindOptions, Call, Listener as _, Os as _, Port, Reply, Signal, Uid};
-use sim::kernel::{HostId, Kernel, Life, ProcessId, Spawn};
+use portcullis_os::{BindOptions, Call, Listener as _, Open, Os as _, Port, Reply, Signal, Uid};
+use sim::kernel::{HostId, Kernel, Life, Persistence, ProcessId, Spawn};
 use sim::network::{Link, Network, Node};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Duration, timeout};
@@ -203,6 +205,96 @@ fn a_host_that_sleeps_does_nothing_and_goes_on() {
     network.set_asleep(SERVER, false);
     network.run(100, is_dead(client)).expect("time goes on");
     assert_eq!(status(&network, client), Some(0));
+}
+
+#[test]
+fn a_host_without_power_says_goodbye_to_nobody_and_knows_of_no_connection_when_it_has_power_again() {
+    let mut network = two_hosts(5);
+    for way in [[SERVER, CLIENT], [CLIENT, SERVER]] {
+        network.set_link(way[0], way[1], Link { least_ms: 40, most_ms: 40, ..Link::default() });
+    }
+    let (server, client) = talk(&mut network, 200);
+    network.run(1_000, |_, _| false).expect("time goes on");
+    network.lose_power(SERVER).expect("few outcomes");
+    assert!(matches!(network.look(|kernel| kernel.life(server)), Life::Dead(_)));
+    network.run(5_000, |_, _| false).expect("time goes on");
+    assert_eq!(status(&network, client), None, "it waits, because nobody has told it anything");
+    network.restore_power(SERVER);
+    network.spawn(&on(&network, SERVER, "server"), echo).expect("room");
+    network.run(1_000, is_dead(client)).expect("time goes on");
+    assert_eq!(status(&network, client), Some(2), "whoever listens there now does not know it");
+    let again = network.spawn(&on(&network, CLIENT, "again"), |node| ask(node, "server", 3)).expect("room");
+    network.run(1_000, is_dead(again)).expect("time goes on");
+    assert_eq!(status(&network, again), Some(0));
+}
+
+#[test]
+fn who_connects_and_who_says_nothing_hear_of_a_lost_connection_when_they_say_something() {
+    let mut network = two_hosts(5);
+    for way in [[SERVER, CLIENT], [CLIENT, SERVER]] {
+        network.set_link(way[0], way[1], Link { least_ms: 40, most_ms: 40, ..Link::default() });
+    }
+    let idle = |node: Node| async move {
+        let Ok(mut stream) = node.dial("server", port()).await else { return 1 };
+        u8::from(timeout(Duration::from_secs(5), stream.read_u8()).await.is_ok()) * 2
+    };
+    network.spawn(&on(&network, SERVER, "server"), echo).expect("room");
+    network.run(1_000, |_, _| false).expect("time goes on");
+    let idle = network.spawn(&on(&network, CLIENT, "idle"), idle).expect("room");
+    network.run(1_000, |_, _| false).expect("time goes on");
+    // Half of a handshake: the server has answered, and the client has not heard it.
+    let late = network.spawn(&on(&network, CLIENT, "late"), |node| ask(node, "server", 1)).expect("room");
+    network.run(60, |_, _| false).expect("time goes on");
+    network.lose_power(SERVER).expect("few outcomes");
+    network.restore_power(SERVER);
+    network.run(10_000, is_dead(idle)).expect("time goes on");
+    assert_eq!(status(&network, idle), Some(0), "nobody has said goodbye to it");
+    assert_eq!(status(&network, late), Some(2), "the host does not know what it speaks of");
+}
+
+#[test]
+fn a_loss_of_power_takes_what_was_not_synced_or_leaves_it_and_never_what_was() {
+    let mut found = BTreeSet::new();
+    for seed in 0..64 {
+        let mut network = two_hosts(seed);
+        network.change(|kernel| {
+            kernel.make_directory(Path::new("/state"), 0o755, Uid(1000));
+            kernel.set_persistence(Path::new("/"), SERVER, Persistence::Posix);
+        });
+        network.spawn(&on(&network, SERVER, "writes"), write_twice).expect("room");
+        network.run(1_000, |_, _| false).expect("time goes on");
+        let (file, before) = (Path::new("/state/log"), b"synced, not synced");
+        assert_eq!(network.look(|kernel| kernel.contents(file)).as_deref(), Some(&before[..]));
+        network.lose_power(SERVER).expect("few outcomes");
+        let after = network.look(|kernel| kernel.contents(file)).expect("its name was synced");
+        assert_eq!(after.get(..6), Some(&b"synced"[..]), "{after:?}");
+        found.insert(after);
+    }
+    assert!(found.contains(&b"synced"[..]) && found.contains(&b"synced, not synced"[..]), "{found:?}");
+}
+
+/// Writes a few bytes that are on the disk when it goes on, and more that may not be.
+async fn write_twice(node: Node) -> u8 {
+    let open =
+        async |path: &str, open| match node.call(Call::Open { at: None, path: path.into(), open }).await {
+            Ok(Reply::Fd(fd)) => fd,
+            other => panic!("{path}: {other:?}"),
+        };
+    let (directory, file) =
+        (open("/state", Open::directory()).await, open("/state/log", Open::create_exclusive()).await);
+    for call in [
+        Call::Write { fd: file, offset: 0, bytes: b"synced".to_vec() },
+        Call::Sync { fd: file },
+        Call::Sync { fd: directory },
+        Call::Write { fd: file, offset: 6, bytes: b", not synced".to_vec() },
+        Call::CatchSignals,
+        Call::NextSignal,
+    ] {
+        if node.call(call).await.is_err() {
+            return 1;
+        }
+    }
+    0
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use turmoil_net::Packet;
+use turmoil_net::{Packet, Transport};
 
 use crate::kernel::HostId;
 use crate::sample::Random;
@@ -49,6 +49,14 @@ impl Link {
     }
 }
 
+/// Whether TCP sends a packet until it hears that it has arrived. It does so with bytes and with both ends of a connection.
+fn is_sent_again(packet: &Packet) -> bool {
+    match &packet.payload {
+        Transport::Tcp(segment) => !segment.payload.is_empty() || segment.flags.syn || segment.flags.fin,
+        Transport::Udp(_) => false,
+    }
+}
+
 /// A direction, and what is on its way in it.
 #[derive(Debug, Default)]
 struct Way {
@@ -62,8 +70,8 @@ struct Way {
 #[derive(Debug, Default)]
 pub(super) struct Links {
     ways: BTreeMap<[HostId; 2], Way>,
-    /// By when they arrive, and by the order in which they were sent.
-    travelling: BTreeMap<(u64, u64), Packet>,
+    /// By when they arrive, and by the order in which they were sent; each with its direction.
+    travelling: BTreeMap<(u64, u64), ([HostId; 2], Packet)>,
     sent: u64,
     /// Hosts without power.
     dark: BTreeSet<HostId>,
@@ -94,17 +102,26 @@ impl Links {
         for packet in held {
             let arrives_ms = (now_ms + way.link.delay_ms(random)).max(way.last_ms);
             way.last_ms = arrives_ms;
-            self.travelling.insert((arrives_ms, self.sent), packet);
+            self.travelling.insert((arrives_ms, self.sent), ([from, to], packet));
             self.sent += 1;
         }
         count
     }
 
-    /// Says nothing for a host any more, and holds what is sent to it.
+    /// Says nothing for a host any more, and holds what is sent to it and what was on its way there, as far as whoever has sent it
+    /// hears of no arrival and sends it again.
     pub(super) fn darken(&mut self, host: HostId) {
         self.dark.insert(host);
-        for (_, way) in self.ways.iter_mut().filter(|([from, _], _)| *from == host) {
-            way.held.clear();
+        let unheard: Vec<_> = self.travelling.extract_if(.., |_, ([_, to], _)| *to == host).collect();
+        for (_, (way, packet)) in unheard.into_iter().rev() {
+            self.ways.entry(way).or_default().held.push_front(packet);
+        }
+        for ([from, to], way) in &mut self.ways {
+            if *from == host {
+                way.held.clear();
+            } else if *to == host {
+                way.held.retain(is_sent_again);
+            }
         }
     }
 
@@ -119,7 +136,8 @@ impl Links {
 
     /// Takes a packet that a host sends.
     pub(super) fn send(&mut self, [from, to]: [HostId; 2], packet: Packet, now_ms: u64, random: &mut Random) {
-        if self.dark.contains(&from) {
+        let is_never_heard = self.dark.contains(&to) && !is_sent_again(&packet);
+        if self.dark.contains(&from) || is_never_heard {
             return;
         }
         let way = self.ways.entry([from, to]).or_default();
@@ -129,7 +147,7 @@ impl Links {
         }
         let arrives_ms = (now_ms + way.link.delay_ms(random)).max(way.last_ms);
         way.last_ms = arrives_ms;
-        self.travelling.insert((arrives_ms, self.sent), packet);
+        self.travelling.insert((arrives_ms, self.sent), ([from, to], packet));
         self.sent += 1;
     }
 
@@ -141,6 +159,6 @@ impl Links {
     /// The next packet that has arrived by now.
     pub(super) fn arrived(&mut self, now_ms: u64) -> Option<Packet> {
         let entry = self.travelling.first_entry()?;
-        (entry.key().0 <= now_ms).then(|| entry.remove())
+        (entry.key().0 <= now_ms).then(|| entry.remove().1)
     }
 }

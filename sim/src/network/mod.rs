@@ -265,14 +265,22 @@ impl Network {
     /// If its disks may hold more than anybody would go through.
     pub fn lose_power(&mut self, host: HostId) -> Result<(), TooManyOutcomes> {
         let _inside = self.runtime.enter();
+        {
+            let mut state = self.shared.state();
+            let state = &mut *state;
+            state.show_time();
+            let mut outcomes = state.kernel.power_loss_outcomes(host)?;
+            let drawn = state.random.place(outcomes.len());
+            state.kernel = outcomes.swap_remove(drawn);
+            state.wires.darken(&self.guard, host);
+            state.note_and_wake();
+        }
+        // What they say when they are dropped, nobody hears.
+        self.turns.bury();
         let mut state = self.shared.state();
         let state = &mut *state;
-        state.show_time();
-        let mut outcomes = state.kernel.power_loss_outcomes(host)?;
-        let drawn = state.random.place(outcomes.len());
-        state.kernel = outcomes.swap_remove(drawn);
-        state.wires.links.darken(host);
-        state.note_and_wake();
+        let now_ms = state.now_ms();
+        state.wires.collect(&self.guard, now_ms, &mut state.random);
         Ok(())
     }
 

@@ -177,7 +177,7 @@ impl Turns {
     }
 
     /// Drops the tasks of processes that are no more.
-    fn bury(&mut self) {
+    pub(super) fn bury(&mut self) {
         let dead = std::mem::take(&mut self.shared.state().dead);
         for process in dead {
             self.drop_tasks(process);

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use portcullis_os::Port;
 use turmoil_net::shim::tokio::net::TcpListener;
-use turmoil_net::{EnterGuard, KernelConfig, Net, Packet};
+use turmoil_net::{EnterGuard, KernelConfig, Net, NetstatState, Packet, TcpFlags, TcpSegment, Transport};
 
 use super::links::Links;
 use crate::kernel::{HostId, Kernel, NetworkNamespace};
@@ -124,14 +124,45 @@ impl Wires {
         }
     }
 
-    /// Takes what the hosts send, and gives them what has arrived. Answers whether anything has.
-    pub(super) fn carry(&mut self, guard: &EnterGuard, now_ms: u64, random: &mut Random) -> bool {
+    /// The power of a host fails: it knows of no connection any more, says nothing, and hears later what is sent to it meanwhile.
+    pub(super) fn darken(&mut self, guard: &EnterGuard, host: HostId) {
+        self.links.darken(host);
+        let number = usize::from(host.0);
+        if number >= self.hosts.len() {
+            return;
+        }
+        let own = address(number);
+        for entry in turmoil_net::netstat(own).entries {
+            // What nobody has accepted ends with its listener, and what does not leave the host with both its sides.
+            let is_left = entry.state != Some(NetstatState::SynReceived);
+            let Some(peer) = entry.peer.filter(|peer| is_left && !peer.ip().is_loopback()) else { continue };
+            // A stack has no other way to forget one than to be told that the other side has.
+            let reset = TcpSegment {
+                src_port: peer.port(),
+                dst_port: entry.local.port(),
+                seq: 0,
+                ack: 0,
+                flags: TcpFlags { rst: true, ..TcpFlags::default() },
+                window: 0,
+                payload: Default::default(),
+            };
+            guard.deliver(Packet { src: peer.ip(), dst: own, ttl: 64, payload: Transport::Tcp(reset) });
+        }
+    }
+
+    /// Takes what the hosts send.
+    pub(super) fn collect(&mut self, guard: &EnterGuard, now_ms: u64, random: &mut Random) {
         guard.egress_all(&mut self.outbound);
         for packet in self.outbound.drain(..) {
             if let (Some(from), Some(to)) = (host_at(packet.src), host_at(packet.dst)) {
                 self.links.send([from, to], packet, now_ms, random);
             }
         }
+    }
+
+    /// Takes what the hosts send, and gives them what has arrived. Answers whether anything has.
+    pub(super) fn carry(&mut self, guard: &EnterGuard, now_ms: u64, random: &mut Random) -> bool {
+        self.collect(guard, now_ms, random);
         let mut has_arrived = false;
         while let Some(packet) = self.links.arrived(now_ms) {
             has_arrived = true;
