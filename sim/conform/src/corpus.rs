@@ -22,7 +22,7 @@ macro_rules! kept {
 }
 
 /// The names of the files, and what is in them.
-const FILES: &[(&str, &str)] = kept!["failed-upgrade", "link-to-itself",];
+const FILES: &[(&str, &str)] = kept!["failed-upgrade", "link-to-itself", "signal-to-a-thread",];
 
 /// Every kept sequence with its name, in order.
 ///

@@ -264,7 +264,8 @@ impl<M: Machine> Pair<'_, M> {
         Ok(Verdict::Same)
     }
 
-    /// Lets the real machine come to rest: whoever dies or stops there does so a moment after it was told to.
+    /// Lets the real machine come to rest: whoever dies, stops or takes a signal there does so a
+    /// moment after it was told to.
     fn settle(&mut self) -> Result<(), Trouble> {
         for (who, life) in self.lives() {
             match life {
@@ -283,6 +284,9 @@ impl<M: Machine> Pair<'_, M> {
                 }
                 Life::Running => {
                     self.stopped.remove(&who);
+                    if self.simulation.has_threads(who) {
+                        self.lab.wait_until_at_rest(who)?;
+                    }
                 }
                 // Neither is asked for: death is at once here, and nobody sleeps so deeply.
                 Life::Uninterruptible | Life::Dying(_) => {}

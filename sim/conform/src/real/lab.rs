@@ -299,6 +299,26 @@ impl Lab {
         Err(broken(who, "it does not stop"))
     }
 
+    /// Waits until no thread of a process has a signal to take or is on its way, save for the first thread, which takes no
+    /// order before it has come to rest. A signal that no thread has taken is no longer caught after execve(2).
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Broken`] if it does not rest.
+    pub fn wait_until_at_rest(&self, who: Who) -> Result<()> {
+        let agent = self.agent(who)?;
+        for _ in 0..WATCHDOG_MS {
+            if is_at_rest(&agent.outside) {
+                return Ok(());
+            }
+            // Woken early only by its death, which shows by itself.
+            if readable(&agent.pidfd, 1) {
+                return Ok(());
+            }
+        }
+        Err(broken(who, "it does not come to rest"))
+    }
+
     /// Whether a process has died, without waiting for that.
     ///
     /// # Errors
@@ -450,6 +470,19 @@ fn outside(pidfd: &OwnedFd) -> Option<String> {
 fn is_stopped(pid: &str) -> bool {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
     threads.flatten().all(|thread| state(&thread.path()) == Some('T'))
+}
+
+/// Whether no thread of a process has a signal to take, and all but its first one sleep.
+fn is_at_rest(pid: &str) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        #[expect(clippy::disallowed_methods, reason = "the named edge: a process is looked at through /proc")]
+        let Ok(text) = std::fs::read_to_string(thread.path().join("status")) else { return false };
+        let field = |name| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let takes_none = |name| field(name).is_some_and(|set| set.bytes().all(|digit| digit == b'0'));
+        let sleeps = field("State:").is_some_and(|state| state.starts_with('S'));
+        takes_none("SigPnd:") && takes_none("ShdPnd:") && (sleeps || thread.file_name() == pid)
+    })
 }
 
 /// Field 3 of `stat`. The name before it may hold brackets.
