@@ -138,12 +138,16 @@ mod tests {
         Now { wall_ms: 0, monotonic_ms }
     }
 
+    fn stage() -> (Room, Arc<Woken>, Waker, Vigil) {
+        let (room, woken) = (Room::default(), Arc::new(Woken::default()));
+        let vigil = Vigil::new(room.watch(), 0);
+        (room, woken.clone(), Waker::from(woken), vigil)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_end_wakes_once_and_is_told_once() {
-        let (room, woken) = (Room::default(), Arc::new(Woken::default()));
-        let waker = Waker::from(woken.clone());
+        let (room, woken, waker, mut vigil) = stage();
         let mut context = Context::from_waker(&waker);
-        let mut vigil = Vigil::new(room.watch(), 0);
         assert_eq!(vigil.look(1000, at(0)), None);
         assert_eq!((vigil.poll(&mut context), vigil.poll(&mut context)), (Poll::Pending, Poll::Pending));
         room.turn(Doing::Restarting);
@@ -160,9 +164,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_has_used_up_its_budget_is_woken_all_the_same() {
         for is_end in [true, false] {
-            let (room, woken) = (Room::default(), Arc::new(Woken::default()));
-            let waker = Waker::from(woken.clone());
-            let mut vigil = Vigil::new(room.watch(), 0);
+            let (room, woken, waker, mut vigil) = stage();
             poll_fn(|context| {
                 while coop::has_budget_remaining() {
                     let Poll::Ready(spent) = coop::poll_proceed(context) else { break };
@@ -184,10 +186,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_due_is_found_by_the_clock_and_by_the_alarm_however_often_that_rings_too_early() {
-        let (room, woken) = (Room::default(), Arc::new(Woken::default()));
-        let waker = Waker::from(woken.clone());
+        let (_room, woken, waker, mut vigil) = stage();
         let mut context = Context::from_waker(&waker);
-        let mut vigil = Vigil::new(room.watch(), 0);
         // The clock of whoever asks goes at half the speed of the alarm.
         let mut now_ms = 0;
         for rings in 1..=3 {

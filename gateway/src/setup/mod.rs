@@ -11,6 +11,7 @@
 
 mod edge;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -173,9 +174,11 @@ pub async fn set_up<O: Os>(os: &O, request: &Request) -> Result<Done, Problem> {
     if !request.replace && edge::exists(config) {
         return Err(Problem::Exists(config.clone()));
     }
+    // Whoever does not answer holds up this setup, and not those that wait for it.
+    let reserved = reserved(os).await?;
     let only = alone(os, request).await?;
     check_unused(os, request).await?;
-    let ports = choose_ports(os, request).await?;
+    let ports = choose_ports(request, reserved)?;
     let secret = match &request.auth {
         Auth::None => None,
         Auth::Token => Some(request.settings.state.join("gateway.token")),
@@ -242,24 +245,42 @@ fn is_about_the_profile(reason: Reason) -> bool {
     .contains(&reason)
 }
 
+/// What the gateways of this machine have reserved, and the ports of whoever was asked.
+async fn reserved<O: Os>(os: &O) -> Result<(Reserved, BTreeSet<u16>), Problem> {
+    let tokens = tokens()?;
+    match Reserved::ask(os, &tokens).await {
+        Ok(reserved) => Ok((reserved, tokens)),
+        Err(errno) => Err(unread("/proc/net/unix", io::Error::other(errno.to_string()))),
+    }
+}
+
+fn tokens() -> Result<BTreeSet<u16>, Problem> {
+    ports::edge::tokens().map_err(|error| unread("/proc/net/unix", error))
+}
+
+fn unread(path: impl Into<PathBuf>, error: io::Error) -> Problem {
+    Problem::System { doing: "read", path: path.into(), error }
+}
+
 /// The block that was asked for if nobody has it, or the one that is wanted without a word, or the next one above it.
-async fn choose_ports<O: Os>(os: &O, request: &Request) -> Result<PortBlock, Problem> {
+fn choose_ports(
+    request: &Request,
+    (reserved, asked): (Reserved, BTreeSet<u16>),
+) -> Result<PortBlock, Problem> {
     let settings = &request.settings;
-    let system = |path: &Path| {
-        let path = path.to_owned();
-        move |error| Problem::System { doing: "read", path, error }
-    };
-    let table = Path::new("/proc/net/unix");
-    let tokens = ports::edge::tokens().map_err(system(table))?;
-    let asked = Reserved::ask(os, &tokens).await;
-    let reserved = asked.map_err(|errno| system(table)(io::Error::other(errno.to_string())))?;
     let profiles = match &request.home {
-        Some(home) => ports::edge::remembered(home).map_err(system(home))?,
+        Some(home) => ports::edge::remembered(home).map_err(|error| unread(home, error))?,
         None => Vec::new(),
     };
+    // Whoever has come meanwhile was not asked, but has what it has.
+    let since = tokens()?;
+    let since = since.difference(&asked).filter_map(|port| PortBlock::new(Port::new(*port)?, 0));
     let is_other = |other: &&Remembered| other.config != settings.config && other.profile != settings.profile;
-    let mut taken: Vec<(PortBlock, String)> =
-        reserved.blocks().map(|block| (block, "which a gateway has reserved".to_owned())).collect();
+    let mut taken: Vec<(PortBlock, String)> = reserved
+        .blocks()
+        .chain(since)
+        .map(|block| (block, "which a gateway has reserved".to_owned()))
+        .collect();
     for other in profiles.iter().filter(is_other) {
         taken.extend(other.blocks().map(|block| (block, format!("the ports of {}", other.name()))));
     }
