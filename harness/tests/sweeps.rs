@@ -46,7 +46,11 @@ fn room(plan: &str) -> TempDir {
 
 /// What a sweep with these arguments says, and its exit status.
 fn sweep(room: &TempDir, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = program::portcullis(room.path()).arg("sweep").args(arguments).output().unwrap();
+    portcullis(room, &[&["sweep"], arguments].concat())
+}
+
+fn portcullis(room: &TempDir, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = program::portcullis(room.path()).args(arguments).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(said).unwrap())
 }
@@ -69,6 +73,29 @@ fn a_seed_that_fails_is_shown_kept_and_tried_first() {
     assert!(status == Some(1) && said.contains("--seed 0"), "{said}");
     let (status, said) = sweep(&room, &["split.sweep.toml", "--seed", "2"]);
     assert!(status == Some(1) && said.contains("refused: fenced") && said.contains("digest "), "{said}");
+}
+
+#[test]
+fn plans_are_checked_without_being_run_alone_and_beside_scenarios() {
+    let room = room(SPLIT);
+    for path in [".", "split.sweep.toml"] {
+        let (status, said) = portcullis(&room, &["check", path]);
+        assert_eq!((status, said.as_str()), (Some(0), "1 plan: no mistake\n"), "{path}");
+    }
+    assert_eq!(portcullis(&room, &["new", "race.toml"]).0, Some(0));
+    let (status, said) = portcullis(&room, &["check", "."]);
+    assert_eq!((status, said.as_str()), (Some(0), "1 scenario, 1 case, 1 plan: no mistake\n"));
+    // Of both kinds everything is told at once.
+    fs::write(room.path().join("split.sweep.toml"), SPLIT.replace("seeds = 3", "seeds = 0")).unwrap();
+    fs::write(room.path().join("empty.toml"), "schema = 1\n").unwrap();
+    let (status, said) = portcullis(&room, &["check", "."]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("split.sweep.toml: seeds: 1 to ") && said.contains("./empty.toml:1:1"), "{said}");
+    let (status, said) = portcullis(&room, &["check", "absent.sweep.toml"]);
+    assert!(
+        status == Some(2) && said.contains("there is no file or directory `absent.sweep.toml`"),
+        "{said}"
+    );
 }
 
 #[test]

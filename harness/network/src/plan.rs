@@ -22,6 +22,8 @@ pub(crate) const CALM_MS: u64 = 60_000;
 pub(crate) const LONGEST_WAY_MS: u64 = 60_000;
 /// How often a job runs at most, in milliseconds.
 pub(crate) const LEAST_JOB_MS: u64 = 1_000;
+/// The last port that a gateway can have: it reserves the 110 above it, too.
+pub(crate) const LAST_PORT: u16 = u16::MAX - gateway::GATEWAY_SPAN;
 
 /// Who is there, what happens when, and what may happen besides.
 #[derive(Clone, Debug)]

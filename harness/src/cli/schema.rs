@@ -12,6 +12,8 @@ pub(super) enum Published {
     Events,
     /// A scenario file, as JSON; an editor reads it with `#:schema` in the first line
     Scenario,
+    /// A plan of `sweep`, a file that ends in `.sweep.toml`, as JSON
+    Plan,
     /// A target file, as JSON
     Target,
     /// `portcullis.toml`, the profiles of `run`, as JSON
@@ -24,6 +26,7 @@ impl Published {
         match self {
             Self::Events => reports::schema::events(),
             Self::Scenario => scenario::json_schema(),
+            Self::Plan => network::Sweep::json_schema(),
             Self::Target => target::json_schema(),
             Self::Profiles => profiles::json_schema(),
         }

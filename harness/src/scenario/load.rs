@@ -146,7 +146,7 @@ impl LoadError {
             Self::NotText { .. } => "a scenario is a text file in UTF-8; is this the right file?".to_owned(),
             Self::Empty { .. } => "a scenario begins with `schema = 1`".to_owned(),
             Self::NoScenarios { .. } => {
-                "scenario files end in `.toml`; hidden files and sweeps do not count".to_owned()
+                "scenario files end in `.toml`; hidden files do not count, and sweeps are none".to_owned()
             }
             Self::Invalid { .. } => "correct what is marked".to_owned(),
         }

@@ -59,6 +59,6 @@ pub use operations::Tampering;
 pub use parse::{parse, parse_as};
 pub(crate) use parse::{schema, with_syntax_errors};
 pub use problem::{Note, Paint, Problem, Severity};
-pub(crate) use sweeps::{SWEEP_ENDING, sweep_files};
+pub(crate) use sweeps::{SWEEP_ENDING, SweepFiles, is_sweep};
 pub use timeline::{Happening, Seen, Timeline};
 pub use vocabulary::{Check, Fate, FinalState, REASONS, Reason};

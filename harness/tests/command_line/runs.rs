@@ -248,7 +248,7 @@ fn lists_are_one_line_a_case_and_one_line_a_design() {
     (exit 0)
     ");
     assert_snapshot!(shown(&portcullis(&["check"])), @"
-    165 scenarios, 199 cases: no mistake
+    165 scenarios, 199 cases, 17 plans: no mistake
     (exit 0)
     ");
 }

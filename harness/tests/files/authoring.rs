@@ -84,7 +84,7 @@ fn a_new_scenario_goes_to_the_library_if_there_is_one_and_overwrites_nothing() {
 fn the_library_has_no_warnings() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let checked = portcullis(root, &["check", "--deny", "warnings"]);
-    assert!(checked.ends_with(" cases: no mistake\n(exit 0)"), "{checked}");
+    assert!(checked.ends_with(" plans: no mistake\n(exit 0)"), "{checked}");
 }
 
 /// A scenario in which one gateway meets another, and nothing is to be said of it.

@@ -142,7 +142,7 @@ fn every_path_that_is_no_scenario_has_its_own_error_and_all_are_reported() {
 
     error: there is no scenario in the directory `none`
      |
-     = help: scenario files end in `.toml`; hidden files and sweeps do not count
+     = help: scenario files end in `.toml`; hidden files do not count, and sweeps are none
 
     error: the file has no `gateway`
      --> wrong.toml:1:1

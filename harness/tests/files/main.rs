@@ -9,6 +9,7 @@ mod load;
 mod malformed;
 mod meaning;
 mod mistakes;
+mod plan_schema;
 mod problems;
 #[path = "../common/program.rs"]
 mod program;

@@ -3,20 +3,24 @@
 use portcullis_os::{Port, Signal};
 
 use super::Mistake;
-use super::shape::{Expect, File, FileClient, FileGateway, FileStep};
+use super::shape::{Expect, File, FileClient, FileGateway, FileStep, Way};
 use crate::checks::PROMISES;
-use crate::plan::{LEAST_JOB_MS, LONGEST_WAY_MS, NAME, SERVICE, is_name};
+use crate::plan::{LAST_PORT, LEAST_JOB_MS, LONGEST_WAY_MS, NAME, SERVICE, is_name};
 
 /// The longest that anything goes on, in milliseconds: an hour.
-const LONGEST_MS: u64 = 3_600_000;
+pub(super) const LONGEST_MS: u64 = 3_600_000;
 /// The farthest that a clock is put, in milliseconds: some ten years.
 const FARTHEST_MS: u64 = 315_360_000_000;
 /// At most so many of each kind.
-const MOST: usize = 32;
+pub(super) const MOST: usize = 32;
 /// At most so many messages.
-const MOST_SAID: u64 = 10_000;
+pub(super) const MOST_SAID: u64 = 10_000;
 /// At most so many seeds.
-const MOST_SEEDS: u64 = 1_000_000_000;
+pub(super) const MOST_SEEDS: u64 = 1_000_000_000;
+/// At most so many packets of a thousand are lost.
+pub(super) const MOST_LOST: u16 = 900;
+/// How names are written, as a regular expression.
+pub(super) const NAMED: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// The longest title, in bytes.
 pub const LONGEST_TITLE: usize = 500;
 /// What is counted, besides signals.
@@ -75,8 +79,9 @@ fn travels(place: &str, [least_ms, most_ms]: [u64; 2], lost_permille: u16) -> Ve
         );
         mistakes.push(sense(format!("{place}latency_ms"), why));
     }
-    if lost_permille > 900 {
-        let why = format!("at most 900, and not {lost_permille}: of a thousand packets, some must arrive");
+    if lost_permille > MOST_LOST {
+        let why =
+            format!("at most {MOST_LOST}, and not {lost_permille}: of a thousand packets, some must arrive");
         mistakes.push(sense(format!("{place}lost_permille"), why));
     }
     mistakes
@@ -160,9 +165,8 @@ impl File {
             }
         }
         let mut mistakes: Vec<Mistake> = faults.into_iter().map(|why| sense(place.clone(), why)).collect();
-        let ways = [&step.link, &step.link_one_way].into_iter().flatten();
-        mistakes
-            .extend(ways.flat_map(|way| travels(&format!("{place}: "), way.latency_ms, way.lost_permille)));
+        let place = format!("{place}: ");
+        mistakes.extend(step.links().flat_map(|way| travels(&place, way.latency_ms, way.lost_permille)));
         mistakes
     }
 }
@@ -171,9 +175,9 @@ impl FileGateway {
     fn check(&self, name: &str, bots: &[String]) -> Vec<Mistake> {
         let place = format!("gateway.{}", name.escape_debug());
         let mut faults = Vec::new();
-        if Port::new(self.port).is_none() || self.port > 65_425 {
+        if Port::new(self.port).is_none() || self.port > LAST_PORT {
             faults.push(format!(
-                "its port is 1 to 65425, since the 110 ports above it are reserved too, and not {}",
+                "its port is 1 to {LAST_PORT}, since the 110 ports above it are reserved too, and not {}",
                 self.port
             ));
         }
@@ -200,9 +204,14 @@ impl FileClient {
 }
 
 impl FileStep {
+    /// The ways between hosts that it sets.
+    fn links(&self) -> impl Iterator<Item = &Way> {
+        [&self.link, &self.link_one_way].into_iter().flatten()
+    }
+
     /// The ways between hosts that it names.
     fn ways(&self) -> impl Iterator<Item = &[String; 2]> {
-        let ways = [&self.link, &self.link_one_way].into_iter().flatten().map(|way| &way.hosts);
+        let ways = self.links().map(|way| &way.hosts);
         [&self.cut, &self.cut_one_way, &self.mend].into_iter().flatten().chain(ways)
     }
 

@@ -4,6 +4,7 @@
 
 mod check;
 mod read;
+mod schema;
 mod shape;
 mod write;
 
@@ -177,6 +178,10 @@ mod tests {
             say("count = 3, every_ms = 9223372036854775807"),
             "step at 900 ms: the plan has ended before the last message"
         );
+        for (list, length) in [("['here']", 1), ("['here', 'there', 'everywhere']", 3)] {
+            let why = step(&format!("cut = {list}"));
+            assert!(why.contains(&format!("invalid length {length}, expected a list of two")), "{why}");
+        }
         assert_eq!(step("cut = ['here', 'here']"), "step at 5 ms: there is no way from `here` to itself");
         assert!(
             mistake(&format!("{PLAIN}[[step]]\nat_ms = 1001\nstart = 'main'\n"))

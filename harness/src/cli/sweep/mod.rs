@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use network::{Effort, On, Sweep, Unrunnable};
 
 use super::{complain, examples, interrupts, status};
-use crate::scenario::{SWEEP_ENDING, sweep_files};
+use crate::scenario::{SWEEP_ENDING, SweepFiles};
 use kept::keep;
 use told::{tell, write_report};
 
@@ -113,7 +113,7 @@ impl Place {
 }
 
 /// A plan, and the file that it is from.
-struct Plan {
+pub(super) struct Plan {
     name: String,
     path: PathBuf,
     text: String,
@@ -138,8 +138,12 @@ pub(super) fn run(out: &mut impl Write, options: &SweepOptions) -> io::Result<u8
         Err(status) => return Ok(status),
     };
     let is_interrupted = || interrupted.load(Ordering::Relaxed);
-    let is_new = |place: &usize| !options.on[..*place].contains(&options.on[*place]);
-    let places: Vec<Place> = (0..options.on.len()).filter(is_new).map(|place| options.on[place]).collect();
+    let mut places: Vec<Place> = Vec::new();
+    for place in &options.on {
+        if !places.contains(place) {
+            places.push(*place);
+        }
+    }
     let mut time = Time {
         is_interrupted: &is_interrupted,
         begun: now(),
@@ -311,23 +315,21 @@ const fn worse(one: u8, other: u8) -> u8 {
 }
 
 /// Reads all plans. What is wrong with any of them was told.
-fn read(paths: &[PathBuf]) -> Result<Vec<Plan>, ()> {
-    let (mut plans, mut is_wrong) = (Vec::new(), false);
-    let mut wrong = |path: &Path, why: &str| {
-        complain(&format!("error: {}: {why}", path.display()));
-        is_wrong = true;
-    };
-    let files = match sweep_files(paths) {
-        Ok(files) => files,
-        Err(error) => {
-            complain(&format!("error: {error}\n  = help: {}", error.help()));
-            return Err(());
-        }
-    };
-    for (path, text) in files {
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Plan>, ()> {
+    let files = SweepFiles::read(paths);
+    for error in &files.errors {
+        complain(&format!("error: {error}\n  = help: {}", error.help()));
+    }
+    let (mut plans, mut is_wrong) = (Vec::new(), !files.errors.is_empty());
+    for (path, text) in files.found {
         match Sweep::parse(&text) {
             Ok(sweep) => plans.push(Plan { name: name_of(&path), path, text, sweep }),
-            Err(mistakes) => mistakes.0.iter().for_each(|mistake| wrong(&path, &mistake.to_string())),
+            Err(mistakes) => {
+                is_wrong = true;
+                for mistake in mistakes.0 {
+                    complain(&format!("error: {}: {mistake}", path.display()));
+                }
+            }
         }
     }
     if is_wrong { Err(()) } else { Ok(plans) }
