@@ -142,7 +142,7 @@ impl Attempt {
         }
     }
 
-    /// Whether nobody else has begun or stopped to be an owner of the same things since a moment.
+    /// Whether nobody else has begun or stopped to be an owner of the same things since a moment, or was told to do anything.
     fn is_alone(&self, lane: usize, since_us: u64) -> bool {
         let Some(mine) = self.lanes[lane].gateway() else { return true };
         let mut rivals = self.lanes.iter().enumerate().filter(|(other, rival)| {
@@ -155,7 +155,8 @@ impl Attempt {
             None => true,
             Some(life) if life.ended_before(since_us) => true,
             Some(life) => {
-                life.said.ready_us.is_some_and(|at_us| at_us < since_us) && life.asked != Some(Signal::TERM)
+                let is_ready = life.said.ready_us.is_some_and(|at_us| at_us < since_us);
+                is_ready && !life.is_stirred && life.asked != Some(Signal::TERM)
             }
         })
     }

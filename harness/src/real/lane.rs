@@ -42,6 +42,8 @@ pub(super) struct Life {
     pub(super) pauses: Vec<(u64, Option<u64>)>,
     /// The last signal that was to end it.
     pub(super) asked: Option<Signal>,
+    /// Whether it was told to do something, or to go on, and may still be at it.
+    pub(super) is_stirred: bool,
     /// When the plan kills it, while that is to come.
     pub(super) kill_due_us: Option<u64>,
     /// Whether the plan has killed it.
@@ -170,6 +172,7 @@ impl Life {
             ended: None,
             pauses: Vec::new(),
             asked: None,
+            is_stirred: false,
             kill_due_us: None,
             is_planned: false,
             before,

@@ -229,8 +229,11 @@ impl Attempt {
     }
 
     /// Sends a signal that asks for something else than an end.
-    fn ask_for(&self, lane: usize, signal: Signal) -> Result<(), Stop> {
-        let Some(life) = self.lanes[lane].living() else { return Ok(()) };
+    fn ask_for(&mut self, lane: usize, signal: Signal) -> Result<(), Stop> {
+        let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
+            return Ok(());
+        };
+        life.is_stirred = true;
         life.child.signal(signal).map_err(|errno| undeliverable(signal, errno))
     }
 
@@ -242,6 +245,7 @@ impl Attempt {
         if let Some((_, until)) = life.pauses.last_mut() {
             until.get_or_insert(now_us);
         }
+        life.is_stirred = true;
         life.child.signal(Signal::CONT).map_err(|errno| undeliverable(Signal::CONT, errno))
     }
 
