@@ -150,6 +150,7 @@ fn over_ours() -> u128 {
             node.call(Call::NextSignal).await.map_or(2, |_| 0)
         })
         .expect("room");
+    network.run(1, |_, _| false).expect("time goes on");
     let client = spawn(&network, HostId(1));
     let client = network
         .spawn(&client, async |node: Node| {
