@@ -149,6 +149,11 @@ impl Lane {
         self.life.as_ref().filter(|life| life.ended.is_none())
     }
 
+    /// The same, to be changed.
+    pub(super) fn living_mut(&mut self) -> Option<&mut Life> {
+        self.life.as_mut().filter(|life| life.ended.is_none())
+    }
+
     /// The question that it is being asked, while it can answer.
     pub(super) fn asked(&self) -> Option<&Asking> {
         self.living().filter(|life| !life.is_paused())?.asking.as_ref()

@@ -179,9 +179,7 @@ impl Attempt {
 
     /// Sends a signal that is to end a process.
     pub(super) fn end(&mut self, lane: usize, signal: Signal) -> Result<(), Stop> {
-        let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
-            return Ok(());
-        };
+        let Some(life) = self.lanes[lane].living_mut() else { return Ok(()) };
         life.asked = Some(signal);
         life.child.signal(signal).map_err(|errno| undeliverable(signal, errno))
     }
@@ -209,9 +207,7 @@ impl Attempt {
 
     fn pause(&mut self, lane: usize) -> Result<(), Stop> {
         let now_us = self.clock.now_us();
-        let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
-            return Ok(());
-        };
+        let Some(life) = self.lanes[lane].living_mut() else { return Ok(()) };
         let stopped = life.child.signal(Signal::STOP).and_then(|()| life.child.wait_until_stopped());
         stopped.map_err(|errno| undeliverable(Signal::STOP, errno))?;
         if !life.is_paused() {
@@ -230,18 +226,14 @@ impl Attempt {
 
     /// Sends a signal that asks for something else than an end.
     fn ask_for(&mut self, lane: usize, signal: Signal) -> Result<(), Stop> {
-        let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
-            return Ok(());
-        };
+        let Some(life) = self.lanes[lane].living_mut() else { return Ok(()) };
         life.is_stirred = true;
         life.child.signal(signal).map_err(|errno| undeliverable(signal, errno))
     }
 
     fn resume(&mut self, lane: usize) -> Result<(), Stop> {
         let now_us = self.clock.now_us();
-        let Some(life) = self.lanes[lane].life.as_mut().filter(|life| life.ended.is_none()) else {
-            return Ok(());
-        };
+        let Some(life) = self.lanes[lane].living_mut() else { return Ok(()) };
         if let Some((_, until)) = life.pauses.last_mut() {
             until.get_or_insert(now_us);
         }

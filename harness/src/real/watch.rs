@@ -77,7 +77,7 @@ pub(super) fn collect(lanes: &mut [Lane], timeout_us: u64) -> Result<(), Errno> 
         living.map(|life| PollFd::from_borrowed_fd(life.child.as_fd(), PollFlags::IN)).collect();
     rustix::io::retry_on_intr(|| poll(&mut fds, Some(&timespec(timeout_us))))?;
     for lane in lanes {
-        if let Some(life) = lane.life.as_mut().filter(|life| life.ended.is_none())
+        if let Some(life) = lane.living_mut()
             && let Some(ended) = life.child.reap()?
         {
             life.ended = Some((0, ended));
@@ -121,7 +121,7 @@ fn wait(lanes: &[Lane], timeout_us: u64) -> Result<Vec<usize>, Blind> {
 /// The processes that are not known to have ended.
 fn children(lanes: &mut [Lane]) -> impl Iterator<Item = (usize, &mut Child)> {
     lanes.iter_mut().enumerate().filter_map(|(index, lane)| {
-        let life = lane.life.as_mut().filter(|life| life.ended.is_none())?;
+        let life = lane.living_mut()?;
         Some((index, &mut life.child))
     })
 }
