@@ -287,16 +287,7 @@ impl Lab {
     /// [`Trouble::Broken`] if it runs on.
     pub fn wait_until_stopped(&self, who: Who) -> Result<()> {
         let agent = self.agent(who)?;
-        for _ in 0..WATCHDOG_MS {
-            if is_stopped(&agent.outside) {
-                return Ok(());
-            }
-            // Woken early only by its death.
-            if readable(&agent.pidfd, 1) {
-                break;
-            }
-        }
-        Err(broken(who, "it does not stop"))
+        if comes_true(agent, is_stopped) { Ok(()) } else { Err(broken(who, "it does not stop")) }
     }
 
     /// Waits until no thread of a process has a signal to take or is on its way, save for the first thread, which takes no
@@ -307,16 +298,12 @@ impl Lab {
     /// [`Trouble::Broken`] if it does not rest.
     pub fn wait_until_at_rest(&self, who: Who) -> Result<()> {
         let agent = self.agent(who)?;
-        for _ in 0..WATCHDOG_MS {
-            if is_at_rest(&agent.outside) {
-                return Ok(());
-            }
-            // Woken early only by its death, which shows by itself.
-            if readable(&agent.pidfd, 1) {
-                return Ok(());
-            }
+        // That it has died shows by itself.
+        if comes_true(agent, is_at_rest) || readable(&agent.pidfd, 0) {
+            Ok(())
+        } else {
+            Err(broken(who, "it does not come to rest"))
         }
-        Err(broken(who, "it does not come to rest"))
     }
 
     /// Whether a process has died, without waiting for that.
@@ -464,6 +451,21 @@ fn outside(pidfd: &OwnedFd) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "the named edge: a pidfd is looked at through /proc")]
     let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     text.lines().find_map(|line| line.strip_prefix("Pid:")).map(|pid| pid.trim().to_owned())
+}
+
+/// Waits until something is so of a process, by its pid out here. Whether it came so before the process died and within
+/// [`WATCHDOG_MS`].
+fn comes_true(agent: &Agent, is_so: impl Fn(&str) -> bool) -> bool {
+    for _ in 0..WATCHDOG_MS {
+        if is_so(&agent.outside) {
+            return true;
+        }
+        // Woken early only by its death.
+        if readable(&agent.pidfd, 1) {
+            break;
+        }
+    }
+    false
 }
 
 /// Whether every thread of a process is stopped.
